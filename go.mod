@@ -1,0 +1,3 @@
+module github.com/devmentor/ai-gateway
+
+go 1.26

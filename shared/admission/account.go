@@ -1,0 +1,301 @@
+package admission
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/requestid"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// User is what an administrator sets.
+type User struct {
+	ID      string
+	Name    string
+	Project string
+	Active  bool
+	Models  []string // allow-list: "*", "openai/*", "openai/gpt-4o-mini", public names
+
+	Rate     float64    // requests per second; 0 means no limit
+	Burst    int64      // requests at once; at least 1
+	Parallel int64      // open requests; 1 to MaxParallel
+	Tokens   int64      // per minute; NoTokenLimit if none
+	Day      usage.Nano // budget per UTC day; usage.None if none
+	Month    usage.Nano // budget per UTC month; likewise
+
+	Created time.Time
+}
+
+// Key is a credential of a user, without its secret.
+type Key struct {
+	ID      string // the first characters of Hash
+	Hash    string // base64url of SHA-256 of the secret, 22 characters
+	Name    string
+	Hint    string // the last four characters of the key, for people
+	Models  []string
+	Scopes  []string
+	Created time.Time
+	Expires time.Time // zero: never
+	Revoked bool
+}
+
+// Rule is what admission needs of a key.
+type Rule struct {
+	Expires int64 // Unix seconds; 0 means revoked
+	Models  []string
+	Scopes  []string
+}
+
+// Never is the Rule.Expires of keys that do not expire.
+const Never int64 = 1 << 40
+
+// Account is a user's state as admission sees it: limits as ready comparands
+// (DynamoDB's conditions cannot calculate) and what is left of each budget.
+type Account struct {
+	User
+	Keys map[string]Rule // by hash
+
+	TAT, Gate int64 // µs: GCRA's theoretical arrival time, and TAT − (burst−1)·Inc
+	Inc, Gap  int64 // µs: between requests, and (burst−2)·Inc
+
+	DayLeft    map[string]usage.Nano // by Day; a missing period is untouched
+	MonthLeft  map[string]usage.Nano // by Month
+	TokensLeft map[string]int64      // by Minute
+	Leases     map[string]usage.Nano // by request id
+	Version    int64                 // changes with every UpdateUser
+}
+
+// Day, Month and Minute name the periods of t.
+func Day(t time.Time) string { return t.UTC().Format("20060102") }
+
+// Month names the budget month of t.
+func Month(t time.Time) string { return t.UTC().Format("200601") }
+
+// Minute names the token-limit minute of t.
+func Minute(t time.Time) string { return strconv.FormatInt(t.Unix()/60, 10) }
+
+// NewAccount returns the account of a user who has done nothing yet.
+func NewAccount(u User) *Account {
+	a := &Account{User: u, Keys: map[string]Rule{}, DayLeft: map[string]usage.Nano{}, MonthLeft: map[string]usage.Nano{},
+		TokensLeft: map[string]int64{}, Leases: map[string]usage.Nano{}}
+	a.Inc, a.Gap = Pace(u.Rate, u.Burst)
+	return a
+}
+
+// Pace turns a rate and burst into GCRA's increment and gap.
+func Pace(rate float64, burst int64) (inc, gap int64) {
+	if rate <= 0 {
+		return 0, NoGap
+	}
+	inc = max(1, int64(math.Ceil(1e6/rate))) // rounded up: never faster than promised
+	return inc, (max(1, burst) - 2) * inc
+}
+
+// Candidates are the three allow-list entries that would admit the ask's model.
+func (a Ask) Candidates() []string {
+	family := "*"
+	if a.Provider != "" {
+		family = a.Provider + "/*"
+	}
+	return []string{"*", family, a.Model}
+}
+
+// Period is the moment that decides which day, month and minute are charged:
+// the id's, so that whoever finds the lease later books the same periods.
+func (a Ask) Period() time.Time {
+	if at, err := requestid.Time(a.ID); err == nil {
+		return at
+	}
+	return a.Now
+}
+
+// Idle says which of admission's two GCRA variants applies at now.
+func (a *Account) Idle(now time.Time) bool { return a.TAT <= now.UnixMicro() }
+
+// Refusal explains why ask is not admitted to a, or returns nil if nothing
+// speaks against it. The order of the reasons is part of the contract: who is
+// asking, then what for, then how much.
+func (a *Account) Refusal(ask Ask) error {
+	if err := a.refuseKey(ask); err != nil {
+		return err
+	}
+	if ask.Lease {
+		if err := a.refuseLease(ask); err != nil {
+			return err
+		}
+	}
+	if now := ask.Now.UnixMicro(); a.TAT > now && a.Gate > now {
+		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded",
+			Message:    "Rate limit reached: " + rateText(a.Rate, a.Burst) + ".",
+			RetryAfter: time.Duration(a.Gate-now) * time.Microsecond}
+	}
+	return nil
+}
+
+func (a *Account) refuseKey(ask Ask) error {
+	rule, ok := a.Keys[ask.KeyHash]
+	if !a.Active || !ok || rule.Expires <= ask.Now.Unix() {
+		return BadKey()
+	}
+	if !slices.Contains(rule.Scopes, ask.Scope) {
+		return &fault.Error{Kind: fault.Forbidden, Code: "missing_scope", Message: "This key lacks the scope '" + ask.Scope + "'."}
+	}
+	if ask.Model == "" {
+		return nil
+	}
+	allowed := func(list []string) bool {
+		return slices.ContainsFunc(ask.Candidates(), func(c string) bool { return slices.Contains(list, c) })
+	}
+	if !allowed(rule.Models) || !allowed(a.Models) {
+		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed",
+			Message: "This key may not use the model '" + ask.Model + "'."}
+	}
+	return nil
+}
+
+func (a *Account) refuseLease(ask Ask) error {
+	if ask.Unpriced && a.Budgeted() {
+		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
+			Message: "No price is known for '" + ask.Model + "', and this user has a budget."}
+	}
+	if int64(len(a.Leases)) >= a.Parallel {
+		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", RetryAfter: time.Second,
+			Message: "Too many requests at once: this user may have " + strconv.FormatInt(a.Parallel, 10) + " open."}
+	}
+	day, month, tokens := a.left(ask.Period())
+	switch {
+	case day < ask.Reserve:
+		return overBudget("daily", max(0, day), ask.Reserve)
+	case month < ask.Reserve:
+		return overBudget("monthly", max(0, month), ask.Reserve)
+	case tokens < ask.Tokens:
+		end := ask.Now.Truncate(time.Minute).Add(time.Minute)
+		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", Param: "tokens", RetryAfter: end.Sub(ask.Now),
+			Message: "Token limit reached: this user may use " + strconv.FormatInt(a.Tokens, 10) + " tokens per minute."}
+	}
+	return nil
+}
+
+// Budgeted says whether money is limited in this account.
+func (a *Account) Budgeted() bool { return a.Day < usage.None || a.Month < usage.None }
+
+func (a *Account) left(t time.Time) (day, month usage.Nano, tokens int64) {
+	day, month, tokens = a.Day, a.Month, a.Tokens
+	if v, ok := a.DayLeft[Day(t)]; ok {
+		day = v
+	}
+	if v, ok := a.MonthLeft[Month(t)]; ok {
+		month = v
+	}
+	if v, ok := a.TokensLeft[Minute(t)]; ok {
+		tokens = v
+	}
+	return day, month, tokens
+}
+
+// Spent returns what the periods of t have cost so far, without open leases.
+func (a *Account) Spent(t time.Time) (day, month usage.Nano) {
+	d, m, _ := a.left(t)
+	day, month = a.Day-d, a.Month-m
+	for id, held := range a.Leases {
+		at, err := requestid.Time(id)
+		if err != nil {
+			continue
+		}
+		if Day(at) == Day(t) {
+			day -= held
+		}
+		if Month(at) == Month(t) {
+			month -= held
+		}
+	}
+	return day, month
+}
+
+// Reserved returns what open leases hold, in all.
+func (a *Account) Reserved() usage.Nano {
+	var sum usage.Nano
+	for _, held := range a.Leases {
+		sum += held
+	}
+	return sum
+}
+
+// Admit changes a as an admitted ask does. The caller has made sure that
+// Refusal is nil and that no lease with that id is open.
+func (a *Account) Admit(ask Ask) {
+	now := ask.Now.UnixMicro()
+	if a.Idle(ask.Now) {
+		a.TAT, a.Gate = now+a.Inc, now-a.Gap
+	} else {
+		a.TAT, a.Gate = a.TAT+a.Inc, a.Gate+a.Inc
+	}
+	if !ask.Lease {
+		return
+	}
+	at := ask.Period()
+	day, month, tokens := a.left(at)
+	a.DayLeft[Day(at)] = day - ask.Reserve
+	a.MonthLeft[Month(at)] = month - ask.Reserve
+	a.TokensLeft[Minute(at)] = tokens - ask.Tokens
+	a.Leases[ask.ID] = ask.Reserve
+}
+
+// Remaining is what a allows after an admission at now.
+func (a *Account) Remaining(now time.Time) Remaining {
+	var r Remaining
+	if a.Inc > 0 {
+		ahead := max(0, a.TAT-now.UnixMicro())
+		r.Requests = a.Burst
+		r.RequestsLeft = max(0, a.Burst-(ahead+a.Inc-1)/a.Inc)
+		r.RequestsReset = time.Duration(ahead) * time.Microsecond
+	}
+	if a.Tokens < NoTokenLimit {
+		_, _, left := a.left(now)
+		r.Tokens, r.TokensLeft = a.Tokens, max(0, left)
+		r.TokensReset = now.Truncate(time.Minute).Add(time.Minute).Sub(now)
+	}
+	return r
+}
+
+// ExpiredLeases returns the leases in a that must be dead at now, except the
+// one called but.
+func (a *Account) ExpiredLeases(now time.Time, but string) []Lease {
+	var dead []Lease
+	for id, held := range a.Leases {
+		at, err := requestid.Time(id)
+		if err == nil && id != but && now.Sub(at) > Lifetime+Grace {
+			dead = append(dead, Lease{ID: id, User: a.ID, Reserved: held, Admitted: at})
+		}
+	}
+	return dead
+}
+
+// Grant describes the admission of ask, as a stands after it.
+func (a *Account) Grant(ask Ask) Grant {
+	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project}
+	if ask.Lease {
+		g.Lease = Lease{ID: ask.ID, User: ask.User, Reserved: a.Leases[ask.ID], Tokens: ask.Tokens, Admitted: ask.Period()}
+		g.Expired = a.ExpiredLeases(ask.Now, ask.ID)
+	}
+	return g
+}
+
+// BadKey is the one answer to every key that does not open the door.
+func BadKey() error {
+	return &fault.Error{Kind: fault.Unauthorized, Code: "invalid_api_key",
+		Message: "Incorrect API key provided. Send a gateway key as 'Authorization: Bearer gw_…' or 'x-api-key: gw_…'."}
+}
+
+func overBudget(period string, left, need usage.Nano) error {
+	return &fault.Error{Kind: fault.Quota, Code: "insufficient_quota",
+		Message: "The " + period + " budget has $" + left.USD() + " left; this request needs up to $" + need.USD() +
+			" reserved. Lower 'max_completion_tokens' or ask for a larger budget."}
+}
+
+func rateText(rate float64, burst int64) string {
+	return strconv.FormatFloat(rate, 'g', -1, 64) + " requests per second, " + strconv.FormatInt(burst, 10) + " at once"
+}

@@ -1,0 +1,102 @@
+// Package fault defines the one error type that crosses package boundaries.
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind classifies an error by what its receiver can do about it. It is itself
+// an error, so that errors.Is(err, fault.NotFound) works.
+type Kind string
+
+const (
+	Invalid       Kind = "invalid"         // the request is wrong; Param names the field
+	Unauthorized  Kind = "unauthorized"    // no key, or one that is unknown, expired or revoked
+	Forbidden     Kind = "forbidden"       // the key is good, but not for this
+	NotFound      Kind = "not_found"       // no such model or resource
+	Method        Kind = "method"          // the path exists, the method does not
+	Conflict      Kind = "conflict"        // it exists already, or changed meanwhile
+	TooLarge      Kind = "too_large"       // over a size limit
+	Unprocessable Kind = "unprocessable"   // an upstream understood the request and refused it (422)
+	RateLimited   Kind = "rate_limited"    // too fast or too many at once; RetryAfter says when
+	Quota         Kind = "quota"           // a budget is used up
+	Canceled      Kind = "canceled"        // the client left
+	Upstream      Kind = "upstream"        // a provider broke its protocol, or our credentials there
+	Unavailable   Kind = "unavailable"     // nothing can serve this now; try again
+	Timeout       Kind = "timeout"         // a deadline passed
+	Unimplemented Kind = "not_implemented" // known, but not built yet
+	Internal      Kind = "internal"        // our own bug
+)
+
+// Kinds lists every Kind, for tests that check that a table is complete.
+var Kinds = []Kind{Invalid, Unauthorized, Forbidden, NotFound, Method, Conflict, TooLarge, Unprocessable, RateLimited,
+	Quota, Canceled, Upstream, Unavailable, Timeout, Unimplemented, Internal}
+
+func (k Kind) Error() string { return string(k) }
+
+// Error is a Kind, a message that is safe to show to the client, and a cause
+// that is only ever logged.
+type Error struct {
+	Kind       Kind
+	Message    string        // for the client: no secrets, no internal addresses
+	Param      string        // the request field that is wrong, e.g. "messages[1].role"
+	Code       string        // OpenAI's machine-readable code; empty means the Kind's usual one
+	RetryAfter time.Duration // 0 means unknown
+
+	// Provider and Status say who failed and with which HTTP status, when an
+	// upstream did. Status 0 with a Provider means that no answer came at all.
+	Provider string
+	Status   int
+
+	Err error // for the log only
+}
+
+// New returns an Error with a client-safe message and no cause.
+func New(k Kind, format string, args ...any) *Error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// Field returns an Invalid error that names the request field at fault.
+func Field(param, format string, args ...any) *Error {
+	return &Error{Kind: Invalid, Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrap hides err behind a client-safe message.
+func Wrap(k Kind, err error, message string) *Error {
+	return &Error{Kind: k, Message: message, Err: err}
+}
+
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Message + ": " + e.Err.Error()
+	}
+	return e.Message
+}
+
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
+
+// As returns the outermost Error in err's chain. A context's error becomes
+// Canceled or Timeout; anything else foreign becomes Internal. As(nil) is nil.
+func As(err error) *Error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return Wrap(Canceled, err, "The client closed the request.")
+	case errors.Is(err, context.DeadlineExceeded):
+		return Wrap(Timeout, err, "The request ran out of time.")
+	}
+	return Wrap(Internal, err, "Internal error.")
+}

@@ -1,0 +1,42 @@
+package fault_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+func TestAs(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want fault.Kind
+	}{
+		{"ours, wrapped", fmt.Errorf("x: %w", fault.New(fault.NotFound, "no model %q", "m")), fault.NotFound},
+		{"outermost wins", fault.Wrap(fault.Upstream, fault.New(fault.Invalid, "in"), "out"), fault.Upstream},
+		{"client left", fmt.Errorf("read: %w", context.Canceled), fault.Canceled},
+		{"deadline", fmt.Errorf("read: %w", context.DeadlineExceeded), fault.Timeout},
+		{"foreign", io.ErrUnexpectedEOF, fault.Internal},
+	} {
+		if got := fault.As(tc.err).Kind; got != tc.want {
+			t.Errorf("%s: As = %s, want %s", tc.name, got, tc.want)
+		}
+	}
+	if fault.As(nil) != nil {
+		t.Error("As(nil) must be nil")
+	}
+}
+
+func TestChain(t *testing.T) {
+	err := error(fault.Wrap(fault.Unavailable, io.EOF, "The store is down."))
+	if !errors.Is(err, fault.Unavailable) || !errors.Is(err, io.EOF) {
+		t.Error("an Error must be both its Kind and its cause")
+	}
+	if errors.Is(err, fault.Internal) {
+		t.Error("an Error must not be another Kind")
+	}
+}

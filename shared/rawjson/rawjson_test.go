@@ -1,0 +1,194 @@
+package rawjson_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+func TestObjectRefuses(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"empty", ``, "ends too early"},
+		{"array", `[1]`, "want an object"},
+		{"cut short", `{"a":[1,2`, "ends too early"},
+		{"trailing text", `{} x`, "more text"},
+		{"trailing comma", `{"a":1,}`, "want a name"},
+		{"leading zero", `{"a":01}`, "want a comma"},
+		{"bare word", `{"a":nul}`, "want null"},
+		{"raw newline in a string", "{\"a\":\"x\ny\"}", "control character"},
+		{"bad escape", `{"a":"\x"}`, "unknown escape"},
+		{"bad unicode escape", `{"a":"\u12g4"}`, "hexadecimal"},
+		{"not UTF-8", "{\"a\":\"\xff\"}", "UTF-8"},
+		{"repeated name", `{"model":"a","model":"b"}`, `"model" is given twice`},
+		{"repeated name, escaped", `{"model":"a","mod\u0065l":"b"}`, `"model" is given twice`},
+		{"too deep", `{"a":[[[[1]]]]}`, "nested too deeply"},
+	} {
+		_, err := rawjson.Object(nil, []byte(tc.in), 4)
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: error %v, want %q", tc.name, err, tc.want)
+		}
+	}
+}
+
+func TestDepthIsPerBranch(t *testing.T) {
+	if _, err := rawjson.Object(nil, []byte(`{"a":[[1],[2],{}],"b":{"c":[]},"d":[[3]]}`), 3); err != nil {
+		t.Errorf("siblings must not add up: %v", err)
+	}
+}
+
+func TestApply(t *testing.T) {
+	set := func(name, v string) rawjson.Edit { return rawjson.Edit{Name: name, Value: []byte(v)} }
+	del := func(name string) rawjson.Edit { return rawjson.Edit{Name: name} }
+	for _, tc := range []struct {
+		name, in, want string
+		edits          []rawjson.Edit
+	}{
+		{"nothing", ` { "a" : 1.0 } `, ` { "a" : 1.0 } `, nil},
+		{"replace", `{"a": 1, "b":2}`, `{"a": "x", "b":2}`, []rawjson.Edit{set("a", `"x"`)}},
+		{"remove first", `{"a":1,"b":2}`, `{"b":2}`, []rawjson.Edit{del("a")}},
+		{"remove middle", `{"a":1, "b":2, "c":3}`, `{"a":1, "c":3}`, []rawjson.Edit{del("b")}},
+		{"remove last", `{"a":1,"b":2}`, `{"a":1}`, []rawjson.Edit{del("b")}},
+		{"remove all", `{"a":1,"b":2}`, `{}`, []rawjson.Edit{del("a"), del("b")}},
+		{"remove first and set second", `{"a":1,"b":2}`, `{"b":3}`, []rawjson.Edit{del("a"), set("b", "3")}},
+		{"add", `{"a":1}`, `{"a":1,"z":{}}`, []rawjson.Edit{set("z", "{}")}},
+		{"add to empty", `{}`, `{"z":null}`, []rawjson.Edit{set("z", "null")}},
+		{"remove what is not there", `{"a":1}`, `{"a":1}`, []rawjson.Edit{del("z")}},
+		{"unknown numbers stay exact", `{"a":1,"big":12345678901234567890.10e+5}`, `{"big":12345678901234567890.10e+5}`, []rawjson.Edit{del("a")}},
+	} {
+		fields, err := rawjson.Object(nil, []byte(tc.in), 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(rawjson.Apply(nil, []byte(tc.in), fields, tc.edits...)); got != tc.want {
+			t.Errorf("%s: Apply = %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestElementsAndFields(t *testing.T) {
+	var got []string
+	err := rawjson.Elements([]byte(`[ 1 , "a,]" ,[2, 3],{"x":[]} ]`), func(i int, v []byte) error {
+		got = append(got, string(v))
+		return nil
+	})
+	if want := `1|"a,]"|[2, 3]|{"x":[]}`; err != nil || strings.Join(got, "|") != want {
+		t.Errorf("Elements = %q, %v; want %s", got, err, want)
+	}
+	stop := errors.New("stop")
+	if err := rawjson.Elements([]byte(`[1,2]`), func(int, []byte) error { return stop }); err != stop {
+		t.Errorf("Elements must return fn's error, got %v", err)
+	}
+	f := rawjson.Fields(nil, []byte(`{"a":{"b":1},"c":null}`))
+	if len(f) != 2 || string(rawjson.Get(f, "a")) != `{"b":1}` || !rawjson.IsNull(rawjson.Get(f, "c")) || rawjson.Get(f, "z") != nil {
+		t.Errorf("Fields = %v", f)
+	}
+}
+
+func TestInt(t *testing.T) {
+	for in, want := range map[string]int64{"0": 0, "-7": -7, "4096": 4096, "9223372036854775807": 9223372036854775807} {
+		if got, ok := rawjson.Int([]byte(in)); !ok || got != want {
+			t.Errorf("Int(%s) = %d, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "-", "1.0", "1e3", `"1"`, "9223372036854775808", "null"} {
+		if got, ok := rawjson.Int([]byte(in)); ok {
+			t.Errorf("Int(%s) = %d, want none", in, got)
+		}
+	}
+}
+
+// FuzzObject holds the scanner against encoding/json, which is the reference
+// for what is JSON.
+func FuzzObject(f *testing.F) {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		fields, err := rawjson.Object(nil, in, 10000)
+		valid := json.Valid(in) && utf8.Valid(in)
+		trimmed := bytes.TrimLeft(in, " \t\r\n")
+		isObject := len(trimmed) > 0 && trimmed[0] == '{'
+		if err == nil && !(valid && isObject) {
+			t.Fatalf("accepted what encoding/json refuses: %q", in)
+		}
+		if err != nil && valid && isObject && !strings.Contains(err.Error(), "twice") {
+			t.Fatalf("refused what encoding/json accepts: %q: %v", in, err)
+		}
+		if err != nil {
+			return
+		}
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal(in, &want); err != nil {
+			t.Fatal(err)
+		}
+		for _, fl := range fields {
+			if !bytes.Equal(want[fl.Name], fl.Value) {
+				t.Fatalf("field %q = %s, want %s", fl.Name, fl.Value, want[fl.Name])
+			}
+		}
+		out := rawjson.Apply(nil, in, fields, rawjson.Edit{Name: "\x00new", Value: []byte("1")})
+		for _, fl := range fields {
+			out2 := rawjson.Apply(nil, in, fields, rawjson.Edit{Name: fl.Name})
+			if !json.Valid(out2) {
+				t.Fatalf("removing %q from %q left %q", fl.Name, in, out2)
+			}
+		}
+		if !json.Valid(out) {
+			t.Fatalf("adding to %q made %q", in, out)
+		}
+	})
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add("plain")
+	f.Add("q\"\\\n\r\t\x00\u2028é\xff")
+	f.Fuzz(func(t *testing.T, in string) {
+		var got string
+		if err := json.Unmarshal(rawjson.AppendString(nil, in), &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ToValidUTF8(in, "\ufffd"); utf8.ValidString(in) && got != want {
+			t.Fatalf("%q came back as %q", in, got)
+		}
+	})
+}
+
+func prompt(size int) []byte {
+	text := strings.Repeat(`The quick brown fox said: \"jump\" over\nthe lazy dog. `, size/55)
+	return []byte(`{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"` + text + `"}]}`)
+}
+
+// BenchmarkObject compares one pass of ours with encoding/json's Valid.
+func BenchmarkObject(b *testing.B) {
+	for _, size := range []int{500, 50_000} {
+		in := prompt(size)
+		b.Run(strings.TrimSpace("ours/"+sizeName(size)), func(b *testing.B) {
+			b.SetBytes(int64(len(in)))
+			b.ReportAllocs()
+			fields := make([]rawjson.Field, 0, 16)
+			for b.Loop() {
+				if _, err := rawjson.Object(fields[:0], in, 64); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("std.Valid/"+sizeName(size), func(b *testing.B) {
+			b.SetBytes(int64(len(in)))
+			for b.Loop() {
+				json.Valid(in)
+			}
+		})
+	}
+}
+
+func sizeName(n int) string {
+	if n < 1000 {
+		return "small"
+	}
+	return "50KB"
+}

@@ -1,0 +1,291 @@
+package rawjson
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// scanner is a recursive-descent reader of RFC 8259 JSON. Bytes outside ASCII
+// are let through in strings; the callers check UTF-8 once for the whole text.
+type scanner struct {
+	data  []byte
+	pos   int
+	depth int // levels that may still be opened
+}
+
+func (s *scanner) fail(msg string) error {
+	if s.pos >= len(s.data) {
+		msg = "the text ends too early"
+	}
+	return &SyntaxError{Offset: min(s.pos, len(s.data)), Msg: msg}
+}
+
+// peek returns the byte at the position, or 0 at the end.
+func (s *scanner) peek() byte {
+	if s.pos < len(s.data) {
+		return s.data[s.pos]
+	}
+	return 0
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.data) {
+		switch s.data[s.pos] {
+		case ' ', '\n', '\t', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+func (s *scanner) value() error {
+	switch c := s.peek(); c {
+	case '"':
+		return s.str()
+	case '{':
+		return s.skipObject()
+	case '[':
+		return s.array()
+	case 't':
+		return s.word("true")
+	case 'f':
+		return s.word("false")
+	case 'n':
+		return s.word("null")
+	default:
+		if c == '-' || '0' <= c && c <= '9' {
+			return s.number()
+		}
+		return s.fail("want a value")
+	}
+}
+
+func (s *scanner) word(w string) error {
+	for i := range len(w) {
+		if s.peek() != w[i] {
+			return s.fail("want " + w)
+		}
+		s.pos++
+	}
+	return nil
+}
+
+func (s *scanner) digits() bool {
+	start := s.pos
+	for s.pos < len(s.data) && '0' <= s.data[s.pos] && s.data[s.pos] <= '9' {
+		s.pos++
+	}
+	return s.pos > start
+}
+
+func (s *scanner) number() error {
+	if s.peek() == '-' {
+		s.pos++
+	}
+	if s.peek() == '0' {
+		s.pos++
+	} else if !s.digits() {
+		return s.fail("want a digit")
+	}
+	if s.peek() == '.' {
+		s.pos++
+		if !s.digits() {
+			return s.fail("want a digit")
+		}
+	}
+	if c := s.peek(); c == 'e' || c == 'E' {
+		s.pos++
+		if c := s.peek(); c == '+' || c == '-' {
+			s.pos++
+		}
+		if !s.digits() {
+			return s.fail("want a digit")
+		}
+	}
+	return nil
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special marks the bytes of w that end a run of plain string text: a quote, a
+// backslash or a control character. Only the lowest mark is exact.
+func special(w uint64) uint64 {
+	quote, slash := w^(ones*'"'), w^(ones*'\\')
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & highs
+}
+
+// str skips a string; most of a prompt's bytes pass here, eight at a time.
+func (s *scanner) str() error {
+	s.pos++
+	for {
+		for s.pos+8 <= len(s.data) {
+			if m := special(binary.LittleEndian.Uint64(s.data[s.pos:])); m != 0 {
+				s.pos += bits.TrailingZeros64(m) / 8
+				break
+			}
+			s.pos += 8
+		}
+		switch c := s.peek(); {
+		case s.pos >= len(s.data):
+			return s.fail("")
+		case c == '"':
+			s.pos++
+			return nil
+		case c == '\\':
+			if err := s.escape(); err != nil {
+				return err
+			}
+		case c < 0x20:
+			return s.fail("control character in a string")
+		default:
+			s.pos++
+		}
+	}
+}
+
+func (s *scanner) escape() error {
+	s.pos++
+	switch s.peek() {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		s.pos++
+		return nil
+	case 'u':
+		s.pos++
+		for range 4 {
+			c := s.peek() | 0x20
+			if !('0' <= s.peek() && s.peek() <= '9' || 'a' <= c && c <= 'f') {
+				return s.fail("want four hexadecimal digits")
+			}
+			s.pos++
+		}
+		return nil
+	}
+	return s.fail("unknown escape")
+}
+
+func (s *scanner) enter() error {
+	if s.depth--; s.depth < 0 {
+		return s.fail("nested too deeply")
+	}
+	s.pos++
+	return nil
+}
+
+func (s *scanner) array() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	if s.space(); s.peek() == ']' {
+		s.pos++
+		s.depth++
+		return nil
+	}
+	for {
+		s.space()
+		if err := s.value(); err != nil {
+			return err
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case ']':
+			s.pos++
+			s.depth++
+			return nil
+		default:
+			return s.fail("want a comma or ]")
+		}
+	}
+}
+
+// name skips a field's name and colon and returns where the name stood.
+func (s *scanner) name() (start, end int, err error) {
+	if s.space(); s.peek() != '"' {
+		return 0, 0, s.fail("want a name in quotes")
+	}
+	start = s.pos
+	if err := s.str(); err != nil {
+		return 0, 0, err
+	}
+	end = s.pos
+	if s.space(); s.peek() != ':' {
+		return 0, 0, s.fail("want a colon")
+	}
+	s.pos++
+	s.space()
+	return start, end, nil
+}
+
+func (s *scanner) skipObject() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	if s.space(); s.peek() == '}' {
+		s.pos++
+		s.depth++
+		return nil
+	}
+	for {
+		if _, _, err := s.name(); err != nil {
+			return err
+		}
+		if err := s.value(); err != nil {
+			return err
+		}
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case '}':
+			s.pos++
+			s.depth++
+			return nil
+		default:
+			return s.fail("want a comma or }")
+		}
+	}
+}
+
+// object is skipObject that remembers the fields. It is a second function
+// because nested objects, which are most of them, need no memory.
+func (s *scanner) object(dst []Field) ([]Field, error) {
+	if err := s.enter(); err != nil {
+		return dst, err
+	}
+	if s.space(); s.peek() == '}' {
+		s.pos++
+		s.depth++
+		return dst, nil
+	}
+	for {
+		nameStart, nameEnd, err := s.name()
+		if err != nil {
+			return dst, err
+		}
+		valueStart := s.pos
+		if err := s.value(); err != nil {
+			return dst, err
+		}
+		name, ok := String(s.data[nameStart:nameEnd])
+		if !ok {
+			return dst, s.fail("unreadable name")
+		}
+		dst = append(dst, Field{Name: name, Value: s.data[valueStart:s.pos], start: nameStart, end: s.pos})
+		s.space()
+		switch s.peek() {
+		case ',':
+			s.pos++
+		case '}':
+			s.pos++
+			s.depth++
+			return dst, nil
+		default:
+			return dst, s.fail("want a comma or }")
+		}
+	}
+}

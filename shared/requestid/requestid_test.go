@@ -1,0 +1,55 @@
+package requestid_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/requestid"
+)
+
+func TestSortsByTimeAndCarriesIt(t *testing.T) {
+	start := time.Date(2026, 11, 22, 23, 59, 59, 0, time.UTC)
+	var ids []string
+	for i := range 500 {
+		at := start.Add(time.Duration(i) * 7 * time.Millisecond)
+		id := requestid.New(at)
+		if got, err := requestid.Time(id); err != nil || !got.Equal(at) {
+			t.Fatalf("Time(%q) = %v, %v; want %v", id, got, err, at)
+		}
+		if floor := requestid.Floor(at); floor > id {
+			t.Fatalf("Floor %q is above %q", floor, id)
+		}
+		ids = append(ids, id)
+	}
+	if !slices.IsSorted(ids) {
+		t.Error("ids made later must sort later")
+	}
+}
+
+func TestUnique(t *testing.T) {
+	now, seen := time.Now(), map[string]bool{}
+	for range 10000 {
+		id := requestid.New(now)
+		if seen[id] {
+			t.Fatalf("%q was made twice in one millisecond", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestTimeRefusesForeignIDs(t *testing.T) {
+	for _, id := range []string{"", "short", "0123456789abcde-", "0123456789abcdefg"} {
+		if _, err := requestid.Time(id); err == nil {
+			t.Errorf("Time(%q) must fail", id)
+		}
+	}
+}
+
+func BenchmarkNew(b *testing.B) {
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		requestid.New(now)
+	}
+}

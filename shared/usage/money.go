@@ -1,0 +1,67 @@
+package usage
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// Nano is an amount of money in nano-dollars (10⁻⁹ USD), the unit of every
+// account. An int64 of it holds 9.2 billion dollars. Smaller units than cents
+// are needed because requests are cheap: "hello" on a small model costs about
+// 6,000 nano-dollars.
+type Nano int64
+
+// Dollar is one US dollar.
+const Dollar Nano = 1e9
+
+// None stands for "no limit". It is far above any real budget and far enough
+// below the end of int64 that sums with it cannot overflow.
+const None Nano = 1e15
+
+// USD writes the amount in dollars, exactly, without trailing zeros.
+func (n Nano) USD() string {
+	sign, v := "", uint64(n)
+	if n < 0 {
+		sign, v = "-", uint64(-n)
+	}
+	whole, frac := v/uint64(Dollar), v%uint64(Dollar)
+	if frac == 0 {
+		return fmt.Sprintf("%s%d", sign, whole)
+	}
+	return sign + fmt.Sprintf("%d.%s", whole, strings.TrimRight(fmt.Sprintf("%09d", frac), "0"))
+}
+
+// ParseUSD reads a non-negative decimal number of dollars, exactly. It refuses
+// more than nine decimals and anything from None upward.
+func ParseUSD(s string) (Nano, error) {
+	whole, frac, _ := strings.Cut(s, ".")
+	if whole == "" || len(whole) > 6 || len(frac) > 9 {
+		return 0, fmt.Errorf("usage: %q is not an amount from 0 to 999999.999999999 dollars", s)
+	}
+	var v int64
+	for _, c := range whole + frac + "000000000"[len(frac):] {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("usage: %q is not a plain decimal number", s)
+		}
+		v = v*10 + int64(c-'0')
+	}
+	return Nano(v), nil
+}
+
+// FromUSD rounds dollars to nano-dollars; for configuration and JSON numbers.
+func FromUSD(usd float64) Nano { return Nano(math.Round(usd * float64(Dollar))) }
+
+// MarshalJSON writes dollars as an exact JSON number.
+func (n Nano) MarshalJSON() ([]byte, error) { return []byte(n.USD()), nil }
+
+// UnmarshalJSON reads what MarshalJSON wrote; negative amounts too.
+func (n *Nano) UnmarshalJSON(b []byte) error {
+	s, neg := strings.CutPrefix(string(b), "-")
+	v, err := ParseUSD(s)
+	if neg {
+		v = -v
+	}
+	*n = v
+	return err
+}

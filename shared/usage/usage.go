@@ -1,0 +1,60 @@
+// Package usage defines money and the one record that every admitted request
+// leaves behind: ledger entry, log line and source of all reports.
+package usage
+
+import (
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/llm"
+)
+
+// Record is what happened in one request. It is made at the door, filled by
+// whoever knows, and written once. It holds no prompt, no answer and no secret.
+type Record struct {
+	ID      string    `json:"id"`   // the request id; also the lease's
+	Time    time.Time `json:"time"` // of admission; decides the budget period
+	User    string    `json:"user"`
+	Key     string    `json:"key"` // the key's id (part of a hash of it)
+	Project string    `json:"project,omitempty"`
+	Tags    []string  `json:"tags,omitempty"`
+
+	ClientID  string `json:"client_request_id,omitempty"` // the caller's own id for the request
+	Operation string `json:"operation"`                   // chat, embeddings, …
+	Stream    bool   `json:"stream,omitempty"`
+	Asked     string `json:"model_asked"`        // the model that the client named
+	Provider  string `json:"provider,omitempty"` // who answered
+	Model     string `json:"model,omitempty"`    // with what, in the catalogue's words
+
+	Status    int    `json:"status"`              // the HTTP status that the client got; 499 if it left
+	Error     string `json:"error,omitempty"`     // the kind of a failure, from package fault
+	Finish    string `json:"finish,omitempty"`    // OpenAI's finish_reason of the first choice
+	Attempts  int    `json:"attempts,omitempty"`  // upstream calls made
+	Rotations int    `json:"rotations,omitempty"` // of which with another credential
+
+	InputTokens      int64 `json:"input_tokens"`
+	CachedTokens     int64 `json:"cached_tokens,omitempty"`
+	CacheWriteTokens int64 `json:"cache_write_tokens,omitempty"`
+	OutputTokens     int64 `json:"output_tokens"`
+	ReasoningTokens  int64 `json:"reasoning_tokens,omitempty"`
+
+	Cost     Nano `json:"cost_usd"`
+	Reserved Nano `json:"reserved_usd"`
+
+	Estimated bool `json:"estimated,omitempty"` // the upstream gave no usage; tokens were counted here
+	Unpriced  bool `json:"unpriced,omitempty"`  // no price is known; Cost is 0
+	Unsettled bool `json:"unsettled,omitempty"` // written by a sweep: the request never came to its end
+	Partial   bool `json:"partial,omitempty"`   // the answer was cut short
+	FailOpen  bool `json:"fail_open,omitempty"` // admitted although the store was down
+
+	TTFT     time.Duration `json:"ttft_ns,omitempty"`     // from arrival to the first event
+	Duration time.Duration `json:"duration_ns,omitempty"` // from arrival to settlement
+	Overhead time.Duration `json:"overhead_ns,omitempty"` // of which ours, before and after the upstream
+
+	Skipped []string `json:"skipped,omitempty"` // optional stages that failed and were left out
+}
+
+// Count takes over what the provider billed.
+func (r *Record) Count(u llm.Usage) {
+	r.InputTokens, r.OutputTokens = u.Input, u.Output
+	r.CachedTokens, r.CacheWriteTokens, r.ReasoningTokens = u.CachedInput, u.CacheWrite+u.CacheWrite1h, u.Reasoning
+}
