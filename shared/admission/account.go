@@ -103,6 +103,11 @@ func (a Ask) Candidates() []string {
 	return []string{"*", family, a.Model}
 }
 
+// AllowedBy says whether an allow-list admits the ask's model.
+func (a Ask) AllowedBy(list []string) bool {
+	return slices.ContainsFunc(a.Candidates(), func(c string) bool { return slices.Contains(list, c) })
+}
+
 // Period is the moment that decides which day, month and minute are charged:
 // the id's, so that whoever finds the lease later books the same periods.
 func (a Ask) Period() time.Time {
@@ -146,10 +151,7 @@ func (a *Account) refuseKey(ask Ask) error {
 	if ask.Model == "" {
 		return nil
 	}
-	allowed := func(list []string) bool {
-		return slices.ContainsFunc(ask.Candidates(), func(c string) bool { return slices.Contains(list, c) })
-	}
-	if !allowed(rule.Models) || !allowed(a.Models) {
+	if !ask.AllowedBy(rule.Models) || !ask.AllowedBy(a.Models) {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed",
 			Message: "This key may not use the model '" + ask.Model + "'."}
 	}
@@ -276,7 +278,7 @@ func (a *Account) ExpiredLeases(now time.Time, but string) []Lease {
 
 // Grant describes the admission of ask, as a stands after it.
 func (a *Account) Grant(ask Ask) Grant {
-	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project}
+	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project, KeyModels: a.Keys[ask.KeyHash].Models, UserModels: a.Models}
 	if ask.Lease {
 		g.Lease = Lease{ID: ask.ID, User: ask.User, Reserved: a.Leases[ask.ID], Tokens: ask.Tokens, Admitted: ask.Period()}
 		g.Expired = a.ExpiredLeases(ask.Now, ask.ID)

@@ -72,6 +72,8 @@ type Grant struct {
 	Lease   Lease
 	Limits  Remaining
 	Project string
+	// Models are the allow-lists of the key and of its user; both must allow.
+	KeyModels, UserModels []string
 	// Expired are leases of the same user whose requests must be dead. The
 	// caller settles them when it has time.
 	Expired []Lease
