@@ -28,7 +28,7 @@ var text string
 type Model struct {
 	Provider string `json:"-"` // openai, anthropic, gemini or bedrock
 	ID       string `json:"-"` // in the provider's words; may contain "/" and ":"
-	Mode     string `json:"mode"`
+	Mode     Mode   `json:"mode"`
 
 	Price         Price `json:"price,omitzero"`
 	ContextWindow int64 `json:"context_window,omitempty"` // the most tokens of input; 0 means unknown
@@ -39,11 +39,14 @@ type Model struct {
 	Deprecated   string   `json:"deprecated,omitempty"`   // the day on which the provider ends it, as 2006-01-02
 }
 
-// The modes of a Model: what it is asked through.
+// Mode is what a Model is asked through.
+type Mode string
+
+// The modes.
 const (
-	Chat      = "chat"
-	Responses = "responses" // OpenAI models that answer on /v1/responses only
-	Embedding = "embedding"
+	Chat      Mode = "chat"
+	Responses Mode = "responses" // OpenAI models that answer on /v1/responses only
+	Embedding Mode = "embedding"
 )
 
 // Providers lists the catalogue's providers in the order in which Find

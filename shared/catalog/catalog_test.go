@@ -25,7 +25,7 @@ func TestEveryModelIsPlausible(t *testing.T) {
 		if strings.HasPrefix(m.ID, m.Provider+"/") {
 			t.Errorf("%s: the provider stands there twice", m.Name())
 		}
-		if !slices.Contains([]string{Chat, Responses, Embedding}, m.Mode) {
+		if !slices.Contains([]Mode{Chat, Responses, Embedding}, m.Mode) {
 			t.Errorf("%s: mode %q", m.Name(), m.Mode)
 		}
 		if m.ContextWindow < 0 || m.MaxOutput < 0 || m.VectorSize < 0 {

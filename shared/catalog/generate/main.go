@@ -120,7 +120,7 @@ func model(key string, raw json.RawMessage) (catalog.Model, error) {
 	if err := dec.Decode(&l); err != nil {
 		return catalog.Model{}, err
 	}
-	m := catalog.Model{Provider: l.Provider, ID: strings.TrimPrefix(key, l.Provider+"/"), Mode: l.Mode,
+	m := catalog.Model{Provider: l.Provider, ID: strings.TrimPrefix(key, l.Provider+"/"), Mode: catalog.Mode(l.Mode),
 		ContextWindow: l.MaxInput, MaxOutput: l.MaxOutput, VectorSize: l.VectorSize, Deprecated: l.Deprecated}
 	m.Capabilities = slices.Sorted(slices.Values(l.Capabilities))
 
