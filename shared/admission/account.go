@@ -198,6 +198,13 @@ func (a *Account) left(t time.Time) (day, month usage.Nano, tokens int64) {
 	return day, month, tokens
 }
 
+// Left returns what the budgets of t's day and month still allow; at or near
+// usage.None where there is no budget.
+func (a *Account) Left(t time.Time) (day, month usage.Nano) {
+	day, month, _ = a.left(t)
+	return day, month
+}
+
 // Spent returns what the periods of t have cost so far, without open leases.
 func (a *Account) Spent(t time.Time) (day, month usage.Nano) {
 	d, m, _ := a.left(t)

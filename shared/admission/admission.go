@@ -94,15 +94,21 @@ type Remaining struct {
 type Store interface {
 	// Admit lets a request in or refuses it: fault.Unauthorized, Forbidden,
 	// RateLimited (with RetryAfter), Quota, or Unavailable if the store cannot
-	// say. Asking twice with one id admits once.
+	// say. Asking twice with one id admits once: while the lease is open the
+	// answer stays the same, whatever happened to key and limits. If leases of
+	// dead requests are what is in the way, they are settled first.
 	Admit(ctx context.Context, a Ask) (Grant, error)
-	// TopUp raises what l holds to reserved. It fails with fault.Quota if the
-	// budget has no room, and with fault.NotFound if the lease is gone.
+	// TopUp raises what l holds to reserved; what l says it holds may be out of
+	// date, and less than it holds changes nothing. It fails with fault.Quota if
+	// the budget has no room, and with fault.NotFound if the lease is gone.
 	TopUp(ctx context.Context, l Lease, reserved usage.Nano) (Lease, error)
 	// Settle writes r to the ledger and then closes the lease, booking r.Cost
 	// and r's tokens. If a record with that id exists already, that one is
 	// booked and returned. If the ledger cannot be written the lease stays open
-	// and the error is returned. Settling a closed lease changes nothing.
+	// and the error is returned. Settling a lease that is not open (closed
+	// already, never opened, of no user) changes no account, but the record is
+	// kept if it is the first: the write that opens the lease may still be on
+	// its way, and whoever closes it then finds what to book.
 	Settle(ctx context.Context, l Lease, r usage.Record) (usage.Record, error)
 	// Expired lists the leases admitted before the given time, of all users.
 	Expired(ctx context.Context, before time.Time) iter.Seq2[Lease, error]
@@ -118,10 +124,11 @@ type Users interface {
 	ListUsers(ctx context.Context, after string, limit int) ([]Account, error)
 	// UpdateUser sets the user's settings to u. What is spent and reserved stays
 	// so: the amounts left move by the difference of the limits. If the settings
-	// changed since seen was read, it fails with fault.Conflict.
+	// changed since seen was read, it fails with fault.Conflict; requests that
+	// came and went are no change. It fails with fault.NotFound.
 	UpdateUser(ctx context.Context, seen Account, u User) (Account, error)
-	// DeleteUser removes the account; its ledger stays. It fails with
-	// fault.Conflict while leases are open, and with fault.NotFound.
+	// DeleteUser removes the account and its keys; its ledger stays. It fails
+	// with fault.Conflict while leases are open, and with fault.NotFound.
 	DeleteUser(ctx context.Context, id string) error
 }
 
@@ -131,8 +138,8 @@ type Keys interface {
 	// fault.NotFound without the user and with fault.Conflict above MaxKeys
 	// live keys. Expired keys make room.
 	PutKey(ctx context.Context, user string, k Key) error
-	// RevokeKey makes the key with that id useless for every later Admit. It
-	// fails with fault.NotFound.
+	// RevokeKey makes the key with that id useless for every later Admit; it
+	// stays listed. It fails with fault.NotFound.
 	RevokeKey(ctx context.Context, user, id string) error
 	// ListKeys returns the user's keys, oldest first. It fails with
 	// fault.NotFound without the user.
@@ -141,7 +148,8 @@ type Keys interface {
 
 // Ledger reads settled records.
 type Ledger interface {
-	// Records yields the user's records admitted in [from, to), oldest first.
+	// Records yields the user's records admitted in [from, to), oldest first:
+	// by the time of their ids, which is in whole milliseconds.
 	Records(ctx context.Context, user string, from, to time.Time) iter.Seq2[usage.Record, error]
 	// Record returns one record, or fault.NotFound.
 	Record(ctx context.Context, user, id string) (usage.Record, error)
