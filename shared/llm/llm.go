@@ -88,6 +88,9 @@ type Event struct {
 	Tools     []ToolDelta //
 	Finish    string      // OpenAI's finish_reason: stop, length, tool_calls, content_filter, …
 
+	// Notice says why the gateway itself ended the answer: "budget_exceeded".
+	Notice string
+
 	// Usage is final when set. UsageOnly says that the event holds nothing else
 	// (OpenAI's last chunk, which only clients that asked for it get to see).
 	Usage     *Usage

@@ -167,7 +167,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 		return wrongType(fmt.Sprintf("messages[%d].role", i), role, "string")
 	case !slices.Contains(roles, name):
 		return &fault.Error{Kind: fault.Invalid, Param: fmt.Sprintf("messages[%d].role", i), Code: "invalid_value",
-			Message: fmt.Sprintf("Invalid value for 'messages[%d].role': %q. Supported values are: %q.", i, name, roles)}
+			Message: fmt.Sprintf("Invalid value for 'messages[%d].role': %.40q. Supported values are: %q.", i, name, roles)}
 	}
 	calls := rawjson.Get(m, "tool_calls")
 	content := rawjson.Get(m, "content")

@@ -1,0 +1,240 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+// pageSize bounds a listing.
+const (
+	pageSize = 100
+	maxPage  = 1000
+)
+
+// Admin serves everything under /admin/.
+func (s *Server) Admin() http.Handler {
+	mux := http.NewServeMux()
+	on := func(path string, methods string, by map[string]handler) {
+		mux.Handle(path, s.endpoint(methods, func(v *visit) error {
+			if err := s.authorizeAdmin(v); err != nil {
+				return err
+			}
+			method := v.r.Method
+			if method == http.MethodHead {
+				method = http.MethodGet
+			}
+			return by[method](v)
+		}))
+	}
+	on("/admin/users", "GET POST", map[string]handler{"GET": s.listUsers, "POST": s.createUser})
+	on("/admin/users/{id}", "GET PATCH DELETE", map[string]handler{"GET": s.getUser, "PATCH": s.patchUser, "DELETE": s.deleteUser})
+	on("/admin/users/{id}/keys", "GET POST", map[string]handler{"GET": s.listKeys, "POST": s.createKey})
+	on("/admin/users/{id}/keys/{kid}", "DELETE", map[string]handler{"DELETE": s.revokeKey})
+	on("/admin/users/{id}/keys/{kid}/rotate", "POST", map[string]handler{"POST": s.rotateKey})
+	mux.Handle("/", s.endpoint("GET POST PATCH DELETE", func(v *visit) error {
+		if err := s.authorizeAdmin(v); err != nil {
+			return err
+		}
+		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
+	}))
+	return mux
+}
+
+// authorizeAdmin takes GATEWAY_ADMIN_KEY, or a gateway key with the scope
+// "admin". With neither it is as shut as any other door: 401.
+func (s *Server) authorizeAdmin(v *visit) error {
+	given := key(v.r.Header)
+	want, err := s.AdminKey(v.r.Context())
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "Keys cannot be checked at the moment.")
+	}
+	if want != "" && sameSecret(given, want) {
+		return nil
+	}
+	c, err := s.begin(v, "admin")
+	if err != nil {
+		return err
+	}
+	if err := s.Gateway.Touch(v.r.Context(), c, "admin"); err != nil {
+		return err
+	}
+	limits(v.Header(), c.Grant.Limits)
+	return nil
+}
+
+// sameSecret compares hashes, so that neither content nor length shows in the
+// time it takes.
+func sameSecret(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+func (s *Server) createUser(v *visit) error {
+	var b userBody
+	if err := v.decode(&b); err != nil {
+		return err
+	}
+	u, err := b.newUser(time.Now())
+	if err != nil {
+		return err
+	}
+	a, err := s.Users.CreateUser(v.r.Context(), u)
+	if err != nil {
+		return err
+	}
+	return v.json(http.StatusCreated, showUser(a, time.Now()))
+}
+
+func (s *Server) listUsers(v *visit) error {
+	q := v.r.URL.Query()
+	limit := pageSize
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxPage {
+			return fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
+		}
+		limit = n
+	}
+	list, err := s.Users.ListUsers(v.r.Context(), q.Get("after"), limit+1)
+	if err != nil {
+		return err
+	}
+	more := len(list) > limit
+	data := []userObject{}
+	for _, a := range list[:min(limit, len(list))] {
+		data = append(data, showUser(a, time.Now()))
+	}
+	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": more})
+}
+
+func (s *Server) getUser(v *visit) error {
+	a, err := s.Users.User(v.r.Context(), v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, showUser(a, time.Now()))
+}
+
+// patchUser changes what the body names. Somebody else's change in between is
+// retried on top of theirs: a patch says nothing about other fields.
+func (s *Server) patchUser(v *visit) error {
+	var b userBody
+	if err := v.decode(&b); err != nil {
+		return err
+	}
+	for try := 0; ; try++ {
+		seen, err := s.Users.User(v.r.Context(), v.r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		u, err := b.patch(seen.User)
+		if err != nil {
+			return err
+		}
+		a, err := s.Users.UpdateUser(v.r.Context(), seen, u)
+		if err == nil {
+			return v.json(http.StatusOK, showUser(a, time.Now()))
+		}
+		if fault.As(err).Kind != fault.Conflict || try == 4 {
+			return err
+		}
+	}
+}
+
+func (s *Server) deleteUser(v *visit) error {
+	id := v.r.PathValue("id")
+	if err := s.Users.DeleteUser(v.r.Context(), id); err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, map[string]any{"object": "user.deleted", "id": id, "deleted": true})
+}
+
+func (s *Server) createKey(v *visit) error {
+	var b keyBody
+	if err := v.decode(&b); err != nil {
+		return err
+	}
+	k, err := b.newKey(time.Now())
+	if err != nil {
+		return err
+	}
+	return s.issue(v, k)
+}
+
+// issue makes a secret for k, stores its hash and shows the key, this once.
+func (s *Server) issue(v *visit, k admission.Key) error {
+	user := v.r.PathValue("id")
+	if !admission.ValidUserID(user) {
+		return fault.New(fault.NotFound, "There is no user '%s'.", user)
+	}
+	pepper, err := s.Gateway.Pepper(v.r.Context())
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "Keys cannot be made at the moment.")
+	}
+	secret, hash := admission.NewKey([]byte(pepper), user)
+	k.Hash, k.ID, k.Hint = hash, admission.KeyID(hash), secret[len(secret)-4:]
+	if err := s.Keys.PutKey(v.r.Context(), user, k); err != nil {
+		return err
+	}
+	o := showKey(k, time.Now())
+	o.Key = secret
+	return v.json(http.StatusCreated, o)
+}
+
+func (s *Server) listKeys(v *visit) error {
+	keys, err := s.Keys.ListKeys(v.r.Context(), v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	data := []keyObject{}
+	for _, k := range keys {
+		data = append(data, showKey(k, time.Now()))
+	}
+	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
+}
+
+func (s *Server) revokeKey(v *visit) error {
+	kid := v.r.PathValue("kid")
+	if err := s.Keys.RevokeKey(v.r.Context(), v.r.PathValue("id"), kid); err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, map[string]any{"object": "key.revoked", "id": kid, "revoked": true})
+}
+
+// rotateKey revokes a key and issues its successor with the same rights. The
+// old one goes first: if the second write fails there is one key too few,
+// never one too many.
+func (s *Server) rotateKey(v *visit) error {
+	user, kid := v.r.PathValue("id"), v.r.PathValue("kid")
+	keys, err := s.Keys.ListKeys(v.r.Context(), user)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.ID != kid || k.Revoked {
+			continue
+		}
+		if err := s.Keys.RevokeKey(v.r.Context(), user, kid); err != nil {
+			return err
+		}
+		k.Created = time.Now().UTC()
+		return s.issue(v, k)
+	}
+	return fault.New(fault.NotFound, "User '%s' has no live key '%s'.", user, kid)
+}
+
+func (v *visit) json(status int, o any) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	writeJSON(v, status, body)
+	return nil
+}

@@ -1,0 +1,140 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// Chat serves POST /ai/chat/completions.
+func (s *Server) Chat() http.Handler {
+	return s.endpoint("POST", func(v *visit) error { return s.infer(v, "chat", s.chat) })
+}
+
+func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
+	var out answer
+	err := s.Gateway.Chat(ctx, c, body, func(e *llm.Event) error {
+		if out == nil {
+			out = newAnswer(v, c)
+		}
+		return out.event(e)
+	})
+	if out != nil {
+		err = out.end(err)
+	}
+	return err
+}
+
+// infer is the frame of every request that runs a model: the key, the body,
+// the work, the answer to a failure, and the books, which are closed whatever
+// happens and before the response ends.
+func (s *Server) infer(v *visit, operation string, work func(context.Context, *visit, *gateway.Call, []byte) error) (err error) {
+	ctx := v.r.Context()
+	end := func(*usage.Record, error) {}
+	if s.Trace != nil {
+		ctx, end = s.Trace(ctx, v.r.Header, operation)
+	}
+	c, err := s.begin(v, operation)
+	defer func() {
+		p := recover()
+		if p != nil {
+			err = fault.New(fault.Internal, "Internal error.")
+		}
+		if err != nil && !v.sent {
+			writeCallHeaders(v.Header(), c)
+			writeError(v, err)
+		}
+		s.Gateway.Settle(ctx, c, outcome(v, err), err)
+		end(&c.Record, err)
+		if p != nil {
+			panic(p)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	body, err := v.body()
+	if err != nil {
+		return s.Gateway.Refuse(ctx, c, err)
+	}
+	return work(ctx, v, c, body)
+}
+
+// answer renders events for the client. end gets what Gateway.Chat returned;
+// it returns what remains an error for the caller to tell, or to log.
+type answer interface {
+	event(*llm.Event) error
+	end(error) error
+}
+
+func newAnswer(v *visit, c *gateway.Call) answer {
+	if c.Record.Stream {
+		return newStream(v, c)
+	}
+	return &whole{v: v, c: c}
+}
+
+// outcome is the status for the books: what the client got, or 499 if it left.
+func outcome(v *visit, err error) int {
+	switch {
+	case clientLeft(v.r.Context(), err):
+		return kinds[fault.Canceled].status
+	case v.sent:
+		return v.status
+	}
+	return Status(err)
+}
+
+// writeCallHeaders tells what is known of the call so far.
+func writeCallHeaders(h http.Header, c *gateway.Call) {
+	limits(h, c.Grant.Limits)
+	r := &c.Record
+	if r.Provider != "" {
+		h["X-Gateway-Provider"] = []string{r.Provider}
+		h["X-Gateway-Model"] = []string{r.Model}
+		h["X-Gateway-Attempts"] = []string{strconv.Itoa(r.Attempts)}
+		h["X-Gateway-Cache"] = []string{"bypass"}
+	}
+	if len(c.Dropped) > 0 {
+		h["X-Gateway-Dropped"] = []string{strings.Join(c.Dropped, ", ")}
+	}
+	h["X-Gateway-Overhead-Ms"] = []string{strconv.FormatFloat(float64(c.Overhead().Microseconds())/1e3, 'f', 3, 64)}
+}
+
+// whole is an answer in one JSON object.
+type whole struct {
+	v    *visit
+	c    *gateway.Call
+	sum  llm.Answer
+	sent bool
+}
+
+func (a *whole) event(e *llm.Event) error {
+	if e.Raw == nil {
+		a.sum.Add(e)
+		return nil
+	}
+	a.sent = true
+	return a.write(e.Raw)
+}
+
+func (a *whole) end(err error) error {
+	if err != nil || a.sent {
+		return err
+	}
+	return a.write(appendCompletion(nil, &a.sum, a.c))
+}
+
+func (a *whole) write(body []byte) error {
+	h := a.v.Header()
+	writeCallHeaders(h, a.c)
+	h["X-Gateway-Cost-Usd"] = []string{a.c.Record.Cost.USD()}
+	writeJSON(a.v, http.StatusOK, body)
+	return nil
+}

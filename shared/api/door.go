@@ -1,0 +1,196 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/requestid"
+)
+
+// MaxBody is the largest request body, in bytes: what a Lambda can be sent.
+const MaxBody = 6 << 20
+
+// maxClientID bounds a caller's own request id.
+const maxClientID = 128
+
+// visit is one HTTP request inside this package.
+type visit struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	id       string
+	clientID string
+	start    time.Time
+	sent     bool // the response's head is out
+	status   int  // of that head
+}
+
+// WriteHeader notes that the head is out; visit is the response writer of all
+// handlers.
+func (v *visit) WriteHeader(status int) {
+	if v.sent {
+		return
+	}
+	v.sent, v.status = true, status
+	v.w.WriteHeader(status)
+}
+
+func (v *visit) Header() http.Header { return v.w.Header() }
+
+func (v *visit) Write(p []byte) (int, error) {
+	v.WriteHeader(http.StatusOK)
+	return v.w.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (v *visit) Unwrap() http.ResponseWriter { return v.w }
+
+// handler may return an error instead of writing a response.
+type handler func(v *visit) error
+
+// handle does what every request needs: ids, CORS, a way out of panics, and
+// errors as JSON.
+func (s *Server) handle(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now()
+		v := &visit{w: w, r: r, id: requestid.New(now), start: now}
+		head := w.Header()
+		head["X-Request-Id"] = []string{v.id}
+		if v.clientID = clientID(r.Header); v.clientID != "" {
+			head["X-Client-Request-Id"] = []string{v.clientID}
+		}
+		cors(head)
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				s.Log.LogAttrs(r.Context(), slog.LevelError, "panic", slog.String("request_id", v.id), slog.Any("value", p), slog.String("stack", string(debug.Stack())))
+				if !v.sent {
+					writeError(v, fault.New(fault.Internal, "Internal error."))
+				}
+			}
+		}()
+		if err := h(v); err != nil && !v.sent {
+			writeError(v, err)
+		}
+	})
+}
+
+// clientID is the caller's own id for the request, if it is fit for a header
+// and a log.
+func clientID(h http.Header) string {
+	id := h.Get("X-Client-Request-Id")
+	if id == "" {
+		id = h.Get("X-Request-Id")
+	}
+	if len(id) > maxClientID {
+		id = id[:maxClientID]
+	}
+	for i := range len(id) {
+		if id[i] < 0x21 || id[i] > 0x7e {
+			return ""
+		}
+	}
+	return id
+}
+
+const exposed = "x-request-id, x-client-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, x-gateway-cache, x-gateway-overhead-ms, " +
+	"x-gateway-cost-usd, x-gateway-dropped, x-gateway-skipped, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, " +
+	"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after"
+
+// cors lets browsers call from anywhere: the key is the protection, and no
+// cookie is ever read.
+func cors(h http.Header) {
+	h["Access-Control-Allow-Origin"] = []string{"*"}
+	h["Access-Control-Expose-Headers"] = []string{exposed}
+}
+
+// preflight answers OPTIONS, the same for every path.
+func preflight(v *visit) error {
+	h := v.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS")
+	if asked := v.r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+		h.Set("Vary", "Access-Control-Request-Headers")
+	}
+	h.Set("Access-Control-Max-Age", "7200")
+	v.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// key returns the caller's key, from either header.
+func key(h http.Header) string {
+	if auth := h.Get("Authorization"); auth != "" {
+		if scheme, rest, ok := strings.Cut(auth, " "); ok && strings.EqualFold(scheme, "Bearer") {
+			return strings.TrimSpace(rest)
+		}
+		return auth // a bare key; anything else fails as one
+	}
+	return h.Get("X-Api-Key")
+}
+
+// begin opens the books of a request that carries a gateway key.
+func (s *Server) begin(v *visit, operation string) (*gateway.Call, error) {
+	c, err := s.Gateway.Begin(v.r.Context(), v.id, key(v.r.Header), operation, v.start)
+	c.Record.ClientID = v.clientID
+	return c, err
+}
+
+// body reads the request's body whole.
+func (v *visit) body() ([]byte, error) {
+	tooLarge := &fault.Error{Kind: fault.TooLarge, Code: "request_too_large",
+		Message: "The request body is larger than " + strconv.Itoa(MaxBody) + " bytes."}
+	if v.r.ContentLength > MaxBody {
+		return nil, tooLarge
+	}
+	var buf bytes.Buffer
+	buf.Grow(int(max(0, v.r.ContentLength)) + bytes.MinRead)
+	n, err := buf.ReadFrom(io.LimitReader(v.r.Body, MaxBody+1))
+	switch {
+	case err != nil && v.r.Context().Err() != nil:
+		return nil, v.r.Context().Err()
+	case err != nil:
+		return nil, fault.Wrap(fault.Invalid, err, "The request body could not be read.")
+	case n > MaxBody:
+		return nil, tooLarge
+	}
+	return buf.Bytes(), nil
+}
+
+// limits sets the rate-limit headers of an admitted request.
+func limits(h http.Header, r admission.Remaining) {
+	if r.Requests > 0 {
+		h["X-Ratelimit-Limit-Requests"] = []string{strconv.FormatInt(r.Requests, 10)}
+		h["X-Ratelimit-Remaining-Requests"] = []string{strconv.FormatInt(r.RequestsLeft, 10)}
+		h["X-Ratelimit-Reset-Requests"] = []string{reset(r.RequestsReset)}
+	}
+	if r.Tokens > 0 {
+		h["X-Ratelimit-Limit-Tokens"] = []string{strconv.FormatInt(r.Tokens, 10)}
+		h["X-Ratelimit-Remaining-Tokens"] = []string{strconv.FormatInt(r.TokensLeft, 10)}
+		h["X-Ratelimit-Reset-Tokens"] = []string{reset(r.TokensReset)}
+	}
+}
+
+// reset writes a duration as OpenAI does: 120ms, 1s, 6m0s.
+func reset(d time.Duration) string {
+	if d < time.Second {
+		return strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10) + "ms"
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// clientLeft says whether err means that nobody is there to answer.
+func clientLeft(ctx context.Context, err error) bool {
+	return errors.Is(err, context.Canceled) && ctx.Err() != nil
+}

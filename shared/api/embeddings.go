@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// Embeddings serves POST /ai/embeddings.
+func (s *Server) Embeddings() http.Handler {
+	return s.endpoint("POST", func(v *visit) error { return s.infer(v, "embeddings", s.embeddings) })
+}
+
+func (s *Server) embeddings(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
+	req, out, err := s.Gateway.Embed(ctx, c, body)
+	if err != nil {
+		return err
+	}
+	writeCallHeaders(v.Header(), c)
+	v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	answer := out.Raw
+	if answer == nil {
+		answer = appendEmbeddings(nil, req, out, c)
+	}
+	writeJSON(v, http.StatusOK, answer)
+	return nil
+}
+
+// appendEmbeddings renders vectors that did not come in OpenAI's format.
+func appendEmbeddings(dst []byte, req *llm.EmbedRequest, out *llm.Embeddings, c *gateway.Call) []byte {
+	dst = append(dst, `{"object":"list","data":[`...)
+	for i, vec := range out.Vectors {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"object":"embedding","index":`...)
+		dst = strconv.AppendInt(dst, int64(i), 10)
+		dst = append(dst, `,"embedding":`...)
+		if req.Base64 {
+			dst = appendBase64(dst, vec)
+		} else {
+			dst = appendFloats(dst, vec)
+		}
+		dst = append(dst, '}')
+	}
+	dst = append(dst, `],"model":`...)
+	model := out.Model
+	if model == "" {
+		model = c.Record.Model
+	}
+	dst = rawjson.AppendString(dst, model)
+	dst = append(dst, `,"usage":{"prompt_tokens":`...)
+	dst = strconv.AppendInt(dst, c.Record.InputTokens, 10)
+	dst = append(dst, `,"total_tokens":`...)
+	dst = strconv.AppendInt(dst, c.Record.InputTokens, 10)
+	return append(dst, `}}`...)
+}
+
+func appendFloats(dst []byte, vec []float32) []byte {
+	dst = append(dst, '[')
+	for i, f := range vec {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendFloat(dst, float64(f), 'g', -1, 32)
+	}
+	return append(dst, ']')
+}
+
+// appendBase64 writes the vector as OpenAI does: little-endian float32.
+func appendBase64(dst []byte, vec []float32) []byte {
+	raw := make([]byte, 0, 4*len(vec))
+	for _, f := range vec {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
+	}
+	dst = append(dst, '"')
+	dst = base64.StdEncoding.AppendEncode(dst, raw)
+	return append(dst, '"')
+}

@@ -1,0 +1,117 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/catalog"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// created is the time that models are listed with: OpenAI's format demands
+// one, and the catalogue knows none.
+const created = 1767225600 // 2026-01-01
+
+type modelObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+
+	ContextWindow int64         `json:"context_window,omitempty"`
+	MaxOutput     int64         `json:"max_output_tokens,omitempty"`
+	VectorSize    int64         `json:"dimensions,omitempty"`
+	Mode          string        `json:"mode,omitempty"`
+	Capabilities  []string      `json:"capabilities,omitempty"`
+	Pricing       *modelPricing `json:"pricing,omitempty"`
+	Deprecated    string        `json:"deprecation_date,omitempty"`
+}
+
+// modelPricing is in dollars per million tokens, as people read prices.
+type modelPricing struct {
+	Input       json.Number `json:"input_usd_per_million_tokens"`
+	CachedInput json.Number `json:"cached_input_usd_per_million_tokens,omitempty"`
+	CacheWrite  json.Number `json:"cache_write_usd_per_million_tokens,omitempty"`
+	Output      json.Number `json:"output_usd_per_million_tokens"`
+}
+
+// Models serves GET /ai/models and GET /ai/models/{id}.
+func (s *Server) Models() http.Handler { return s.endpoint("GET", s.models) }
+
+func (s *Server) models(v *visit) error {
+	c, err := s.begin(v, "models")
+	if err != nil {
+		return err
+	}
+	if err := s.Gateway.Touch(v.r.Context(), c, "inference"); err != nil {
+		return err
+	}
+	limits(v.Header(), c.Grant.Limits)
+	var list []modelObject
+	for _, e := range s.Gateway.Models.List() {
+		if mayCall(c, e) {
+			list = append(list, describe(e))
+		}
+	}
+	if id := strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/models"); strings.Trim(id, "/") != "" {
+		return s.model(v, c, list, strings.Trim(id, "/"))
+	}
+	body, err := json.Marshal(map[string]any{"object": "list", "data": append([]modelObject{}, list...), "has_more": false})
+	if err != nil {
+		return err
+	}
+	writeJSON(v, http.StatusOK, body)
+	return nil
+}
+
+// model answers for one model; an unprefixed catalogue name serves as well.
+func (s *Server) model(v *visit, c *gateway.Call, list []modelObject, id string) error {
+	full := id
+	for _, mode := range []catalog.Mode{catalog.Chat, catalog.Embedding} {
+		if t, err := s.Gateway.Models.Resolve(id, mode); err == nil {
+			full = t.Provider + "/" + t.Model
+		}
+	}
+	for _, m := range list {
+		if m.ID == id || m.ID == full {
+			m.ID = id
+			body, err := json.Marshal(m)
+			if err != nil {
+				return err
+			}
+			writeJSON(v, http.StatusOK, body)
+			return nil
+		}
+	}
+	return &fault.Error{Kind: fault.NotFound, Param: "model", Code: "model_not_found",
+		Message: "The model '" + id + "' does not exist here, or this key may not use it."}
+}
+
+func mayCall(c *gateway.Call, e gateway.Entry) bool {
+	ask := admission.Ask{Model: e.Provider + "/" + e.Model, Provider: e.Provider}
+	return ask.AllowedBy(c.Grant.KeyModels) && ask.AllowedBy(c.Grant.UserModels)
+}
+
+func describe(e gateway.Entry) modelObject {
+	o := modelObject{ID: e.ID, Object: "model", Created: created, OwnedBy: e.Provider}
+	if !e.Known {
+		return o
+	}
+	m := e.Info
+	o.ContextWindow, o.MaxOutput, o.VectorSize = m.ContextWindow, m.MaxOutput, m.VectorSize
+	o.Mode, o.Capabilities, o.Deprecated = string(m.Mode), m.Capabilities, m.Deprecated
+	o.Pricing = &modelPricing{Input: perMillion(m.Price.Input), Output: perMillion(m.Price.Output)}
+	if m.Price.CachedInput > 0 {
+		o.Pricing.CachedInput = perMillion(m.Price.CachedInput)
+	}
+	if m.Price.CacheWrite > 0 {
+		o.Pricing.CacheWrite = perMillion(m.Price.CacheWrite)
+	}
+	return o
+}
+
+func perMillion(nano int64) json.Number { return json.Number(usage.Nano(nano).USD()) }

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+// endpoint serves one path: methods names what it takes, OPTIONS is answered
+// for browsers, everything else is a 405.
+func (s *Server) endpoint(methods string, h handler) http.Handler {
+	allowed := strings.Fields(methods)
+	return s.handle(func(v *visit) error {
+		switch m := v.r.Method; {
+		case slices.Contains(allowed, m), m == http.MethodHead && slices.Contains(allowed, http.MethodGet):
+			return h(v)
+		case m == http.MethodOptions:
+			return preflight(v)
+		}
+		v.Header().Set("Allow", strings.Join(allowed, ", ")+", OPTIONS")
+		return fault.New(fault.Method, "%s is not served at %s; use %s.", v.r.Method, v.r.URL.Path, strings.Join(allowed, " or "))
+	})
+}
+
+// unversioned strips the optional /v1 of /ai/v1/….
+func unversioned(path string) string {
+	if rest, ok := strings.CutPrefix(path, "/ai/v1/"); ok {
+		return "/ai/" + rest
+	}
+	return path
+}
+
+// Handler serves every route: the single process.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	seen := map[string]bool{}
+	for _, r := range Routes() {
+		if seen[r.Path] {
+			continue
+		}
+		seen[r.Path] = true
+		pattern := r.Path
+		if pattern == "/" {
+			pattern = "/{$}"
+		}
+		h := r.Handler(s)
+		mux.Handle(pattern, h)
+		if rest, ok := strings.CutPrefix(r.Path, "/ai/"); ok {
+			mux.Handle("/ai/v1/"+rest, h)
+		}
+	}
+	mux.Handle("/", s.handle(func(v *visit) error {
+		if v.r.Method == http.MethodOptions {
+			return preflight(v)
+		}
+		return fault.New(fault.NotFound, "There is nothing at %s. The chat endpoint is POST /ai/chat/completions; docs/api.md lists the rest.", v.r.URL.Path)
+	}))
+	return mux
+}

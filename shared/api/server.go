@@ -1,0 +1,67 @@
+// Package api is the gateway's HTTP face: routes, headers, errors and the wire
+// formats of answers. It is the only package that writes HTTP.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// Server serves every endpoint. A function that serves one endpoint needs only
+// the fields which that endpoint uses.
+type Server struct {
+	Gateway *gateway.Gateway
+	Users   admission.Users
+	Keys    admission.Keys
+
+	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
+	Ready    []Check                               // what /health/ready asks
+	Metrics  http.Handler                          // nil: no /metrics
+	Version  string
+	Log      *slog.Logger
+
+	// Trace opens the span of a request that runs a model; end is called after
+	// settlement, before the response ends. Nil: no tracing.
+	Trace func(ctx context.Context, h http.Header, operation string) (_ context.Context, end func(*usage.Record, error))
+}
+
+// Check is a dependency that must work for the gateway to be ready.
+type Check struct {
+	Name string
+	Ask  func(context.Context) error
+}
+
+// Route is one method and path pattern of the API.
+type Route struct {
+	Method, Path string
+	Function     string // the directory under functions/ that serves it
+	Handler      func(*Server) http.Handler
+}
+
+// Routes lists the API. Paths under /ai/ are served under /ai/v1/ as well.
+func Routes() []Route {
+	return []Route{
+		{"POST", "/ai/chat/completions", "chat", (*Server).Chat},
+		{"POST", "/ai/embeddings", "embeddings", (*Server).Embeddings},
+		{"GET", "/ai/models", "models", (*Server).Models},
+		{"GET", "/ai/models/{id...}", "models", (*Server).Models},
+		{"POST", "/admin/users", "admin", (*Server).Admin},
+		{"GET", "/admin/users", "admin", (*Server).Admin},
+		{"GET", "/admin/users/{id}", "admin", (*Server).Admin},
+		{"PATCH", "/admin/users/{id}", "admin", (*Server).Admin},
+		{"DELETE", "/admin/users/{id}", "admin", (*Server).Admin},
+		{"POST", "/admin/users/{id}/keys", "admin", (*Server).Admin},
+		{"GET", "/admin/users/{id}/keys", "admin", (*Server).Admin},
+		{"DELETE", "/admin/users/{id}/keys/{kid}", "admin", (*Server).Admin},
+		{"POST", "/admin/users/{id}/keys/{kid}/rotate", "admin", (*Server).Admin},
+		{"GET", "/health", "health", (*Server).Health},
+		{"GET", "/health/ready", "health", (*Server).Health},
+		{"GET", "/", "health", (*Server).Health},
+		{"GET", "/metrics", "local", (*Server).MetricsPage},
+	}
+}

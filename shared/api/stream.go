@@ -1,0 +1,181 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	// heartbeat is how long a stream may be silent. Load balancers cut
+	// connections that say nothing for a minute, or for 30 seconds.
+	heartbeat = 15 * time.Second
+	// fullBuffer is when a stream is written although more is about to come.
+	fullBuffer = 16 << 10
+)
+
+// stream is an answer in server-sent events. Events are gathered while the
+// upstream has more of them at hand and written, in one piece, when it has not.
+type stream struct {
+	v    *visit
+	c    *gateway.Call
+	rc   *http.ResponseController
+	head chunkHead
+
+	mu    sync.Mutex // against the heartbeat
+	buf   *bytes.Buffer
+	timer *time.Timer
+	last  time.Time
+	ended bool
+
+	started []bool // choices that have had their role
+	usage   bool   // the usage chunk is out
+}
+
+var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2*fullBuffer)) }}
+
+func newStream(v *visit, c *gateway.Call) *stream {
+	s := &stream{v: v, c: c, rc: http.NewResponseController(v), buf: buffers.Get().(*bytes.Buffer), last: time.Now()}
+	s.buf.Reset()
+	h := v.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"} // NGINX must not gather the stream
+	writeCallHeaders(h, c)
+	s.timer = time.AfterFunc(heartbeat, s.beat)
+	return s
+}
+
+// beat writes a comment if nothing else was written for a while.
+func (s *stream) beat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	if idle := time.Since(s.last); idle < heartbeat {
+		s.timer.Reset(heartbeat - idle)
+		return
+	}
+	s.buf.WriteString(": ping\n\n")
+	s.flush() // if the client is gone, the next event will tell
+	s.timer.Reset(heartbeat)
+}
+
+// flush writes what is gathered. The caller holds mu.
+func (s *stream) flush() error {
+	s.last = time.Now()
+	if s.buf.Len() == 0 {
+		return nil
+	}
+	_, err := s.v.Write(s.buf.Bytes())
+	s.buf.Reset()
+	if err != nil {
+		return err
+	}
+	return s.rc.Flush()
+}
+
+func (s *stream) event(e *llm.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case e.UsageOnly && !s.c.IncludeUsage():
+		return nil // asked for by us, not by the client
+	case e.Raw != nil && e.UsageOnly:
+		s.usage = true
+		s.data(appendGateway(nil, e.Raw, s.c))
+	case e.Raw != nil:
+		s.head.learn(e)
+		s.buf.WriteString("data: ")
+		s.buf.Write(e.Raw)
+		s.buf.WriteString("\n\n")
+	case e.UsageOnly:
+		s.usage = true
+		s.data(s.head.appendUsage(nil, s.c))
+	default:
+		s.head.learn(e)
+		s.parsed(e)
+	}
+	if e.More && s.buf.Len() < fullBuffer {
+		return nil
+	}
+	return s.flush()
+}
+
+// parsed writes an event that did not come in OpenAI's format. Its usage waits
+// for the end: there it stands in a chunk of its own.
+func (s *stream) parsed(e *llm.Event) {
+	for len(s.started) <= e.Index {
+		s.started = append(s.started, false)
+	}
+	role := !s.started[e.Index]
+	s.started[e.Index] = true
+	if e.Usage != nil && e.Text == "" && e.Finish == "" && len(e.Tools) == 0 && e.Reasoning == "" && e.Thinking == nil && e.Refusal == "" {
+		s.started[e.Index] = !role
+		return
+	}
+	s.data(s.head.appendChunk(nil, e, role, s.c))
+}
+
+func (s *stream) data(json []byte) {
+	s.buf.WriteString("data: ")
+	s.buf.Write(json)
+	s.buf.WriteString("\n\n")
+}
+
+// end closes the stream. After the first byte an error can only be told inside
+// it; before, it is returned for a proper status.
+func (s *stream) end(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.timer.Stop()
+	defer buffers.Put(s.buf)
+	if err != nil {
+		if clientLeft(s.v.r.Context(), err) {
+			return err
+		}
+		s.data(s.head.appendFailure(nil, err, s.c))
+		s.flush()
+		return err
+	}
+	if s.c.IncludeUsage() && !s.usage {
+		s.data(s.head.appendUsage(nil, s.c))
+	}
+	s.buf.WriteString("data: [DONE]\n\n")
+	return s.flush()
+}
+
+// appendGateway adds our own figures to the upstream's usage chunk.
+func appendGateway(dst, chunk []byte, c *gateway.Call) []byte {
+	end := bytes.LastIndexByte(chunk, '}')
+	dst = append(dst, chunk[:end]...)
+	dst = append(dst, `,"gateway":`...)
+	dst = appendFigures(dst, c)
+	return append(dst, '}')
+}
+
+// appendFigures writes the gateway object of a usage chunk.
+func appendFigures(dst []byte, c *gateway.Call) []byte {
+	dst = append(dst, `{"request_id":`...)
+	dst = rawjson.AppendString(dst, c.Record.ID)
+	dst = append(dst, `,"provider":`...)
+	dst = rawjson.AppendString(dst, c.Record.Provider)
+	dst = append(dst, `,"model":`...)
+	dst = rawjson.AppendString(dst, c.Record.Model)
+	dst = append(dst, `,"cost_usd":`...)
+	dst = append(dst, c.Record.Cost.USD()...)
+	if c.Record.Estimated {
+		dst = append(dst, `,"estimated":true`...)
+	}
+	if c.Record.Unpriced {
+		dst = append(dst, `,"unpriced":true`...)
+	}
+	return append(dst, '}')
+}

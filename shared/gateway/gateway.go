@@ -1,0 +1,286 @@
+// Package gateway takes one request through every stage, in order: admission,
+// the provider, metering, settlement. Read Chat from top to bottom to know
+// what the product does.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/catalog"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// DefaultMaxTokens is what an answer is expected to need at most when the
+// client sets no bound. Longer answers are topped up while they stream.
+const DefaultMaxTokens = 4096
+
+// Gateway runs requests. Fields without a comment are required.
+type Gateway struct {
+	Models *Registry
+	Store  admission.Store
+	Pepper func(context.Context) (string, error) // GATEWAY_KEY_PEPPER
+	Log    *slog.Logger
+
+	// Trace opens a span around a call of a provider; r says which, and at the
+	// end what came of it. Nil: no tracing.
+	Trace        func(ctx context.Context, r *usage.Record) (context.Context, func(error))
+	Observe      func(*usage.Record) // nil: no metrics
+	UnknownPrice string              // "allow", "reject", or "": by whether the user has a budget
+	FailOpen     bool                // admit requests while the store is down
+}
+
+// Call is one request on its way. The api package makes it at the door with
+// Gateway.Begin and hands it from stage to stage.
+type Call struct {
+	Start time.Time
+	User  string
+	Hash  string // of the key's secret
+
+	Grant   admission.Grant
+	Record  usage.Record
+	Dropped []string // request fields that the provider could not take
+
+	target       Target
+	timing       timing
+	includeUsage bool
+	settled      bool
+	admitted     bool
+}
+
+// timing separates our own time from the upstream's.
+type timing struct {
+	asked, first, done time.Time // the upstream was asked, spoke first, was finished
+}
+
+// Overhead is our own time so far: until the upstream was asked, and since it
+// last was needed.
+func (c *Call) Overhead() time.Duration {
+	now := time.Now()
+	switch {
+	case c.timing.asked.IsZero():
+		return now.Sub(c.Start)
+	case !c.timing.done.IsZero():
+		return c.timing.asked.Sub(c.Start) + now.Sub(c.timing.done)
+	case !c.timing.first.IsZero():
+		return c.timing.asked.Sub(c.Start) + now.Sub(c.timing.first)
+	}
+	return c.timing.asked.Sub(c.Start)
+}
+
+// Begin checks key without I/O and opens the books of a request. id is the
+// request's; operation is chat, embeddings, ….
+func (g *Gateway) Begin(ctx context.Context, id, key, operation string, start time.Time) (*Call, error) {
+	c := &Call{Start: start}
+	c.Record.ID, c.Record.Time, c.Record.Operation = id, start.UTC(), operation
+	if key == "" {
+		return c, &fault.Error{Kind: fault.Unauthorized, Code: "invalid_api_key",
+			Message: "You didn't provide an API key. Send one as 'Authorization: Bearer gw_…' or 'x-api-key: gw_…'."}
+	}
+	pepper, err := g.Pepper(ctx)
+	if err != nil {
+		return c, fault.Wrap(fault.Unavailable, err, "Keys cannot be checked at the moment.")
+	}
+	if c.User, c.Hash, err = admission.ParseKey([]byte(pepper), key); err != nil {
+		return c, err
+	}
+	c.Record.User, c.Record.Key = c.User, admission.KeyID(c.Hash)
+	return c, nil
+}
+
+// Touch proves the key and takes a slot of the rate limit, for requests that
+// call no model: listings, and those whose body turned out to be wrong.
+func (g *Gateway) Touch(ctx context.Context, c *Call, scope string) error {
+	grant, err := g.Store.Admit(ctx, admission.Ask{ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: scope, Now: time.Now()})
+	if err == nil {
+		c.Grant = grant
+	}
+	return err
+}
+
+// Refuse is the answer to a request that is wrong in itself. The key is proved
+// first, so that a stranger learns nothing but 401.
+func (g *Gateway) Refuse(ctx context.Context, c *Call, reason error) error {
+	if err := g.Touch(ctx, c, "inference"); err != nil {
+		return err
+	}
+	return reason
+}
+
+// Chat runs a chat request. emit gets the events; by the time it does, c.Record
+// says who answers and, from the event with the usage on, what it costs. After
+// Chat the caller finishes its answer and then must call Settle.
+func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm.Event) error) error {
+	req, opts, err := parseChat(body)
+	if err != nil {
+		return g.Refuse(ctx, c, err)
+	}
+	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, opts.Tags, req.IncludeUsage
+	c.target, err = g.Models.Resolve(req.Model, catalog.Chat)
+	if err != nil {
+		return g.Refuse(ctx, c, err)
+	}
+	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
+	bound, err := g.reserve(ctx, c, opts, estimateChat(req, c.target.MaxOutput))
+	if err != nil {
+		return err
+	}
+	if opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
+		defer cancel()
+	}
+	m := newMeter(ctx, g, c, req, bound)
+	defer m.stop()
+	return m.run(emit)
+}
+
+// Embed runs an embeddings request; otherwise as Chat.
+func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRequest, *llm.Embeddings, error) {
+	req, opts, err := parseEmbed(body)
+	if err != nil {
+		return nil, nil, g.Refuse(ctx, c, err)
+	}
+	c.Record.Asked, c.Record.Tags = req.Model, opts.Tags
+	c.target, err = g.Models.Resolve(req.Model, catalog.Embedding)
+	if err != nil {
+		return nil, nil, g.Refuse(ctx, c, err)
+	}
+	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
+	if _, err := g.reserve(ctx, c, opts, estimateEmbed(req)); err != nil {
+		return nil, nil, err
+	}
+	if opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
+		defer cancel()
+	}
+	c.ask()
+	ctx, end := g.trace(ctx, c)
+	out, err := c.target.Embedder.Embed(ctx, req)
+	c.timing.done = time.Now()
+	c.timing.first = c.timing.done
+	c.Dropped = req.Dropped
+	if err == nil {
+		c.Record.TTFT = c.timing.done.Sub(c.Start)
+		if out.Usage == nil {
+			out.Usage = &llm.Usage{Input: countInputs(req)}
+			c.Record.Estimated = true
+		}
+		c.book(*out.Usage)
+	}
+	end(err)
+	return req, out, err
+}
+
+func (g *Gateway) trace(ctx context.Context, c *Call) (context.Context, func(error)) {
+	if g.Trace == nil {
+		return ctx, func(error) {}
+	}
+	return g.Trace(ctx, &c.Record)
+}
+
+// ask notes that the upstream is asked now.
+func (c *Call) ask() {
+	c.timing.asked = time.Now()
+	c.Record.Attempts++
+	c.Record.Provider, c.Record.Model = c.target.Provider, c.target.Model
+}
+
+// book enters what the provider billed.
+func (c *Call) book(u llm.Usage) {
+	c.Record.Count(u)
+	c.Record.Cost = c.target.Price.Cost(u)
+	c.Record.Unpriced = !c.target.Priced
+}
+
+// reserve admits the request with what it may cost at most.
+func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estimate) (estimate, error) {
+	est.cost = c.target.Price.Bound(est.input, est.output)
+	if opts.MaxPrice > 0 && est.cost > opts.MaxPrice {
+		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
+			Message: "This request may cost up to $" + est.cost.USD() + ", above its own gateway.max_price_usd. Lower 'max_completion_tokens'."})
+	}
+	if !c.target.Priced && g.UnknownPrice == "reject" {
+		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
+			Message: "No price is known for '" + c.Record.Asked + "', and this gateway rejects such models."})
+	}
+	ask := admission.Ask{
+		ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: "inference",
+		Model: c.target.Provider + "/" + c.target.Model, Provider: c.target.Provider,
+		Lease: true, Reserve: est.cost, Tokens: est.input + est.output,
+		Unpriced: !c.target.Priced && g.UnknownPrice != "allow", Now: time.Now(),
+	}
+	grant, err := g.Store.Admit(ctx, ask)
+	if errors.Is(err, fault.Unavailable) && g.FailOpen {
+		g.Log.LogAttrs(ctx, slog.LevelWarn, "admitted although the store is down", slog.String("request_id", c.Record.ID), slog.Any("err", err))
+		c.Record.FailOpen = true
+		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}}, nil
+	}
+	if err != nil {
+		return est, err
+	}
+	c.Grant, c.admitted = grant, true
+	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
+	return est, nil
+}
+
+// Settle closes the books of an admitted request: the ledger record first,
+// then the lease. It is the last thing that happens before the response ends,
+// and it happens whatever became of the request; so it runs on after the
+// client has left. status is the HTTP status that the client got, err what
+// went wrong.
+func (g *Gateway) Settle(ctx context.Context, c *Call, status int, err error) {
+	if c.settled {
+		return
+	}
+	c.settled = true
+	r := &c.Record
+	r.Status, r.Overhead, r.Duration = status, c.Overhead(), time.Since(c.Start)
+	if f := fault.As(err); f != nil {
+		r.Error = string(f.Kind)
+		r.Partial = r.OutputTokens > 0
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if c.admitted {
+		booked, serr := g.Store.Settle(ctx, c.Grant.Lease, *r)
+		switch {
+		case serr != nil: // the lease stays open and is swept; this line holds the real figures
+			g.Log.LogAttrs(ctx, slog.LevelError, "settlement failed: the lease stays open", slog.String("request_id", r.ID), slog.Any("err", serr))
+		case booked.Cost != r.Cost:
+			g.Log.LogAttrs(ctx, slog.LevelWarn, "late_settlement", slog.String("request_id", r.ID),
+				slog.String("booked_usd", booked.Cost.USD()), slog.String("cost_usd", r.Cost.USD()))
+		}
+		g.sweep(ctx, c.Grant.Expired)
+	}
+	if g.Observe != nil {
+		g.Observe(r)
+	}
+	logRecord(ctx, g.Log, r, err)
+}
+
+// sweep settles leases whose requests must be dead, at their estimate. If the
+// ledger knows better, the store books what stands there.
+func (g *Gateway) sweep(ctx context.Context, dead []admission.Lease) {
+	for _, l := range dead {
+		if err := Sweep(ctx, g.Store, l); err != nil {
+			g.Log.LogAttrs(ctx, slog.LevelWarn, "sweep failed", slog.String("request_id", l.ID), slog.Any("err", err))
+		}
+	}
+}
+
+// Sweep settles one dead lease at its estimate, marked as unsettled.
+func Sweep(ctx context.Context, store admission.Store, l admission.Lease) error {
+	_, err := store.Settle(ctx, l, usage.Record{ID: l.ID, Time: l.Admitted, User: l.User, Cost: l.Reserved, Reserved: l.Reserved,
+		Operation: "unknown", Unsettled: true, Error: string(fault.Internal)})
+	return err
+}
+
+// IncludeUsage says whether the client asked for a stream's usage chunk.
+func (c *Call) IncludeUsage() bool { return c.includeUsage }

@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// errorText is what may be logged of an error. Texts that could repeat the
+// request are left out: what a provider wrote, and what is wrong with the
+// caller's own input. Debugging turns them on.
+func errorText(f *fault.Error, debug bool) string {
+	switch {
+	case debug:
+		return f.Error()
+	case f.Kind == fault.Invalid || f.Kind == fault.TooLarge || f.Kind == fault.Unprocessable:
+		return ""
+	case f.Provider != "" && f.Status != 0:
+		if f.Kind == fault.NotFound {
+			return "" // the provider's words
+		}
+		return f.Message
+	}
+	return f.Error()
+}
+
+// logRecord writes the one log line of a request. It holds figures and names,
+// never prompts, answers or keys; an error's cause is scrubbed where it is made.
+func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error) {
+	level := slog.LevelInfo
+	if r.Status >= 500 {
+		level = slog.LevelError
+	}
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 28)
+	attrs = append(attrs,
+		slog.String("request_id", r.ID), slog.String("operation", r.Operation), slog.Int("status", r.Status),
+		slog.String("user", r.User), slog.String("key", r.Key), slog.String("model_asked", r.Asked))
+	if r.ClientID != "" {
+		attrs = append(attrs, slog.String("client_request_id", r.ClientID))
+	}
+	if r.Provider != "" {
+		attrs = append(attrs, slog.String("provider", r.Provider), slog.String("model", r.Model), slog.Bool("stream", r.Stream),
+			slog.Int("attempts", r.Attempts),
+			slog.Int64("input_tokens", r.InputTokens), slog.Int64("output_tokens", r.OutputTokens),
+			slog.Int64("cached_tokens", r.CachedTokens), slog.Int64("reasoning_tokens", r.ReasoningTokens),
+			slog.Int64("cost_nano_usd", int64(r.Cost)), slog.Int64("reserved_nano_usd", int64(r.Reserved)),
+			slog.Float64("ttft_ms", float64(r.TTFT.Microseconds())/1e3))
+	}
+	attrs = append(attrs, slog.Float64("duration_ms", float64(r.Duration.Microseconds())/1e3), slog.Float64("overhead_ms", float64(r.Overhead.Microseconds())/1e3))
+	if r.Finish != "" {
+		attrs = append(attrs, slog.String("finish_reason", r.Finish))
+	}
+	if len(r.Tags) > 0 {
+		attrs = append(attrs, slog.Any("tags", r.Tags))
+	}
+	for name, set := range map[string]bool{"estimated": r.Estimated, "unpriced": r.Unpriced, "partial": r.Partial, "fail_open": r.FailOpen} {
+		if set {
+			attrs = append(attrs, slog.Bool(name, true))
+		}
+	}
+	if f := fault.As(err); f != nil {
+		attrs = append(attrs, slog.String("error_kind", string(f.Kind)), slog.String("error_code", f.Code))
+		if f.Param != "" {
+			attrs = append(attrs, slog.String("error_param", f.Param))
+		}
+		if f.Status != 0 {
+			attrs = append(attrs, slog.Int("upstream_status", f.Status))
+		}
+		if text := errorText(f, log.Enabled(ctx, slog.LevelDebug)); text != "" {
+			attrs = append(attrs, slog.String("error", text))
+		}
+	}
+	log.LogAttrs(ctx, level, "request", attrs...)
+}

@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// Options is the request's "gateway" object.
+type Options struct {
+	Tags     []string
+	Strict   bool          // refuse fields that the provider cannot take
+	MaxPrice usage.Nano    // refuse the request if it may cost more; 0: no bound
+	Timeout  time.Duration // for the whole answer; 0: the platform's own
+}
+
+const (
+	maxTags   = 16
+	maxTagLen = 64
+)
+
+// later are the keys that the format has and this version cannot do yet.
+var later = []string{"template", "rag", "conversation", "project", "context", "cache", "fallbacks", "strategy", "only", "order",
+	"ttft_timeout_ms", "continue"}
+
+func parseChat(body []byte) (*llm.Request, Options, error) {
+	req, err := llm.ParseRequest(body)
+	if err != nil {
+		return nil, Options{}, err
+	}
+	opts, err := parseOptions(rawjson.Get(req.Fields, "gateway"))
+	return req, opts, err
+}
+
+func parseEmbed(body []byte) (*llm.EmbedRequest, Options, error) {
+	req, err := llm.ParseEmbedRequest(body)
+	if err != nil {
+		return nil, Options{}, err
+	}
+	opts, err := parseOptions(rawjson.Get(req.Fields, "gateway"))
+	return req, opts, err
+}
+
+func parseOptions(object []byte) (o Options, err error) {
+	if rawjson.IsNull(object) {
+		return o, nil
+	}
+	fields := rawjson.Fields(nil, object)
+	for i, f := range fields {
+		param := "gateway." + f.Name
+		if rawjson.IsNull(f.Value) {
+			continue
+		}
+		if slices.ContainsFunc(fields[:i], func(g rawjson.Field) bool { return g.Name == f.Name }) {
+			return o, fault.Field(param, "'%s' is given twice.", param)
+		}
+		switch f.Name {
+		case "tags":
+			o.Tags, err = parseTags(param, f.Value)
+		case "strict":
+			if rawjson.Kind(f.Value) != "boolean" {
+				return o, fault.Field(param, "'%s' must be a boolean.", param)
+			}
+			o.Strict = string(f.Value) == "true"
+		case "timeout_ms":
+			ms, ok := rawjson.Int(f.Value)
+			if !ok || ms < 1 || ms > 900_000 {
+				return o, fault.Field(param, "'%s' must be an integer from 1 to 900000.", param)
+			}
+			o.Timeout = time.Duration(ms) * time.Millisecond
+		case "max_price_usd":
+			usd, perr := strconv.ParseFloat(string(f.Value), 64)
+			if perr != nil || math.IsInf(usd, 0) || usd <= 0 || usd > 999_999 {
+				return o, fault.Field(param, "'%s' must be a positive number of dollars.", param)
+			}
+			o.MaxPrice = max(1, usage.FromUSD(usd))
+		default:
+			if slices.Contains(later, f.Name) {
+				return o, &fault.Error{Kind: fault.Unimplemented, Param: param, Code: "not_implemented",
+					Message: "'" + param + "' is not implemented yet."}
+			}
+			return o, &fault.Error{Kind: fault.Invalid, Param: param, Code: "unknown_parameter", Message: "Unknown parameter: '" + param + "'."}
+		}
+		if err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+func parseTags(param string, value []byte) (tags []string, err error) {
+	if rawjson.Kind(value) != "array" {
+		return nil, fault.Field(param, "'%s' must be an array of strings.", param)
+	}
+	err = rawjson.Elements(value, func(i int, v []byte) error {
+		s, ok := rawjson.String(v)
+		if !ok || s == "" || len(s) > maxTagLen || i >= maxTags {
+			return fault.Field(param, "'%s' takes up to %d strings of 1 to %d bytes.", param, maxTags, maxTagLen)
+		}
+		tags = append(tags, s)
+		return nil
+	})
+	return tags, err
+}

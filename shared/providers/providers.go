@@ -1,0 +1,41 @@
+// Package providers says which providers a configuration names and which of
+// them can be called, without linking any of their adapters.
+package providers
+
+import (
+	"github.com/devmentor/ai-gateway/shared/config"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+)
+
+// List returns the providers of c, and those of file, in the order of
+// listings. Those without credentials say which variable would configure them.
+// echo adds the offline stand-in.
+func List(c config.Config, file File, echo bool) []gateway.Instance {
+	missing := func(ok bool, what string) string {
+		if ok {
+			return ""
+		}
+		return what
+	}
+	list := []gateway.Instance{
+		// A base URL without a key counts as credentials: Ollama and vLLM need none.
+		{Name: "openai", Kind: "openai", Catalog: "openai", Chats: true, Embeds: true, Missing: missing(c.OpenAIKey != "" || c.OpenAIURL != "", "OPENAI_API_KEY")},
+		{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Missing: missing(c.AnthropicKey != "", "ANTHROPIC_API_KEY")},
+		{Name: "gemini", Kind: "gemini", Catalog: "gemini", Chats: true, Embeds: true, Missing: missing(c.GeminiKey != "", "GEMINI_API_KEY")},
+		{Name: "bedrock", Kind: "bedrock", Catalog: "bedrock", Chats: true, Embeds: true, Missing: missing(c.Bedrock(), "AWS_REGION and AWS credentials")},
+	}
+	for _, p := range file.Providers {
+		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", Own: nil}
+		if p.BaseURL == "" {
+			in.Catalog = p.Kind // the vendor's own service, so the vendor's own prices
+		}
+		for _, m := range p.Models {
+			in.Own = append(in.Own, p.Name+"/"+m)
+		}
+		list = append(list, in)
+	}
+	if echo {
+		list = append(list, gateway.Instance{Name: "echo", Kind: "echo", Chats: true, Embeds: true, Own: []string{"echo"}, Free: true})
+	}
+	return list
+}
