@@ -1,0 +1,173 @@
+// Package openai is the adapter for OpenAI and for everything that speaks its
+// protocol. It forwards the client's bytes with as few edits as possible and
+// relays the answer's bytes, so that fields which nobody here has heard of
+// arrive unharmed on either side.
+package openai
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+// Provider is one upstream.
+type Provider struct {
+	Name    string // in errors and records: "openai", "groq", …
+	BaseURL string // including /v1; a query (Azure's api-version) stays at the end of the address
+	// Key returns the credential sent as a bearer token. If Key is nil or the
+	// credential empty, no Authorization is sent: local servers want none.
+	Key    func(context.Context) (string, error)
+	Header http.Header       // sent with every request; Authorization here wins over Key
+	HTTP   http.RoundTripper // usually upstream.NewTransport's, shared; nil means http.DefaultTransport
+}
+
+var (
+	_ llm.Provider = (*Provider)(nil)
+	_ llm.Embedder = (*Provider)(nil)
+)
+
+// Complete sends req and relays the answer.
+//
+// An answer that is not streamed is one event with Raw. If it has several
+// choices and req.Need asks for text, an event without Raw follows for each
+// choice after the first. A chunk of a stream that holds several choices is
+// split into one each where one of them ends or text is needed, so that Index
+// is true of every event that says something.
+func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := p.client()
+	accept := "application/json"
+	if req.Stream {
+		accept = "text/event-stream"
+	}
+	resp, err := p.post(ctx, c, "/chat/completions", accept, chatBody(req))
+	if err != nil {
+		return err
+	}
+	if req.Stream && !isJSON(resp) {
+		return relay(ctx, cancel, c, resp, req, emit)
+	}
+	a, err := readAnswer(ctx, c, resp)
+	if err != nil {
+		return err
+	}
+	if rawjson.Kind(rawjson.Get(a.fields, "choices")) != "array" {
+		return c.Broken("sent an answer without choices", excerpt(a.raw))
+	}
+	if req.Stream { // the upstream does not know streams, or ignored the wish
+		return a.emitAsStream(emit)
+	}
+	return a.emitWhole(req.Need, emit)
+}
+
+// Embed sends req and returns the upstream's answer as it is.
+func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
+	c := p.client()
+	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(req.Raw, req.Fields, req.Model))
+	if err != nil {
+		return nil, err
+	}
+	a, err := readAnswer(ctx, c, resp)
+	if err != nil {
+		return nil, err
+	}
+	data := rawjson.Get(a.fields, "data")
+	if rawjson.Kind(data) != "array" {
+		return nil, c.Broken("sent an answer without vectors", excerpt(a.raw))
+	}
+	got, want := 0, len(req.Inputs)+len(req.Tokens)
+	rawjson.Elements(data, func(int, []byte) error {
+		got++
+		return nil
+	})
+	if got != want {
+		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", got, want), nil)
+	}
+	model, _ := rawjson.String(rawjson.Get(a.fields, "model"))
+	return &llm.Embeddings{Raw: a.raw, Model: model, Usage: parseUsage(rawjson.Get(a.fields, "usage"))}, nil
+}
+
+func (p *Provider) client() *upstream.Client {
+	c := &upstream.Client{Provider: p.Name, HTTP: p.HTTP}
+	if c.HTTP == nil {
+		c.HTTP = http.DefaultTransport
+	}
+	return c
+}
+
+func (p *Provider) post(ctx context.Context, c *upstream.Client, path, accept string, body []byte) (*http.Response, error) {
+	h := make(http.Header, len(p.Header)+4)
+	for name, values := range p.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	h.Set("Accept", accept)
+	if p.Key != nil && h.Get("Authorization") == "" {
+		key, err := p.Key(ctx)
+		if err != nil {
+			return nil, p.noKey(ctx, c, err)
+		}
+		if key != "" {
+			h.Set("Authorization", "Bearer "+key)
+		}
+	}
+	base, query, found := strings.Cut(p.BaseURL, "?")
+	url := strings.TrimSuffix(base, "/") + path
+	if found {
+		url += "?" + query
+	}
+	return c.Post(ctx, url, h, body)
+}
+
+// noKey is the error for a credential that could not be had. It is ours to
+// explain, not the store's that held it.
+func (p *Provider) noKey(ctx context.Context, c *upstream.Client, err error) error {
+	if ctx.Err() != nil {
+		return c.NetError(ctx, err)
+	}
+	return &fault.Error{Kind: fault.Upstream, Code: "upstream_credentials", Provider: p.Name, Err: err,
+		Message: "The gateway could not read its credentials for the provider '" + p.Name + "'."}
+}
+
+// chatBody is the client's body with the model as the provider calls it,
+// without our own extension and, for a stream, with the usage chunk asked for:
+// a client that does not want to see it must still pay.
+func chatBody(req *llm.Request) []byte {
+	if !req.Stream {
+		return edited(req.Raw, req.Fields, req.Model)
+	}
+	options := []byte(`{"include_usage":true}`)
+	if old := rawjson.Get(req.Fields, "stream_options"); rawjson.Kind(old) == "object" {
+		fields := rawjson.Fields(nil, old)
+		if string(rawjson.Get(fields, "include_usage")) == "true" {
+			return edited(req.Raw, req.Fields, req.Model)
+		}
+		options = rawjson.Apply(nil, old, fields, rawjson.Edit{Name: "include_usage", Value: []byte("true")})
+	}
+	return edited(req.Raw, req.Fields, req.Model, rawjson.Edit{Name: "stream_options", Value: options})
+}
+
+func edited(raw []byte, fields []rawjson.Field, model string, edits ...rawjson.Edit) []byte {
+	if old, _ := rawjson.String(rawjson.Get(fields, "model")); old != model {
+		edits = append(edits, rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, model)})
+	}
+	if rawjson.Get(fields, "gateway") != nil {
+		edits = append(edits, rawjson.Edit{Name: "gateway"})
+	}
+	if len(edits) == 0 {
+		return raw
+	}
+	return rawjson.Apply(make([]byte, 0, len(raw)+256), raw, fields, edits...)
+}
+
+// isJSON tells a whole answer to a stream request from a stream. Everything
+// else is taken for a stream: some servers label theirs text/plain, or not.
+func isJSON(resp *http.Response) bool {
+	return strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "json")
+}

@@ -1,0 +1,31 @@
+package openai_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/llmtest"
+	"github.com/devmentor/ai-gateway/shared/openai"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+func open(url string) *openai.Provider {
+	return &openai.Provider{
+		Name: "openai", BaseURL: url + "/v1",
+		Key:    func(context.Context) (string, error) { return "test-key", nil },
+		Header: http.Header{"Openai-Organization": {"org-1"}},
+		HTTP:   upstream.NewTransport(),
+	}
+}
+
+func TestComplete(t *testing.T) {
+	llmtest.Provider(t, func(url string) llm.Provider { return open(url) }, "testdata/chat",
+		llmtest.WantHeader("Authorization", "Bearer test-key"), llmtest.WantHeader("Openai-Organization", "org-1"))
+}
+
+func TestEmbed(t *testing.T) {
+	llmtest.Embedder(t, func(url string) llm.Embedder { return open(url) }, "testdata/embed",
+		llmtest.WantHeader("Authorization", "Bearer test-key"), llmtest.WantHeader("Openai-Organization", "org-1"))
+}
