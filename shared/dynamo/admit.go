@@ -1,0 +1,163 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+const (
+	// maxTries bounds the writes of one admission. Two wrong guesses in a row
+	// are a lost race, and after an idle variant the account stays busy: three
+	// are enough, and one is left for swept leases.
+	maxTries = 4
+	// sweepBatch and sweepers bound what one refused admission cleans up.
+	sweepBatch = 32
+	sweepers   = 8
+
+	refundPatience = 500 * time.Millisecond
+)
+
+var (
+	one       = n(1)
+	none      = n(int64(usage.None))
+	anything  = str("*")
+	allNew    = types.ReturnValueAllNew
+	oldIfFail = types.ReturnValuesOnConditionCheckFailureAllOld
+)
+
+// Admit implements admission.Store with one UpdateItem: two if the guess about
+// the rate limit's state was wrong, and never more than four.
+func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, error) {
+	if ask.KeyHash == "" || ask.User == "" {
+		return admission.Grant{}, admission.BadKey() // DynamoDB would call such an expression malformed
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	var t trips
+	grant, err := s.admit(bounded, &t, ask)
+	if err != nil && t.unknown && ask.Lease {
+		s.refund(ctx, ask)
+	}
+	if err != nil {
+		if _, known := errors.AsType[*fault.Error](err); !known {
+			err = fail(ctx, "admit", err)
+		}
+		return admission.Grant{}, err
+	}
+	grant.Writes = t.n
+	return grant, nil
+}
+
+func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admission.Grant, error) {
+	isBusy := s.seen.busy(ask)
+	for try := 1; try <= maxTries; try++ {
+		out, err := s.update(ctx, t, s.admitInput(ask, isBusy))
+		if err == nil {
+			a, err := account(out.Attributes)
+			if err != nil {
+				return admission.Grant{}, err
+			}
+			s.seen.note(a, ask.Now)
+			return a.Grant(ask), nil
+		}
+		old, ok := refused(err)
+		switch {
+		case !ok:
+			return admission.Grant{}, err
+		case old == nil:
+			return admission.Grant{}, admission.BadKey()
+		}
+		a, err := account(old)
+		if err != nil {
+			return admission.Grant{}, err
+		}
+		s.seen.note(a, ask.Now)
+		if _, mine := a.Leases[ask.ID]; mine && ask.Lease {
+			return a.Grant(ask), nil // an earlier attempt of ours, whose answer was lost
+		}
+		refusal := a.Refusal(ask)
+		if refusal != nil && (try == maxTries || !s.sweep(ctx, a, ask, refusal)) {
+			return admission.Grant{}, refusal
+		}
+		isBusy = !a.Idle(ask.Now)
+	}
+	return admission.Grant{}, errors.New("the account changed under every try")
+}
+
+func (s *Store) admitInput(ask admission.Ask, isBusy bool) *dynamodb.UpdateItemInput {
+	names := make(map[string]string, 5)
+	names["#k"] = ask.KeyHash
+	values := make(map[string]types.AttributeValue, 11)
+	values[":one"], values[":scope"] = one, str(ask.Scope)
+	values[":sec"], values[":now"] = n(ask.Now.Unix()), n(ask.Now.UnixMicro())
+	if ask.Model != "" {
+		c := ask.Candidates()
+		values[":any"], values[":fam"], values[":mod"] = anything, str(c[1]), str(c[2])
+	}
+	if ask.Lease {
+		at := ask.Period()
+		names["#id"], names["#d"], names["#m"], names["#t"] = ask.ID, admission.Day(at), admission.Month(at), admission.Minute(at)
+		values[":est"], values[":tok"] = n(int64(ask.Reserve)), n(ask.Tokens)
+		if ask.Unpriced {
+			values[":none"] = none
+		}
+	}
+	w := admitWrites[formOf(ask.Lease, ask.Model != "", ask.Unpriced, isBusy)]
+	return &dynamodb.UpdateItemInput{
+		TableName: &s.state, Key: accountKey(ask.User),
+		UpdateExpression: &w.update, ConditionExpression: &w.condition,
+		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		ReturnValues: allNew, ReturnValuesOnConditionCheckFailure: oldIfFail,
+	}
+}
+
+// refund takes back an admission that may have happened although nobody heard
+// so. If that fails too, the lease stays until it is swept.
+func (s *Store) refund(ctx context.Context, ask admission.Ask) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundPatience)
+	defer cancel()
+	_ = s.closeLease(ctx, admission.Lease{ID: ask.ID, User: ask.User, Reserved: ask.Reserve, Tokens: ask.Tokens, Admitted: ask.Period()}, 0, 0)
+}
+
+// sweep settles leases in a that must be dead, if that may lift refusal. It
+// says whether anything has changed.
+func (s *Store) sweep(ctx context.Context, a *admission.Account, ask admission.Ask, refusal error) bool {
+	full := int64(len(a.Leases)) >= a.Parallel && errors.Is(refusal, fault.RateLimited)
+	if !ask.Lease || !full && !errors.Is(refusal, fault.Quota) {
+		return false
+	}
+	dead := a.ExpiredLeases(ask.Now, ask.ID)
+	dead = dead[:min(len(dead), sweepBatch)]
+	var (
+		wg      sync.WaitGroup
+		slots   = make(chan struct{}, sweepers)
+		settled = make(chan bool, len(dead))
+	)
+	for _, l := range dead {
+		slots <- struct{}{}
+		wg.Go(func() {
+			r := l.Unsettled()
+			r.Project = a.Project
+			_, err := s.Settle(ctx, l, r)
+			settled <- err == nil
+			<-slots
+		})
+	}
+	wg.Wait()
+	close(settled)
+	for ok := range settled {
+		if ok {
+			return true
+		}
+	}
+	return false
+}
