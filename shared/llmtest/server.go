@@ -151,7 +151,8 @@ func (s *server) deliver(w http.ResponseWriter, r *http.Request) {
 	case byteByByte:
 		piece = 1
 	case emitFails:
-		hang = hang || strings.Contains(s.response.header.Get("Content-Type"), "event-stream")
+		contentType := s.response.header.Get("Content-Type") // text/event-stream, or Amazon's binary one
+		hang = hang || strings.Contains(contentType, "event-stream") || strings.Contains(contentType, "eventstream")
 	}
 	flush := http.NewResponseController(w).Flush
 	for name, values := range s.response.header {

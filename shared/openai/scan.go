@@ -3,56 +3,55 @@ package openai
 import "bytes"
 
 // The relay of a stream looks at each chunk with the functions of this file
-// only. They do not parse: they search for names. That is sound because a name
-// in quotes followed by a colon is always a member's name: inside of a JSON
+// only. They do not parse: they look for names. That is sound because a quote,
+// a name, a quote and a colon are always a member's name: inside of a JSON
 // string every quote has a backslash before it, so text that talks about
-// "content": appears as \"content\":, and a string that merely ends in the name
-// is followed by a comma or a bracket, never by a colon.
+// "content": appears as \"content\":, and a string that merely is the name is
+// followed by a comma or a bracket, never by a colon.
 
 // plain reports whether a chunk of a stream needs no closer look, and how much
-// generated text it holds: it has a delta, and nothing ends or fails.
+// generated text it holds: it has a delta, and nothing ends or fails. It jumps
+// from colon to colon, which are far rarer than quotes.
 func plain(chunk []byte) (n int, ok bool) {
-	at := memberAt(chunk, `delta"`, 0)
-	if at < 0 || mentions(chunk, `finish_reason"`) || mentions(chunk, `usage"`) || mentions(chunk, `error"`) {
-		return 0, false
+	for i := 0; ; {
+		colon := bytes.IndexByte(chunk[i:], ':')
+		if colon < 0 {
+			return n, ok
+		}
+		name := chunk[:i+colon]
+		i += colon + 1
+		for len(name) > 0 && name[len(name)-1] == ' ' {
+			name = name[:len(name)-1]
+		}
+		if len(name) < 2 || name[len(name)-1] != '"' {
+			continue // a colon in a string
+		}
+		switch name[len(name)-2] { // the last letters differ
+		case 'a':
+			if bytes.HasSuffix(name, []byte(`"delta"`)) {
+				k, end := generated(chunk, space(chunk, i))
+				n, i, ok = n+k, end, true
+			}
+		case 'n':
+			if bytes.HasSuffix(name, []byte(`"finish_reason"`)) && !null(chunk, i) {
+				return 0, false
+			}
+		case 'e':
+			if bytes.HasSuffix(name, []byte(`"usage"`)) && !null(chunk, i) {
+				return 0, false
+			}
+		case 'r':
+			if bytes.HasSuffix(name, []byte(`"error"`)) && !null(chunk, i) {
+				return 0, false
+			}
+		}
 	}
-	for at >= 0 {
-		k, end := generated(chunk, at)
-		n += k
-		at = memberAt(chunk, `delta"`, end)
-	}
-	return n, true
 }
 
-// mentions reports whether a member of that name, at any depth, has a value
-// other than null.
-func mentions(chunk []byte, name string) bool {
-	for at := memberAt(chunk, name, 0); at >= 0; at = memberAt(chunk, name, at) {
-		if at < len(chunk) && chunk[at] != 'n' {
-			return true
-		}
-	}
-	return false
-}
-
-// memberAt returns where the value of the next member of that name begins, or
-// -1. The name is given with its closing quote and without the opening one:
-// searching is fast when the first byte is rare, and in JSON a quote is not.
-func memberAt(chunk []byte, name string, from int) int {
-	for {
-		i := bytes.Index(chunk[from:], []byte(name))
-		if i < 0 {
-			return -1
-		}
-		i += from
-		from = i + len(name)
-		if i == 0 || chunk[i-1] != '"' {
-			continue
-		}
-		if j := space(chunk, from); j < len(chunk) && chunk[j] == ':' {
-			return space(chunk, j+1)
-		}
-	}
+// null reports whether the value behind the colon at b[i-1] is null.
+func null(b []byte, i int) bool {
+	i = space(b, i)
+	return i < len(b) && b[i] == 'n'
 }
 
 func space(b []byte, i int) int {
