@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -28,7 +29,7 @@ func (t *Tracer) Start(ctx context.Context, header http.Header, method, route st
 		return ctx, nil
 	}
 	ctx, span := t.tracer.Start(t.parent(ctx, header), method+" "+route, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(httpMethod.String(method), httpRoute.String(route)))
+		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.HTTPRouteKey.String(route)))
 	return ctx, &Request{span}
 }
 
@@ -43,12 +44,15 @@ func (r *Request) End(rec *usage.Record) {
 		return
 	}
 	a := make([]attribute.KeyValue, 0, 20)
-	a = append(a, httpStatus.Int(rec.Status), gatewayRequestID.String(rec.ID))
+	a = append(a, semconv.HTTPResponseStatusCodeKey.Int(rec.Status), gatewayRequestID.String(rec.ID))
 	for _, f := range []struct {
 		key   attribute.Key
 		value string
-	}{{userID, rec.User}, {gatewayKeyID, rec.Key}, {gatewayProject, rec.Project}, {gatewayOperation, rec.Operation},
-		{gatewayAsked, rec.Asked}, {gatewayProvider, rec.Provider}, {gatewayModel, rec.Model}, {gatewayFinish, rec.Finish}, {errorType, rec.Error}} {
+	}{
+		{semconv.UserIDKey, rec.User}, {gatewayKeyID, rec.Key}, {gatewayProject, rec.Project}, {gatewayOperation, rec.Operation},
+		{gatewayAsked, rec.Asked}, {gatewayProvider, rec.Provider}, {gatewayModel, rec.Model}, {gatewayFinish, rec.Finish},
+		{semconv.ErrorTypeKey, rec.Error},
+	} {
 		if f.value != "" {
 			a = append(a, f.key.String(f.value))
 		}
@@ -86,8 +90,10 @@ func (t *Tracer) Call(ctx context.Context, provider, model, operation string) (c
 		return ctx, nil
 	}
 	operation = rename(operationNames, operation)
-	ctx, span := t.tracer.Start(ctx, clip(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(operationName.String(operation), providerName.String(rename(providerNames, provider)), requestModel.String(model)))
+	ctx, span := t.tracer.Start(ctx, clip(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		semconv.GenAIOperationNameKey.String(operation),
+		semconv.GenAIProviderNameKey.String(rename(providerNames, provider)),
+		semconv.GenAIRequestModelKey.String(model)))
 	return ctx, &Call{span}
 }
 
@@ -98,23 +104,28 @@ func (c *Call) Chat(r *llm.Request) {
 		return
 	}
 	a := make([]attribute.KeyValue, 0, 8)
-	a = append(a, requestStream.Bool(r.Stream))
+	a = append(a, semconv.GenAIRequestStreamKey.Bool(r.Stream))
 	if r.MaxTokens > 0 {
-		a = append(a, requestMaxTokens.Int64(r.MaxTokens))
+		a = append(a, semconv.GenAIRequestMaxTokensKey.Int64(r.MaxTokens))
 	}
 	if r.N > 1 {
-		a = append(a, requestChoices.Int64(r.N))
+		a = append(a, semconv.GenAIRequestChoiceCountKey.Int64(r.N))
 	}
 	for _, f := range []struct {
 		name string
 		key  attribute.Key
-	}{{"temperature", requestTemp}, {"top_p", requestTopP}, {"frequency_penalty", requestFrequency}, {"presence_penalty", requestPresence}} {
+	}{
+		{"temperature", semconv.GenAIRequestTemperatureKey},
+		{"top_p", semconv.GenAIRequestTopPKey},
+		{"frequency_penalty", semconv.GenAIRequestFrequencyPenaltyKey},
+		{"presence_penalty", semconv.GenAIRequestPresencePenaltyKey},
+	} {
 		if v, err := strconv.ParseFloat(string(rawjson.Get(r.Fields, f.name)), 64); err == nil {
 			a = append(a, f.key.Float64(v))
 		}
 	}
 	if v, err := strconv.ParseInt(string(rawjson.Get(r.Fields, "seed")), 10, 64); err == nil {
-		a = append(a, requestSeed.Int64(v))
+		a = append(a, semconv.GenAIRequestSeedKey.Int64(v))
 	}
 	c.span.SetAttributes(a...)
 }
@@ -141,35 +152,39 @@ func (c *Call) End(r Result) {
 	}
 	a := make([]attribute.KeyValue, 0, 12)
 	if r.ID != "" {
-		a = append(a, responseID.String(r.ID))
+		a = append(a, semconv.GenAIResponseIDKey.String(r.ID))
 	}
 	if r.Model != "" {
-		a = append(a, responseModel.String(r.Model))
+		a = append(a, semconv.GenAIResponseModelKey.String(r.Model))
 	}
 	if len(r.Finish) > 0 {
-		a = append(a, finishReasons.StringSlice(r.Finish))
+		a = append(a, semconv.GenAIResponseFinishReasonsKey.StringSlice(r.Finish))
 	}
 	if r.TTFT > 0 {
-		a = append(a, timeToFirstChunk.Float64(r.TTFT.Seconds()))
+		a = append(a, semconv.GenAIResponseTimeToFirstChunkKey.Float64(r.TTFT.Seconds()))
 	}
 	if r.Vectors > 0 {
-		a = append(a, embeddingsVectors.Int64(r.Vectors))
+		a = append(a, semconv.GenAIEmbeddingsDimensionCountKey.Int64(r.Vectors))
 	}
 	if u := r.Usage; u != nil {
-		a = append(a, inputTokens.Int64(u.Input), outputTokens.Int64(u.Output))
+		a = append(a, semconv.GenAIUsageInputTokensKey.Int64(u.Input), semconv.GenAIUsageOutputTokensKey.Int64(u.Output))
 		for _, f := range []struct {
 			key attribute.Key
 			n   int64
-		}{{cacheReadTokens, u.CachedInput}, {cacheWriteTokens, u.CacheWrite + u.CacheWrite1h}, {reasoningTokens, u.Reasoning}} {
+		}{
+			{semconv.GenAIUsageCacheReadInputTokensKey, u.CachedInput},
+			{semconv.GenAIUsageCacheCreationInputTokensKey, u.CacheWrite + u.CacheWrite1h},
+			{semconv.GenAIUsageReasoningOutputTokensKey, u.Reasoning},
+		} {
 			if f.n > 0 {
 				a = append(a, f.key.Int64(f.n))
 			}
 		}
 	}
 	if f := fault.As(r.Err); f != nil {
-		a = append(a, errorType.String(string(f.Kind)))
+		a = append(a, semconv.ErrorTypeKey.String(string(f.Kind)))
 		if f.Status != 0 {
-			a = append(a, httpStatus.Int(f.Status))
+			a = append(a, semconv.HTTPResponseStatusCodeKey.Int(f.Status))
 		}
 		c.span.SetStatus(codes.Error, "")
 	}

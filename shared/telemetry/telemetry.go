@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -93,9 +94,10 @@ func Open(c Config) (*Tracer, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	about := []attribute.KeyValue{serviceName.String(c.ServiceName), sdkLanguage.String("go"), sdkName.String("opentelemetry")}
+	about := []attribute.KeyValue{semconv.ServiceNameKey.String(c.ServiceName), semconv.TelemetrySDKLanguageGo,
+		semconv.TelemetrySDKNameKey.String("opentelemetry")}
 	if c.Version != "" {
-		about = append(about, serviceVersion.String(c.Version))
+		about = append(about, semconv.ServiceVersionKey.String(c.Version))
 	}
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(resource.NewSchemaless(about...)),
