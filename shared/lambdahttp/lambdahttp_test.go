@@ -118,6 +118,7 @@ func TestWire(t *testing.T) {
 	resp := call(t, t.Context(), get, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		io.WriteString(w, "data: a\n\n")
+		w.Write(nil)
 		io.WriteString(w, "data: b\n\n")
 	})
 	buf := make([]byte, 32<<10)
