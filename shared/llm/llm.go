@@ -143,8 +143,12 @@ func (r *Request) Drop(provider string, supported ...string) error {
 
 func asksForNothing(f rawjson.Field) bool {
 	switch string(f.Value) {
-	case "null", "false", "{}", "[]", `""`:
+	case "null", "{}", "[]", `""`:
 		return true
+	case "false":
+		return f.Name != "parallel_tool_calls" // whose default is true
+	case "true":
+		return f.Name == "parallel_tool_calls"
 	case "1":
 		return f.Name == "n"
 	case "0":
