@@ -1,0 +1,181 @@
+package bedrock
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	// maxCalls bounds how many calls one request makes at the same time.
+	maxCalls = 8
+	// cohereBatch is how many texts Cohere takes at once; Titan takes one.
+	cohereBatch = 96
+)
+
+// Embed implements llm.Embedder for Titan's text models and Cohere's. The
+// first call that fails ends the others. Cohere's input_type is
+// "search_document" unless the body has one.
+func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
+	if req.Tokens != nil {
+		return nil, fault.Field("input", "'input' must hold text for this model; it has its own token ids.")
+	}
+	e, err := p.embedder(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := req.Drop(p.Name, append(e.taken, "model", "input", "encoding_format")...); err != nil {
+		return nil, err
+	}
+	calls, callCtx := errgroup.WithContext(ctx)
+	calls.SetLimit(maxCalls)
+	vectors := make([][]float32, len(req.Inputs))
+	tokens := make([]int64, len(req.Inputs)) // by the batch's first text; -1 is unknown
+	first := 0
+	for batch := range slices.Chunk(req.Inputs, e.batch) {
+		from := first
+		first += len(batch)
+		calls.Go(func() error {
+			got, n, err := p.invoke(callCtx, req.Model, e, batch)
+			tokens[from] = n
+			copy(vectors[from:], got)
+			return err
+		})
+	}
+	if err := calls.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, p.errors().NetError(ctx, err)
+		}
+		return nil, err
+	}
+	return &llm.Embeddings{Model: req.Model, Vectors: vectors, Usage: sum(tokens)}, nil
+}
+
+func sum(tokens []int64) *llm.Usage {
+	u := &llm.Usage{}
+	for _, n := range tokens {
+		if n < 0 {
+			return nil
+		}
+		u.Input += n
+	}
+	return u
+}
+
+// embedder is how a model is asked for vectors.
+type embedder struct {
+	batch  int // texts per call
+	taken  []string
+	body   func(texts []string) map[string]any
+	answer func(body []byte) (vectors [][]float32, tokens int64, err error)
+}
+
+func (p *Provider) embedder(req *llm.EmbedRequest) (*embedder, error) {
+	switch m := parseModel(req.Model); {
+	case m.vendor == "amazon" && m.hasPrefix("titan-embed-text-v2"):
+		return &embedder{batch: 1, taken: []string{"dimensions"}, answer: titanAnswer, body: func(texts []string) map[string]any {
+			body := map[string]any{"inputText": texts[0], "normalize": true}
+			if req.Dimensions > 0 {
+				body["dimensions"] = req.Dimensions
+			}
+			return body
+		}}, nil
+	case m.vendor == "amazon" && m.hasPrefix("titan-embed-text", "titan-embed-g1-text"):
+		return &embedder{batch: 1, answer: titanAnswer, body: func(texts []string) map[string]any {
+			return map[string]any{"inputText": texts[0]}
+		}}, nil
+	case m.vendor == "cohere" && m.hasPrefix("embed-"):
+		taken := []string{"input_type", "truncate"}
+		fixed := map[string]any{"input_type": "search_document", "embedding_types": []string{"float"}}
+		for _, name := range taken {
+			if s, ok := rawjson.String(rawjson.Get(req.Fields, name)); ok {
+				fixed[name] = s
+			}
+		}
+		if m.hasPrefix("embed-v") { // v3's names are languages; its size is fixed
+			taken = append(taken, "dimensions")
+			if req.Dimensions > 0 {
+				fixed["output_dimension"] = req.Dimensions
+			}
+		}
+		return &embedder{batch: cohereBatch, taken: taken, answer: cohereAnswer, body: func(texts []string) map[string]any {
+			body := map[string]any{"texts": texts}
+			for name, value := range fixed {
+				body[name] = value
+			}
+			return body
+		}}, nil
+	}
+	return nil, fault.Field("model", "'%s' is not an embedding model that the gateway can use at Bedrock; it knows Titan's text models and Cohere's.", req.Model)
+}
+
+// invoke makes one call. tokens is -1 if the answer does not tell.
+func (p *Provider) invoke(ctx context.Context, model string, e *embedder, texts []string) (vectors [][]float32, tokens int64, err error) {
+	body, err := json.Marshal(e.body(texts))
+	if err != nil {
+		return nil, 0, err
+	}
+	out, err := p.client.InvokeModel(ctx, &bedrockruntime.InvokeModelInput{ModelId: aws.String(model), Body: body,
+		ContentType: aws.String("application/json"), Accept: aws.String("application/json")})
+	if err != nil {
+		return nil, 0, p.fault(ctx, err)
+	}
+	vectors, tokens, err = e.answer(out.Body)
+	if err != nil || len(vectors) != len(texts) {
+		return nil, 0, p.errors().Broken("sent embeddings that cannot be read", err)
+	}
+	if resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok && tokens < 0 {
+		tokens = billed(resp.Header)
+	}
+	return vectors, tokens, nil
+}
+
+// billed reads the count that Bedrock sends with every answer.
+func billed(h http.Header) int64 {
+	n, err := strconv.ParseInt(strings.TrimSpace(h.Get("X-Amzn-Bedrock-Input-Token-Count")), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
+}
+
+func titanAnswer(body []byte) ([][]float32, int64, error) {
+	w := struct {
+		Embedding           []float32
+		InputTextTokenCount int64
+	}{InputTextTokenCount: -1}
+	if err := json.Unmarshal(body, &w); err != nil || len(w.Embedding) == 0 {
+		return nil, 0, err
+	}
+	return [][]float32{w.Embedding}, w.InputTextTokenCount, nil
+}
+
+// cohereAnswer reads both of Cohere's formats: a list of vectors, and lists by
+// type, which it sends because a type was asked for.
+func cohereAnswer(body []byte) ([][]float32, int64, error) {
+	var w struct{ Embeddings json.RawMessage }
+	if err := json.Unmarshal(body, &w); err != nil {
+		return nil, 0, err
+	}
+	var vectors [][]float32
+	if rawjson.Kind(w.Embeddings) == "array" {
+		err := json.Unmarshal(w.Embeddings, &vectors)
+		return vectors, -1, err
+	}
+	var byType struct{ Float [][]float32 }
+	err := json.Unmarshal(w.Embeddings, &byType)
+	return byType.Float, -1, err
+}
