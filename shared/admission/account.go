@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -11,35 +12,36 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-// User is what an administrator sets.
+// User is what an administrator sets. The JSON form is for stores.
 type User struct {
-	ID      string
-	Name    string
-	Project string
-	Active  bool
-	Models  []string // allow-list: "*", "openai/*", "openai/gpt-4o-mini", public names
+	ID      string   `json:"id"`
+	Name    string   `json:"name"`
+	Project string   `json:"project,omitempty"`
+	Active  bool     `json:"active"`
+	Models  []string `json:"models"` // allow-list: "*", "openai/*", "openai/gpt-4o-mini", public names
 
-	Rate     float64    // requests per second; 0 means no limit
-	Burst    int64      // requests at once; at least 1
-	Parallel int64      // open requests; 1 to MaxParallel
-	Tokens   int64      // per minute; NoTokenLimit if none
-	Day      usage.Nano // budget per UTC day; usage.None if none
-	Month    usage.Nano // budget per UTC month; likewise
+	Rate     float64    `json:"rate"`      // requests per second; 0 means no limit
+	Burst    int64      `json:"burst"`     // requests at once; at least 1
+	Parallel int64      `json:"parallel"`  // open requests; 1 to MaxParallel
+	Tokens   int64      `json:"tokens"`    // per minute; NoTokenLimit if none
+	Day      usage.Nano `json:"day_usd"`   // budget per UTC day; usage.None if none
+	Month    usage.Nano `json:"month_usd"` // budget per UTC month; likewise
 
-	Created time.Time
+	Created time.Time `json:"created"`
 }
 
-// Key is a credential of a user, without its secret.
+// Key is a credential of a user, without its secret. The JSON form is for
+// stores.
 type Key struct {
-	ID      string // the first characters of Hash
-	Hash    string // base64url of SHA-256 of the secret, 22 characters
-	Name    string
-	Hint    string // the last four characters of the key, for people
-	Models  []string
-	Scopes  []string
-	Created time.Time
-	Expires time.Time // zero: never
-	Revoked bool
+	ID      string    `json:"id"`   // the first characters of Hash
+	Hash    string    `json:"hash"` // base64url of SHA-256 of the secret, 22 characters
+	Name    string    `json:"name"`
+	Hint    string    `json:"hint"` // the last four characters of the key, for people
+	Models  []string  `json:"models"`
+	Scopes  []string  `json:"scopes"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"` // zero: never
+	Revoked bool      `json:"revoked,omitempty"`
 }
 
 // Rule is what admission needs of a key.
@@ -233,15 +235,18 @@ func (a *Account) Reserved() usage.Nano {
 	return sum
 }
 
+// Next returns TAT and Gate as an admission at now leaves them.
+func (a *Account) Next(now time.Time) (tat, gate int64) {
+	if us := now.UnixMicro(); a.TAT <= us {
+		return us + a.Inc, us - a.Gap
+	}
+	return a.TAT + a.Inc, a.Gate + a.Inc
+}
+
 // Admit changes a as an admitted ask does. The caller has made sure that
 // Refusal is nil and that no lease with that id is open.
 func (a *Account) Admit(ask Ask) {
-	now := ask.Now.UnixMicro()
-	if a.Idle(ask.Now) {
-		a.TAT, a.Gate = now+a.Inc, now-a.Gap
-	} else {
-		a.TAT, a.Gate = a.TAT+a.Inc, a.Gate+a.Inc
-	}
+	a.TAT, a.Gate = a.Next(ask.Now)
 	if !ask.Lease {
 		return
 	}
@@ -274,13 +279,31 @@ func (a *Account) Remaining(now time.Time) Remaining {
 // one called but.
 func (a *Account) ExpiredLeases(now time.Time, but string) []Lease {
 	var dead []Lease
-	for id, held := range a.Leases {
-		at, err := requestid.Time(id)
-		if err == nil && id != but && now.Sub(at) > Lifetime+Grace {
-			dead = append(dead, Lease{ID: id, User: a.ID, Reserved: held, Admitted: at})
+	for l := range a.LeasesBefore(now.Add(-Lifetime - Grace)) {
+		if l.ID != but {
+			dead = append(dead, l)
 		}
 	}
 	return dead
+}
+
+// LeasesBefore yields the open leases admitted before t, in no order. Accounts
+// do not remember how many tokens a lease holds.
+func (a *Account) LeasesBefore(t time.Time) iter.Seq[Lease] {
+	// Ids sort by time, which spares taking hundreds of young ones apart at
+	// each admission.
+	end := requestid.Floor(t.Add(time.Millisecond - 1))
+	return func(yield func(Lease) bool) {
+		for id, held := range a.Leases {
+			if id >= end {
+				continue
+			}
+			at, err := requestid.Time(id)
+			if err == nil && !yield(Lease{ID: id, User: a.ID, Reserved: held, Admitted: at}) {
+				return
+			}
+		}
+	}
 }
 
 // Grant describes the admission of ask, as a stands after it.

@@ -14,6 +14,7 @@ const (
 	Len = 16
 
 	timeLen  = 7 // base-62 digits of Unix milliseconds: good until the year 2081
+	maxMilli = 62*62*62*62*62*62*62 - 1
 	alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
@@ -48,9 +49,10 @@ func Time(id string) (time.Time, error) {
 }
 
 // Floor returns the smallest id that can have been made at t; for ranges.
+// Before 1970 and after 2081 it is the smallest and the largest there is.
 func Floor(t time.Time) string {
 	id := [Len]byte{}
-	put(id[:timeLen], uint64(max(0, t.UnixMilli())))
+	put(id[:timeLen], uint64(min(max(0, t.UnixMilli()), maxMilli)))
 	put(id[timeLen:], 0)
 	return string(id[:])
 }

@@ -46,6 +46,16 @@ func TestTimeRefusesForeignIDs(t *testing.T) {
 	}
 }
 
+func TestFloorStaysInOrder(t *testing.T) {
+	times := []time.Time{time.Unix(-9, 0), time.Unix(0, 0), time.Unix(1, 0), time.Now(), time.Date(2080, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}
+	for i := range times[1:] {
+		if a, b := requestid.Floor(times[i]), requestid.Floor(times[i+1]); a > b {
+			t.Errorf("Floor(%v) = %q is above Floor(%v) = %q", times[i], a, times[i+1], b)
+		}
+	}
+}
+
 func BenchmarkNew(b *testing.B) {
 	now := time.Now()
 	b.ReportAllocs()

@@ -35,9 +35,16 @@ func (n Nano) USD() string {
 // ParseUSD reads a non-negative decimal number of dollars, exactly. It refuses
 // more than nine decimals and anything from None upward.
 func ParseUSD(s string) (Nano, error) {
-	whole, frac, _ := strings.Cut(s, ".")
-	if whole == "" || len(whole) > 6 || len(frac) > 9 {
+	if whole, _, _ := strings.Cut(s, "."); len(whole) > 6 {
 		return 0, fmt.Errorf("usage: %q is not an amount from 0 to 999999.999999999 dollars", s)
+	}
+	return parse(s)
+}
+
+func parse(s string) (Nano, error) {
+	whole, frac, _ := strings.Cut(s, ".")
+	if whole == "" || len(whole) > 9 || len(frac) > 9 {
+		return 0, fmt.Errorf("usage: %q is not an amount of dollars", s)
 	}
 	var v int64
 	for _, c := range whole + frac + "000000000"[len(frac):] {
@@ -55,10 +62,10 @@ func FromUSD(usd float64) Nano { return Nano(math.Round(usd * float64(Dollar))) 
 // MarshalJSON writes dollars as an exact JSON number.
 func (n Nano) MarshalJSON() ([]byte, error) { return []byte(n.USD()), nil }
 
-// UnmarshalJSON reads what MarshalJSON wrote; negative amounts too.
+// UnmarshalJSON reads what MarshalJSON wrote: negative amounts and None too.
 func (n *Nano) UnmarshalJSON(b []byte) error {
 	s, neg := strings.CutPrefix(string(b), "-")
-	v, err := ParseUSD(s)
+	v, err := parse(s)
 	if neg {
 		v = -v
 	}
