@@ -36,9 +36,9 @@ func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byt
 // happens and before the response ends.
 func (s *Server) infer(v *visit, operation string, work func(context.Context, *visit, *gateway.Call, []byte) error) (err error) {
 	ctx := v.r.Context()
-	end := func(*usage.Record, error) {}
+	end := func(*usage.Record) {}
 	if s.Trace != nil {
-		ctx, end = s.Trace(ctx, v.r.Header, operation)
+		ctx, end = s.Trace(ctx, v.r, unversioned(v.r.URL.Path)) // the path is the pattern here
 	}
 	c, err := s.begin(v, operation)
 	defer func() {
@@ -51,7 +51,7 @@ func (s *Server) infer(v *visit, operation string, work func(context.Context, *v
 			writeError(v, err)
 		}
 		s.Gateway.Settle(ctx, c, outcome(v, err), err)
-		end(&c.Record, err)
+		end(&c.Record)
 		if p != nil {
 			panic(p)
 		}

@@ -25,9 +25,9 @@ type Server struct {
 	Version  string
 	Log      *slog.Logger
 
-	// Trace opens the span of a request that runs a model; end is called after
+	// Trace begins the span of a request that runs a model; end is called after
 	// settlement, before the response ends. Nil: no tracing.
-	Trace func(ctx context.Context, h http.Header, operation string) (_ context.Context, end func(*usage.Record, error))
+	Trace func(ctx context.Context, r *http.Request, route string) (_ context.Context, end func(*usage.Record))
 }
 
 // Check is a dependency that must work for the gateway to be ready.

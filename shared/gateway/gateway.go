@@ -27,9 +27,9 @@ type Gateway struct {
 	Pepper func(context.Context) (string, error) // GATEWAY_KEY_PEPPER
 	Log    *slog.Logger
 
-	// Trace opens a span around a call of a provider; r says which, and at the
-	// end what came of it. Nil: no tracing.
-	Trace        func(ctx context.Context, r *usage.Record) (context.Context, func(error))
+	// Trace begins the span of a call to a provider. Nil: no tracing.
+	Trace func(context.Context, Attempt) (context.Context, func(Outcome))
+
 	Observe      func(*usage.Record) // nil: no metrics
 	UnknownPrice string              // "allow", "reject", or "": by whether the user has a budget
 	FailOpen     bool                // admit requests while the store is down
@@ -161,11 +161,12 @@ func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRe
 		defer cancel()
 	}
 	c.ask()
-	ctx, end := g.trace(ctx, c)
+	ctx, end := g.trace(ctx, c, nil)
 	out, err := c.target.Embedder.Embed(ctx, req)
 	c.timing.done = time.Now()
 	c.timing.first = c.timing.done
 	c.Dropped = req.Dropped
+	result := Outcome{Err: err, TTFT: c.timing.done.Sub(c.timing.asked)}
 	if err == nil {
 		c.Record.TTFT = c.timing.done.Sub(c.Start)
 		if out.Usage == nil {
@@ -173,16 +174,38 @@ func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRe
 			c.Record.Estimated = true
 		}
 		c.book(*out.Usage)
+		result.Model, result.Usage = out.Model, out.Usage
+		if len(out.Vectors) > 0 {
+			result.Vectors = int64(len(out.Vectors[0]))
+		}
 	}
-	end(err)
+	end(result)
 	return req, out, err
 }
 
-func (g *Gateway) trace(ctx context.Context, c *Call) (context.Context, func(error)) {
+// Attempt is one call to a provider.
+type Attempt struct {
+	Provider, Model, Operation string
+	Chat                       *llm.Request // nil for embeddings
+}
+
+// Outcome is what is known of an Attempt at its end; nothing of it is certain
+// to be there.
+type Outcome struct {
+	ID      string        // the provider's id of the answer
+	Model   string        // that answered, in the provider's words
+	Usage   *llm.Usage    // what was billed
+	Finish  []string      // finish_reason per choice
+	TTFT    time.Duration // from the call to the first event
+	Vectors int64         // the dimension of embeddings
+	Err     error
+}
+
+func (g *Gateway) trace(ctx context.Context, c *Call, chat *llm.Request) (context.Context, func(Outcome)) {
 	if g.Trace == nil {
-		return ctx, func(error) {}
+		return ctx, func(Outcome) {}
 	}
-	return g.Trace(ctx, &c.Record)
+	return g.Trace(ctx, Attempt{Provider: c.target.Provider, Model: c.target.Model, Operation: c.Record.Operation, Chat: chat})
 }
 
 // ask notes that the upstream is asked now.
@@ -280,6 +303,27 @@ func Sweep(ctx context.Context, store admission.Store, l admission.Lease) error 
 	_, err := store.Settle(ctx, l, usage.Record{ID: l.ID, Time: l.Admitted, User: l.User, Cost: l.Reserved, Reserved: l.Reserved,
 		Operation: "unknown", Unsettled: true, Error: string(fault.Internal)})
 	return err
+}
+
+// SweepExpired sweeps every lease that must be dead at now. It goes on after a
+// failure, so that one broken account does not stop the others, and returns
+// the last.
+func SweepExpired(ctx context.Context, store admission.Store, log *slog.Logger, now time.Time) error {
+	var failed error
+	swept := 0
+	for l, err := range store.Expired(ctx, now.Add(-admission.Lifetime-admission.Grace)) {
+		if err == nil {
+			err = Sweep(ctx, store, l)
+		}
+		if err != nil {
+			failed = err
+			log.LogAttrs(ctx, slog.LevelError, "sweep failed", slog.String("request_id", l.ID), slog.Any("err", err))
+			continue
+		}
+		swept++
+	}
+	log.LogAttrs(ctx, slog.LevelInfo, "sweep", slog.Int("leases", swept))
+	return failed
 }
 
 // IncludeUsage says whether the client asked for a stream's usage chunk.

@@ -30,6 +30,7 @@ type meter struct {
 	hard     int64 // bytes at which the stream waits for its answer
 	perBytes float64
 	topup    chan topup
+	result   Outcome
 }
 
 type topup struct {
@@ -64,7 +65,7 @@ func (m *meter) inputTokens() int64 {
 func (m *meter) run(emit func(*llm.Event) error) error {
 	m.emit = emit
 	m.c.ask()
-	ctx, end := m.g.trace(m.ctx, m.c)
+	ctx, end := m.g.trace(m.ctx, m.c, m.req)
 	err := m.c.target.Chat.Complete(ctx, m.req, m.event)
 	m.c.timing.done = time.Now()
 	m.c.Dropped = m.req.Dropped
@@ -75,7 +76,8 @@ func (m *meter) run(emit func(*llm.Event) error) error {
 		m.c.book(llm.Usage{Input: m.inputTokens(), Output: (m.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual})
 		m.c.Record.Estimated = true
 	}
-	end(err)
+	m.result.Err = err
+	end(m.result)
 	return err
 }
 
@@ -84,6 +86,8 @@ func (m *meter) event(e *llm.Event) error {
 		m.seen = true
 		m.c.timing.first = time.Now()
 		m.c.Record.TTFT = m.c.timing.first.Sub(m.c.Start)
+		m.result.TTFT = m.c.timing.first.Sub(m.c.timing.asked)
+		m.result.ID, m.result.Model = e.ID, e.Model
 		m.c.Dropped = m.req.Dropped
 	}
 	m.bytes += int64(e.Bytes + len(e.Text) + len(e.Reasoning) + len(e.Refusal))
@@ -93,9 +97,14 @@ func (m *meter) event(e *llm.Event) error {
 	if e.Usage != nil {
 		m.billed = true
 		m.c.book(*e.Usage)
+		if m.g.Trace != nil {
+			u := *e.Usage // e is gone when the span ends
+			m.result.Usage = &u
+		}
 	}
 	if e.Finish != "" && m.c.Record.Finish == "" {
 		m.c.Record.Finish = e.Finish
+		m.result.Finish = append(m.result.Finish, e.Finish)
 	}
 	if err := m.emit(e); err != nil {
 		return err

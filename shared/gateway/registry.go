@@ -19,6 +19,11 @@ type Instance struct {
 	Own     []string // models it has beside the catalogue's
 	Free    bool     // its models cost nothing, knowably (echo)
 
+	// Where it is and how it is called; KeyRef is a secret or a reference to one.
+	BaseURL string
+	KeyRef  string
+	Header  map[string]string
+
 	// The adapters; functions that only list models link none.
 	Chat     llm.Provider
 	Embedder llm.Embedder
