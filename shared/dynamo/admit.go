@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -22,8 +21,6 @@ const (
 	// sweepBatch and sweepers bound what one refused admission cleans up.
 	sweepBatch = 32
 	sweepers   = 8
-
-	refundPatience = 500 * time.Millisecond
 )
 
 var (
@@ -34,8 +31,8 @@ var (
 	oldIfFail = types.ReturnValuesOnConditionCheckFailureAllOld
 )
 
-// Admit implements admission.Store with one UpdateItem: two if the guess about
-// the rate limit's state was wrong, and never more than four.
+// Admit implements admission.Store with one UpdateItem; one more if the guess
+// about the rate limit's state was wrong.
 func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, error) {
 	if ask.KeyHash == "" || ask.User == "" {
 		return admission.Grant{}, admission.BadKey() // DynamoDB would call such an expression malformed
@@ -123,7 +120,7 @@ func (s *Store) admitInput(ask admission.Ask, isBusy bool) *dynamodb.UpdateItemI
 // refund takes back an admission that may have happened although nobody heard
 // so. If that fails too, the lease stays until it is swept.
 func (s *Store) refund(ctx context.Context, ask admission.Ask) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refundPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience/4)
 	defer cancel()
 	_ = s.closeLease(ctx, admission.Lease{ID: ask.ID, User: ask.User, Reserved: ask.Reserve, Tokens: ask.Tokens, Admitted: ask.Period()}, 0, 0)
 }

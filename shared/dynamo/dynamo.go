@@ -76,6 +76,9 @@ func (s *Store) call(ctx context.Context, t *trips, op func(context.Context) err
 	defer cancel()
 	pause := firstPause
 	for i := 1; ; i++ {
+		if err := ctx.Err(); err != nil {
+			return err // nothing was sent
+		}
 		err := s.once(ctx, op)
 		t.n++
 		if err == nil {

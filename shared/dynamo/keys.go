@@ -46,16 +46,16 @@ func (s *Store) PutKey(ctx context.Context, user string, k admission.Key) error 
 			return s.undescribe(ctx, user, k, described, err)
 		}
 		next := map[string]admission.Rule{}
-		now := time.Now().Unix()
+		now := time.Now()
 		for hash, r := range a.Keys {
-			if hash != k.Hash && r.Expires > now {
+			if hash != k.Hash && r.Expires > now.Unix() {
 				next[hash] = r
 			}
 		}
-		if !k.Revoked {
+		if k.Live(now) {
 			next[k.Hash] = k.Rule()
 		}
-		if _, replaces := a.Keys[k.Hash]; len(next) > admission.MaxKeys && !replaces {
+		if len(next) > admission.MaxKeys {
 			return s.undescribe(ctx, user, k, described, fault.New(fault.Conflict, "A user may have %d keys.", admission.MaxKeys))
 		}
 		if !described {

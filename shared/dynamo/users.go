@@ -169,7 +169,7 @@ func (s *Store) UpdateUser(ctx context.Context, seen admission.Account, u admiss
 	var t trips
 	now := seen.Clone()
 	for range maxChanges {
-		if old := stale(&now, time.Now()); len(old) > manyPeriods {
+		for old := stale(&now, time.Now()); len(old) > manyPeriods; old = stale(&now, time.Now()) {
 			if err := s.prune(ctx, &now, old); err != nil {
 				return admission.Account{}, fail(ctx, "update user", err)
 			}

@@ -100,7 +100,7 @@ func start() (url string, err error) {
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	go cmd.Wait() // holds the pipe, which the garbage collector would close
+	go func() { _ = cmd.Wait() }() // holds the pipe, which the garbage collector would close
 	url = "http://127.0.0.1:" + port
 	if err := ready(url); err != nil {
 		stdin.Close()
