@@ -238,14 +238,14 @@ func TestHostileNamesCannotGrowMemory(t *testing.T) {
 func TestSeriesHaveAnUpperBound(t *testing.T) {
 	m := New("")
 	for model := range catalog.All() {
-		for op := range 20 {
+		for op := range 8 {
 			m.Observe(&usage.Record{Operation: fmt.Sprint("op", op), Provider: model.Provider, Model: model.ID, Status: 200})
 		}
 	}
 	if n := len(m.series); n != maxSeries+1 {
 		t.Errorf("%d series, want %d and the one for others", n, maxSeries)
 	}
-	if v := scrape(t, m)["gateway_requests_total{model=other,operation=other,provider=other,status=200}"]; v < 1000 {
+	if v := scrape(t, m)["gateway_requests_total{model=other,operation=other,provider=other,status=200}"]; v < 400 {
 		t.Errorf("%v requests are counted as others, want the rest", v)
 	}
 }

@@ -21,8 +21,8 @@ const (
 
 	maxOperations = 32
 	maxProviders  = 32
-	maxModels     = 200 // besides the catalogue's
-	maxSeries     = 4096 // and one more per status
+	maxModels     = 200  // besides the catalogue's
+	maxSeries     = 2048 // and one more per status
 	maxName       = 200
 )
 
