@@ -1,0 +1,188 @@
+// Package awssecret resolves references to secrets that AWS keeps.
+package awssecret
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+const (
+	lifetime = 5 * time.Minute  // of a value: how long a rotation may go unnoticed
+	holdOff  = 30 * time.Second // between attempts to refresh a value that has expired
+	patience = 5 * time.Second  // for one fetch, including the SDK's retries
+)
+
+// Store fetches secrets when they are first asked for, and keeps them for five
+// minutes. It may be used concurrently.
+type Store struct {
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+
+	parameters func() *ssm.Client
+	secrets    func() *secretsmanager.Client
+
+	mu     sync.Mutex
+	values map[string]*value // by reference, without "#json-key"
+}
+
+// value is a secret that was fetched, or is being fetched.
+type value struct {
+	text    string
+	known   bool
+	fresh   time.Time     // no need to ask before
+	pending chan struct{} // closed when the running fetch is over; nil if none runs
+	err     error         // of the last fetch, if known is false
+}
+
+// New returns a Store that reads from cfg's region with cfg's credentials. It
+// does no I/O, and makes a service's client when that service is first needed.
+func New(cfg aws.Config) *Store {
+	return &Store{
+		parameters: sync.OnceValue(func() *ssm.Client { return ssm.NewFromConfig(cfg) }),
+		secrets:    sync.OnceValue(func() *secretsmanager.Client { return secretsmanager.NewFromConfig(cfg) }),
+		values:     map[string]*value{},
+	}
+}
+
+// Get returns a function that resolves ref:
+//
+//	ssm:NAME                                a parameter, decrypted
+//	secretsmanager:NAME_OR_ARN[#JSON-KEY]   a secret's text, or one string of the JSON object in it
+//	anything else                           ref itself
+//
+// Callers who need the same value at the same time share one fetch. A failed
+// fetch is not remembered, unless there is an older value: that one stays in
+// use, and AWS is asked again every 30 seconds. Errors are fault.Unavailable
+// and name the reference, never a value; when the caller's context ends first,
+// they are its own.
+func (s *Store) Get(ref string) func(context.Context) (string, error) {
+	service, name, _ := strings.Cut(ref, ":")
+	key := ""
+	switch service {
+	case "ssm":
+	case "secretsmanager":
+		name, key, _ = strings.Cut(name, "#")
+	default:
+		return func(context.Context) (string, error) { return ref, nil }
+	}
+	return func(ctx context.Context) (string, error) {
+		text, err := s.get(ctx, service, name)
+		if err == nil && key != "" {
+			text, err = member(text, key)
+		}
+		if err == nil {
+			return text, nil
+		}
+		if cause := context.Cause(ctx); cause != nil {
+			return "", fault.As(cause)
+		}
+		return "", fault.Wrap(fault.Unavailable, fmt.Errorf("%s: %w", ref, err), "The gateway could not read one of its secrets; try again later.")
+	}
+}
+
+func (s *Store) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s *Store) get(ctx context.Context, service, name string) (string, error) {
+	s.mu.Lock()
+	v := s.values[service+":"+name]
+	if v == nil {
+		v = &value{}
+		s.values[service+":"+name] = v
+	}
+	if v.known && s.now().Before(v.fresh) {
+		defer s.mu.Unlock()
+		return v.text, nil
+	}
+	if v.pending == nil {
+		v.pending = make(chan struct{})
+		// The fetch serves others too, so it outlives the caller that began it.
+		go s.refresh(context.WithoutCancel(ctx), v, service, name)
+	}
+	pending := v.pending
+	s.mu.Unlock()
+
+	select {
+	case <-pending:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.known {
+		return v.text, nil
+	}
+	return "", v.err
+}
+
+func (s *Store) refresh(ctx context.Context, v *value, service, name string) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	text, err := s.fetch(ctx, service, name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.err = err; err == nil {
+		v.text, v.known, v.fresh = text, true, s.now().Add(lifetime)
+	} else {
+		v.fresh = s.now().Add(holdOff) // heeded only if there is a value
+	}
+	close(v.pending)
+	v.pending = nil
+}
+
+func (s *Store) fetch(ctx context.Context, service, name string) (string, error) {
+	if name == "" {
+		return "", errors.New("the reference names nothing")
+	}
+	if service == "ssm" {
+		out, err := s.parameters().GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name), WithDecryption: aws.Bool(true)})
+		if err != nil {
+			return "", err
+		}
+		if out.Parameter == nil || out.Parameter.Value == nil {
+			return "", errors.New("the parameter has no value")
+		}
+		return *out.Parameter.Value, nil
+	}
+	out, err := s.secrets().GetSecretValue(ctx, &secretsmanager.GetSecretValueInput{SecretId: aws.String(name)})
+	if err != nil {
+		return "", err
+	}
+	if out.SecretString == nil {
+		return "", errors.New("the secret is not text")
+	}
+	return *out.SecretString, nil
+}
+
+// member returns a string of a JSON object. Its errors hold nothing of text,
+// unlike those of encoding/json.
+func member(text, key string) (string, error) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &object) != nil {
+		return "", errors.New("the secret is not a JSON object")
+	}
+	raw, ok := object[key]
+	if !ok {
+		return "", errors.New("the secret has no such key")
+	}
+	var s *string
+	if json.Unmarshal(raw, &s) != nil || s == nil {
+		return "", errors.New("the value under this key is not a string")
+	}
+	return *s, nil
+}

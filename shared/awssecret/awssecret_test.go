@@ -1,0 +1,270 @@
+package awssecret_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/devmentor/ai-gateway/shared/awssecret"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+// vault plays SSM and Secrets Manager.
+type vault struct {
+	t testing.TB
+	*httptest.Server
+
+	mu     sync.Mutex
+	values map[string]string // by name; a name that is missing is an error
+	down   bool
+	calls  []string // target and name
+	hold   chan struct{}
+}
+
+func newVault(t testing.TB, values map[string]string) *vault {
+	v := &vault{t: t, values: values}
+	v.Server = httptest.NewServer(v)
+	t.Cleanup(v.Close)
+	return v
+}
+
+func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		v.t.Error(err)
+	}
+	var in struct {
+		Name, SecretID string
+		WithDecryption bool
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		v.t.Errorf("body %s: %v", body, err)
+	}
+	target := r.Header.Get("X-Amz-Target")
+	signedFor := map[string]string{"AmazonSSM.GetParameter": "/ssm/", "secretsmanager.GetSecretValue": "/secretsmanager/"}[target]
+	if auth := r.Header.Get("Authorization"); signedFor == "" || !strings.Contains(auth, "/eu-west-1"+signedFor+"aws4_request") {
+		v.t.Errorf("X-Amz-Target = %q with Authorization %q", target, auth)
+	}
+	if signedFor == "/ssm/" && !in.WithDecryption {
+		v.t.Error("a parameter was asked for without decryption")
+	}
+	v.mu.Lock()
+	v.calls = append(v.calls, target+" "+in.Name+in.SecretID)
+	text, ok := v.values[in.Name+in.SecretID]
+	ok, hold := ok && !v.down, v.hold
+	v.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	switch {
+	case !ok:
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprint(w, `{"__type":"AccessDeniedException","message":"not yours"}`)
+	case text == "(binary)":
+		fmt.Fprint(w, `{"SecretBinary":"c2VjcmV0"}`)
+	case signedFor == "/ssm/":
+		json.NewEncoder(w).Encode(map[string]any{"Parameter": map[string]string{"Name": in.Name, "Value": text, "Type": "SecureString"}})
+	default:
+		json.NewEncoder(w).Encode(map[string]string{"Name": in.SecretID, "SecretString": text})
+	}
+}
+
+func (v *vault) set(name, text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.values[name] = text
+}
+
+func (v *vault) setDown(down bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.down = down
+}
+
+func (v *vault) wantCalls(n int) {
+	v.t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.calls) != n {
+		v.t.Errorf("calls = %q, want %d", v.calls, n)
+	}
+}
+
+// clock is a time that tests set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func (v *vault) store() (*awssecret.Store, *clock) {
+	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	s := awssecret.New(aws.Config{
+		Region:           "eu-west-1",
+		Credentials:      credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		BaseEndpoint:     aws.String(v.URL),
+		HTTPClient:       upstream.AWSClient{RoundTripper: upstream.NewTransport()},
+		RetryMaxAttempts: 1,
+	})
+	s.Now = c.Now
+	return s, c
+}
+
+func want(t *testing.T, get func(context.Context) (string, error), text string) {
+	t.Helper()
+	if got, err := get(t.Context()); got != text || err != nil {
+		t.Errorf("Get = %q, %v, want %q", got, err, text)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	const arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:llm-AbCdEf"
+	v := newVault(t, map[string]string{"/prod/pepper": "p3pp3r", "llm": "plain", arn: `{"openai":"sk-1","anthropic":"sk-2","n":1,"null":null}`, "bin": "(binary)"})
+	s, _ := v.store()
+	for _, tc := range []struct{ ref, want, err string }{
+		{ref: "sk-literal", want: "sk-literal"},
+		{ref: "", want: ""},
+		{ref: "s3://bucket/key", want: "s3://bucket/key"},
+		{ref: "ssm:/prod/pepper", want: "p3pp3r"},
+		{ref: "secretsmanager:llm", want: "plain"},
+		{ref: "secretsmanager:" + arn + "#openai", want: "sk-1"},
+		{ref: "secretsmanager:" + arn + "#anthropic", want: "sk-2"},
+		{ref: "secretsmanager:" + arn + "#gemini", err: "the secret has no such key"},
+		{ref: "secretsmanager:" + arn + "#n", err: "the value under this key is not a string"},
+		{ref: "secretsmanager:" + arn + "#null", err: "the value under this key is not a string"},
+		{ref: "secretsmanager:llm#openai", err: "the secret is not a JSON object"},
+		{ref: "secretsmanager:bin", err: "the secret is not text"},
+		{ref: "ssm:/prod/other", err: "AccessDeniedException"},
+		{ref: "ssm:", err: "the reference names nothing"},
+	} {
+		got, err := s.Get(tc.ref)(t.Context())
+		if got != tc.want || (err != nil) != (tc.err != "") {
+			t.Errorf("Get(%q) = %q, %v, want %q, error %q", tc.ref, got, err, tc.want, tc.err)
+			continue
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), tc.ref) || !strings.Contains(err.Error(), tc.err) {
+			t.Errorf("Get(%q): %v, want fault.Unavailable with the reference and %q", tc.ref, err, tc.err)
+		}
+		for _, secret := range []string{"sk-", "plain", "p3pp3r", "c2VjcmV0"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("Get(%q): %v holds a value", tc.ref, err)
+			}
+		}
+		if message := fault.As(err).Message; strings.Contains(message, tc.ref) {
+			t.Errorf("Get(%q): the client is told %q", tc.ref, message)
+		}
+	}
+	v.wantCalls(5) // each value once, however many keys of it were asked for
+}
+
+func TestNothingIsFetchedBeforeItIsNeeded(t *testing.T) {
+	v := newVault(t, nil)
+	s, _ := v.store()
+	s.Get("ssm:a")
+	s.Get("secretsmanager:b")
+	v.wantCalls(0)
+}
+
+func TestOneFetchForAllCallers(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "1"})
+	v.hold = make(chan struct{})
+	s, _ := v.store()
+	get := s.Get("ssm:a")
+	var callers sync.WaitGroup
+	for range 50 {
+		callers.Go(func() {
+			if got, err := get(context.Background()); got != "1" || err != nil {
+				t.Errorf("Get = %q, %v, want 1", got, err)
+			}
+		})
+	}
+	close(v.hold)
+	callers.Wait()
+	v.wantCalls(1)
+}
+
+func TestCallerThatLeavesDoesNotSpoilTheFetch(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "1"})
+	v.hold = make(chan struct{})
+	s, _ := v.store()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Get("ssm:a")(ctx); !errors.Is(err, fault.Canceled) {
+		t.Errorf("Get of a caller that left: %v, want fault.Canceled", err)
+	}
+	close(v.hold)
+	want(t, s.Get("ssm:a"), "1")
+	v.wantCalls(1)
+}
+
+func TestRotation(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "old"})
+	s, clock := v.store()
+	get := s.Get("ssm:a")
+	want(t, get, "old")
+	v.set("a", "new")
+	clock.advance(5*time.Minute - time.Second)
+	want(t, get, "old")
+	v.wantCalls(1)
+	clock.advance(time.Second)
+	want(t, get, "new")
+	want(t, get, "new")
+	v.wantCalls(2)
+}
+
+func TestFailureIsNotRemembered(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "1"})
+	v.setDown(true)
+	s, _ := v.store()
+	get := s.Get("ssm:a")
+	if got, err := get(t.Context()); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("Get = %q, %v, want fault.Unavailable", got, err)
+	}
+	v.setDown(false)
+	want(t, get, "1")
+	v.wantCalls(2)
+}
+
+func TestOldValueOutlivesAnOutage(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "old"})
+	s, clock := v.store()
+	get := s.Get("ssm:a")
+	want(t, get, "old")
+	v.setDown(true)
+	clock.advance(time.Hour)
+	want(t, get, "old")
+	want(t, get, "old") // without asking again at once
+	v.wantCalls(2)
+	v.setDown(false)
+	v.set("a", "new")
+	clock.advance(30 * time.Second)
+	want(t, get, "new")
+	v.wantCalls(3)
+}
