@@ -188,6 +188,47 @@ func TestCostOfAnyUsageIsExactBoundedMonotoneAndAdditive(t *testing.T) {
 	}
 }
 
+func TestLargeNumbersAreExactUpToTheLimit(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	number := func() int64 { return r.Int64() >> r.IntN(63) }
+	limit := new(big.Rat).SetInt64(int64(usage.None))
+	for range 20_000 {
+		p := Price{Input: number(), CachedInput: number(), CacheWrite: number(), CacheWrite1h: number(), Output: number(), Reasoning: number()}
+		u := randomUsage(r, max(1, number()))
+		want := exact(p, u)
+		if want.Cmp(limit) >= 0 {
+			want = limit
+		}
+		got := p.Cost(u)
+		diff := new(big.Rat).Sub(new(big.Rat).SetInt64(int64(got)), want)
+		if half := big.NewRat(1, 2); diff.Cmp(half) > 0 || diff.Neg(diff).Cmp(half) >= 0 {
+			t.Fatalf("%+v: Cost(%+v) = %d, want %s", p, u, got, want.FloatString(3))
+		}
+		if bound := p.Bound(u.Input, u.Output); bound < got {
+			t.Fatalf("%+v: Bound(%d, %d) = %d, less than Cost(%+v) = %d", p, u.Input, u.Output, bound, u, got)
+		}
+	}
+}
+
+func TestScaleRoundsAndStaysInRange(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 20_000 {
+		v, num, den := r.Int64()>>r.IntN(63), r.Int64()>>r.IntN(63), max(1, r.Int64()>>r.IntN(63))
+		n := new(big.Int).Mul(big.NewInt(v), big.NewInt(num))
+		n.Div(n.Add(n, big.NewInt(den/2)), big.NewInt(den))
+		want := int64(math.MaxInt64)
+		if n.IsInt64() {
+			want = n.Int64()
+		}
+		if got := scale(v, num, den); got != want {
+			t.Fatalf("scale(%d, %d, %d) = %d, want %d", v, num, den, got, want)
+		}
+	}
+	if got := scale(7, 5, 0); got != 7 {
+		t.Errorf("scale(7, 5, 0) = %d, want 7", got)
+	}
+}
+
 func FuzzCost(f *testing.F) {
 	f.Add(int64(3e9), int64(15e9), int64(200_000), int64(6e9), int64(100), int64(50), int64(10), int64(5))
 	f.Add(int64(math.MaxInt64), int64(math.MaxInt64), int64(1), int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), int64(1))

@@ -184,6 +184,7 @@ func TestModelsGoByTheirListedNames(t *testing.T) {
 		{"ollama", "llama3:8b", 200, "llama3:8b"},
 		{"ollama", "llama3:8b", 404, "llama3:8b"}, // it has answered before
 		{"ollama", "", 200, "none"},
+		{"ollama", strings.Repeat("x", 200), 200, "other"}, // with the provider it is too long
 	}
 	m := New("")
 	for _, tt := range tests {

@@ -389,7 +389,7 @@ func TestProvidersAndOperationsHaveTheConventionsNames(t *testing.T) {
 			t.Errorf("provider %q, want %q", got, want.Value.AsString())
 		}
 	}
-	for got, want := range map[string]attribute.KeyValue{"chat": semconv.GenAIOperationNameChat, "responses": semconv.GenAIOperationNameChat,
+	for got, want := range map[string]attribute.KeyValue{"chat": semconv.GenAIOperationNameChat, "responses": semconv.GenAIOperationNameChat, "messages": semconv.GenAIOperationNameChat,
 		"embeddings": semconv.GenAIOperationNameEmbeddings, "completions": semconv.GenAIOperationNameTextCompletion} {
 		if got := rename(operationNames, got); got != want.Value.AsString() {
 			t.Errorf("operation %q, want %q", got, want.Value.AsString())
