@@ -9,6 +9,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ type Config struct {
 	// export and, if it fails, again at the next. Nil means none.
 	Headers func(context.Context) (string, error)
 
-	ServiceName string // [OTEL_SERVICE_NAME]
+	ServiceName string // "" means ai-gateway [OTEL_SERVICE_NAME]
 	Version     string // of the service
 
 	// Sample is the share, above 0 and up to 1, of the traces that begin here
@@ -94,13 +95,13 @@ func Open(c Config) (*Tracer, error) {
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
-	about := []attribute.KeyValue{semconv.ServiceNameKey.String(c.ServiceName), semconv.TelemetrySDKLanguageGo,
+	about := []attribute.KeyValue{semconv.ServiceNameKey.String(cmp.Or(c.ServiceName, "ai-gateway")), semconv.TelemetrySDKLanguageGo,
 		semconv.TelemetrySDKNameKey.String("opentelemetry")}
 	if c.Version != "" {
 		about = append(about, semconv.ServiceVersionKey.String(c.Version))
 	}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithResource(resource.NewSchemaless(about...)),
+		sdktrace.WithResource(resource.NewSchemaless(about...)), // and what OTEL_RESOURCE_ATTRIBUTES says
 		sdktrace.WithSampler(sdktrace.ParentBased(root)),
 		sdktrace.WithRawSpanLimits(sdktrace.SpanLimits{AttributeValueLengthLimit: maxText, AttributeCountLimit: maxAttributes}),
 		sdktrace.WithBatcher(e, sdktrace.WithBatchTimeout(batchTime), sdktrace.WithExportTimeout(exportTime),

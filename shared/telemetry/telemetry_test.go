@@ -172,6 +172,7 @@ func open(t *testing.T, c *collector, change ...func(*Config)) *Tracer {
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func TestRequestAndCallAreExported(t *testing.T) {
+	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
 	synctest.Test(t, func(t *testing.T) {
 		c := &collector{}
 		tracer := open(t, c)
@@ -197,7 +198,7 @@ func TestRequestAndCallAreExported(t *testing.T) {
 
 		spans, resource := c.spans(t)
 		if diff := cmp.Diff(map[string]any{"service.name": "gateway-test", "service.version": "1.2.3", "telemetry.sdk.language": "go",
-			"telemetry.sdk.name": "opentelemetry"}, values(t, resource)); diff != "" {
+			"telemetry.sdk.name": "opentelemetry", "deployment.environment.name": "test"}, values(t, resource)); diff != "" {
 			t.Errorf("resource (-want +got)\n%s", diff)
 		}
 		if len(spans) != 2 {
