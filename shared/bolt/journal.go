@@ -79,12 +79,19 @@ func (e *entry) appendLine(b []byte) []byte {
 		b = append(b, ' ')
 		b = append(b, e.record...)
 	}
-	const digits = "0123456789abcdef"
-	sum := crc32.Checksum(b[start+crcLen:], crcTable)
-	for i := range crcLen {
-		b[start+i] = digits[sum>>(28-4*i)&15]
-	}
+	sum := checksum(b[start+crcLen:])
+	copy(b[start:], sum[:])
 	return append(b, '\n')
+}
+
+func checksum(b []byte) [crcLen]byte {
+	const digits = "0123456789abcdef"
+	var out [crcLen]byte
+	sum := crc32.Checksum(b, crcTable)
+	for i := range out {
+		out[i] = digits[sum>>(28-4*i)&15]
+	}
+	return out
 }
 
 // parseLine reads a line without its newline. The entry keeps no part of it.
@@ -92,8 +99,7 @@ func parseLine(line []byte) (entry, error) {
 	if len(line) < crcLen {
 		return entry{}, errors.New("too short")
 	}
-	sum, err := strconv.ParseUint(string(line[:crcLen]), 16, 32)
-	if err != nil || crc32.Checksum(line[crcLen:], crcTable) != uint32(sum) {
+	if checksum(line[crcLen:]) != [crcLen]byte(line[:crcLen]) {
 		return entry{}, errors.New("checksum does not match")
 	}
 	f := strings.SplitN(string(line), " ", 9)
@@ -102,9 +108,11 @@ func parseLine(line []byte) (entry, error) {
 	}
 	e := entry{kind: f[1][0], user: f[2], id: f[3]}
 	for i, dst := range [...]*int64{(*int64)(&e.held), (*int64)(&e.cost), &e.tokens, &e.tat} {
-		if *dst, err = strconv.ParseInt(f[4+i], 10, 64); err != nil {
+		n, err := strconv.ParseInt(f[4+i], 10, 64)
+		if err != nil {
 			return entry{}, err
 		}
+		*dst = n
 	}
 	if len(f) == 9 {
 		e.record = []byte(f[8])
@@ -329,11 +337,8 @@ func journalFiles(dir string) ([]int, error) {
 	}
 	var numbers []int
 	for _, f := range entries {
-		if number, ok := strings.CutPrefix(f.Name(), journalPrefix); ok {
-			n, err := strconv.Atoi(number)
-			if err != nil {
-				return nil, fmt.Errorf("bolt: %s is no journal of this program", filepath.Join(dir, f.Name()))
-			}
+		number, ok := strings.CutPrefix(f.Name(), journalPrefix)
+		if n, err := strconv.Atoi(number); ok && err == nil { // else it is not ours
 			numbers = append(numbers, n)
 		}
 	}

@@ -45,7 +45,7 @@ func (s *Store) recover() error {
 	if open > 0 {
 		slog.Warn("requests were open when the last process ended; they are booked at their estimates", "requests", open)
 	}
-	return s.saveLocked()
+	return s.save()
 }
 
 // load reads the file and returns the position up to which it has taken over
