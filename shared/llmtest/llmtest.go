@@ -34,6 +34,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
@@ -49,8 +50,9 @@ var update = flag.Bool("update", false, "rewrite what the golden cases want")
 type Option func(*options)
 
 type options struct {
-	header http.Header
-	encode func(body []byte) []byte
+	header   http.Header
+	encode   func(body []byte) []byte
+	patience time.Duration
 }
 
 // WantHeader makes every request without that header an error: credentials,
@@ -63,6 +65,12 @@ func WantHeader(name, value string) Option {
 // that are not text.
 func Encode(f func(body []byte) []byte) Option {
 	return func(o *options) { o.encode = f }
+}
+
+// Patience is how long a run may wait for what must happen at once, ten
+// seconds by default. It only ever passes when something is broken.
+func Patience(d time.Duration) Option {
+	return func(o *options) { o.patience = d }
 }
 
 // Provider runs the cases of dir/*.txtar against the provider that open
@@ -118,7 +126,8 @@ func each(t *testing.T, dir string, opts []Option, run func(*testing.T, *testCas
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := &testCase{path: path, archive: archive, options: options{header: http.Header{"Content-Type": {"application/json"}}}}
+			c := &testCase{path: path, archive: archive, options: options{
+				header: http.Header{"Content-Type": {"application/json"}}, patience: 10 * time.Second}}
 			for _, o := range opts {
 				o(&c.options)
 			}
@@ -185,6 +194,7 @@ func (c *testCase) complete(t *testing.T, open func(string) llm.Provider, mode m
 	up := c.serve(t, mode)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	defer up.watch(cancel)()
 	up.leave(ctx, cancel, 0)
 
 	var out outcome
@@ -223,6 +233,7 @@ func (c *testCase) embed(t *testing.T, open func(string) llm.Embedder, mode mode
 	up := c.serve(t, mode)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	defer up.watch(cancel)()
 	up.leave(ctx, cancel, 0)
 
 	var b strings.Builder

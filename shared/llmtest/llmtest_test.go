@@ -2,10 +2,19 @@ package llmtest_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/llmtest"
 	"github.com/devmentor/ai-gateway/shared/sse"
@@ -97,4 +106,130 @@ func TestProvider(t *testing.T) {
 func TestEmbedder(t *testing.T) {
 	open := func(url string) llm.Embedder { return &relay{url: url} }
 	llmtest.Embedder(t, open, "testdata/embed", llmtest.WantHeader("Authorization", "Bearer k"))
+}
+
+// broken is what the golden runner must find, by the variable's value.
+var broken = map[string]struct {
+	p    relay
+	want string // in the test's output
+}{
+	"no credentials":      {relay{noKey: true}, "header Authorization"},
+	"emits after failure": {relay{keepGoing: true}, "emit failed, then"},
+	"never returns":       {relay{keepGoing: true}, "did not return"},
+	"holds the body":      {relay{noClose: true}, "must close the answer's body"},
+	"retries":             {relay{twice: true}, "sent 2 requests"},
+	"events per read":     {relay{lines: true}, "byte by byte, the events are others"},
+	"foreign errors":      {relay{foreign: true}, "want a *fault.Error"},
+	"other options":       {relay{}, "request to the upstream (-want +got)"},
+}
+
+const variable = "LLMTEST_BROKEN"
+
+// TestBroken is run by TestFindsWhatIsBroken in a process of its own, since it
+// is meant to fail.
+func TestBroken(t *testing.T) {
+	which := os.Getenv(variable)
+	if which == "" {
+		t.Skip("only for TestFindsWhatIsBroken")
+	}
+	dir := "testdata/chat"
+	if which == "other options" {
+		dir = "testdata/stale"
+	}
+	open := func(url string) llm.Provider {
+		p := broken[which].p
+		p.url = url
+		return &p
+	}
+	llmtest.Provider(t, open, dir, llmtest.WantHeader("Authorization", "Bearer k"), llmtest.Patience(200*time.Millisecond))
+}
+
+func TestFindsWhatIsBroken(t *testing.T) {
+	for which, tc := range broken {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBroken$")
+			cmd.Env = append(os.Environ(), variable+"="+which)
+			out, err := cmd.CombinedOutput()
+			if err == nil || !strings.Contains(string(out), tc.want) {
+				t.Errorf("exit %v, want a failure with %q:\n%s", err, tc.want, out)
+			}
+		})
+	}
+}
+
+// fakeT counts failures instead of failing.
+type fakeT struct {
+	testing.TB
+	failures int
+}
+
+func (f *fakeT) Errorf(string, ...any) { f.failures++ }
+
+func TestScript(t *testing.T) {
+	gone := fault.New(fault.Unavailable, "gone")
+	ft := &fakeT{TB: t}
+	s := &llmtest.Script{T: ft, Name: "a", Calls: []llmtest.Call{
+		{Err: gone},
+		{Events: []llm.Event{{Text: "x"}, {Raw: []byte("{}")}}, Err: gone},
+		{Again: true, Events: []llm.Event{{Text: "y"}}},
+		{},
+	}}
+	req := &llm.Request{ID: "1", Model: "m"}
+	if err := s.Complete(t.Context(), req, nil); !errors.Is(err, fault.Unavailable) || fault.As(err).Provider != "a" || gone.Provider != "" {
+		t.Errorf("first call: %v", err)
+	}
+	var kept *llm.Event
+	var lines []string
+	err := s.Complete(t.Context(), req, func(e *llm.Event) error {
+		lines = append(lines, llmtest.Format(e))
+		kept = e
+		return nil
+	})
+	if diff := cmp.Diff([]string{`text="x"`, "raw={}"}, lines); diff != "" || !errors.Is(err, fault.Unavailable) {
+		t.Errorf("second call: %v, %s", err, diff)
+	}
+	if string(kept.Raw) == "{}" {
+		t.Error("an event that was kept must be spoilt")
+	}
+	if err := s.Complete(t.Context(), req, func(*llm.Event) error { return io.ErrClosedPipe }); err != io.ErrClosedPipe || ft.failures != 0 {
+		t.Errorf("a continuation: %v, %d failures", err, ft.failures)
+	}
+	if s.Complete(t.Context(), req, nil) == nil || ft.failures != 1 {
+		t.Errorf("a call after a committed stream: %d failures, want 1", ft.failures)
+	}
+	if s.Complete(t.Context(), &llm.Request{ID: "2"}, nil) == nil || ft.failures != 2 {
+		t.Errorf("a call too many: %d failures, want 2", ft.failures)
+	}
+	if got := s.Requests(); len(got) != 5 || got[4].ID != "2" || got[0].Model != "m" {
+		t.Errorf("Requests = %+v", got)
+	}
+	other := &llmtest.Script{T: ft, Commits: s.Commits, Calls: []llmtest.Call{{}}}
+	if other.Complete(t.Context(), req, nil) == nil || ft.failures != 3 {
+		t.Errorf("another target after a committed stream: %d failures, want 3", ft.failures)
+	}
+}
+
+func TestScriptWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &llmtest.Script{T: t, Calls: []llmtest.Call{
+			{Wait: time.Second, Events: []llm.Event{{Text: "x"}, {Text: "y"}}},
+			{Wait: time.Second, Err: fault.New(fault.Upstream, "x")},
+			{Events: []llm.Event{{Text: "x"}}, Hang: true},
+			{Wait: time.Hour, Events: []llm.Event{{Text: "x"}}},
+		}}
+		for i, want := range []struct {
+			after  time.Duration
+			events int
+			err    error
+		}{{2 * time.Second, 2, nil}, {time.Second, 0, fault.Upstream}, {time.Minute, 1, fault.Timeout}, {time.Minute, 0, fault.Timeout}} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			start, n := time.Now(), 0
+			err := s.Complete(ctx, &llm.Request{ID: string(rune('a' + i))}, func(*llm.Event) error { n++; return nil })
+			if !errors.Is(err, want.err) || n != want.events || time.Since(start) != want.after {
+				t.Errorf("call %d: %d events and %v after %v, want %d, %v, %v", i, n, err, time.Since(start), want.events, want.err, want.after)
+			}
+			cancel()
+		}
+	})
 }

@@ -25,10 +25,6 @@ const (
 	emitFails // at the first event; a stream then stays open until the client leaves
 )
 
-// patience is how long a run may wait for what must happen at once. It only
-// ever passes when something is broken.
-const patience = 10 * time.Second
-
 // server is the upstream of one run.
 type server struct {
 	*httptest.Server
@@ -211,6 +207,15 @@ func (s *server) leave(ctx context.Context, cancel context.CancelFunc, events in
 	}
 }
 
+// watch ends a run that takes too long; stop calls it off.
+func (s *server) watch(cancel context.CancelFunc) (stop func()) {
+	timer := time.AfterFunc(s.c.patience, func() {
+		s.problem("the adapter did not return in %v", s.c.patience)
+		cancel()
+	})
+	return func() { timer.Stop() }
+}
+
 // finish reports what was wrong with the requests and returns the first one.
 func (s *server) finish(t *testing.T) string {
 	t.Helper()
@@ -221,7 +226,7 @@ func (s *server) finish(t *testing.T) string {
 	}()
 	select {
 	case <-released:
-	case <-time.After(patience):
+	case <-time.After(s.c.patience):
 		t.Error("the adapter returned, but holds on to the connection: it must close the answer's body")
 		s.CloseClientConnections()
 	}
