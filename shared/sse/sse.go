@@ -36,8 +36,16 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{br: bufio.NewReaderSize(r, 32<<10), start: true}
 }
 
-// Reset makes the Reader read from r, keeping its buffers.
+// Reset makes the Reader read from src, keeping its buffers unless an
+// extraordinary event has blown them up: Readers are pooled.
 func (r *Reader) Reset(src io.Reader) {
+	const usual = 1 << 20
+	if cap(r.line) > usual {
+		r.line = nil
+	}
+	if cap(r.data) > usual {
+		r.data = nil
+	}
 	r.br.Reset(src)
 	r.start = true
 }
