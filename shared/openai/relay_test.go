@@ -298,3 +298,60 @@ func TestRelayAllocatesNothingPerChunk(t *testing.T) {
 		t.Errorf("%v allocations for a stream of %d chunks", n, chunks)
 	}
 }
+
+// track is an answer that knows how far it was read.
+type track struct {
+	io.Reader
+	end, closed bool
+}
+
+func (b *track) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.end = b.end || err == io.EOF
+	return n, err
+}
+
+func (b *track) Close() error { b.closed = true; return nil }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestReadToTheEnd: without the read that finds the end of the body, which is
+// not the one that finds [DONE], a connection cannot be used again.
+func TestReadToTheEnd(t *testing.T) {
+	b := &track{Reader: strings.NewReader("data: " + wordChunk + "\n\ndata: " + end + "\n\ndata: [DONE]\n\n")}
+	p := &openai.Provider{Name: "p", BaseURL: "http://upstream", HTTP: roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: b}, nil
+	})}
+	var more []bool
+	err := p.Complete(t.Context(), request(t, true), func(ev *llm.Event) error {
+		more = append(more, ev.More)
+		return nil
+	})
+	if err != nil || !b.end || !b.closed {
+		t.Errorf("end reached: %v, closed: %v, error %v; want true, true, none", b.end, b.closed, err)
+	}
+	if len(more) != 2 || !more[0] {
+		t.Errorf("More = %v, want true for the first of two events that arrived together", more)
+	}
+}
+
+func TestWhatIsLogged(t *testing.T) {
+	for _, tc := range []struct{ name, body, want string }{
+		{"an error's text, without secrets", `data: {"error":"boom, key sk-abcdef123456 at https://10.0.0.1/x"}` + "\n\n", "boom"},
+		{"what is not JSON", "data: oops sk-abcdef123456\n\n", "oops"},
+		{"too large an event", "data: {\"" + strings.Repeat("x", 17<<20), "event too large"},
+	} {
+		p := &openai.Provider{Name: "p", BaseURL: "http://upstream", HTTP: canned(tc.body)}
+		err := p.Complete(t.Context(), request(t, true), func(*llm.Event) error { return nil })
+		f, ok := errors.AsType[*fault.Error](err)
+		if !ok || f.Code != "upstream_error" || !strings.Contains(f.Error(), tc.want) {
+			t.Errorf("%s: error %v, want one with %q", tc.name, err, tc.want)
+			continue
+		}
+		if strings.Contains(f.Error(), "sk-abc") || strings.Contains(f.Error(), "10.0.0.1") || len(f.Error()) > 2000 {
+			t.Errorf("%s: %d bytes: %.200v", tc.name, len(f.Error()), f)
+		}
+	}
+}
