@@ -103,7 +103,7 @@ func (a *answer) delta(index int32, d types.ContentBlockDelta) error {
 		case b.form:
 			return a.send(&llm.Event{Text: input})
 		case b.tool < 0:
-			return a.provider.errors().Broken("sent the input of a tool call that it had not begun", nil)
+			return a.provider.common().Broken("sent the input of a tool call that it had not begun", nil)
 		default:
 			b.fragment = true
 			return a.send(&llm.Event{Tools: []llm.ToolDelta{{Index: b.tool, Arguments: input}}})
@@ -129,7 +129,6 @@ func (a *answer) stop(index int32) error {
 	if b == nil {
 		return nil
 	}
-	delete(a.blocks, index)
 	switch {
 	case b.tool >= 0 && !b.fragment: // a call without arguments; clients parse them all the same
 		return a.send(&llm.Event{Tools: []llm.ToolDelta{{Index: b.tool, Arguments: "{}"}}})
@@ -161,14 +160,14 @@ func (a *answer) end(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return a.provider.fault(ctx, ctx.Err())
 	}
-	return a.provider.errors().Broken("ended its answer before it was complete", nil)
+	return a.provider.common().Broken("ended its answer before it was complete", nil)
 }
 
 // whole emits an answer that was not streamed.
 func (p *Provider) whole(out *bedrockruntime.ConverseOutput, req *llm.Request, form string, emit func(*llm.Event) error) error {
 	m, ok := out.Output.(*types.ConverseOutputMemberMessage)
 	if !ok {
-		return p.errors().Broken("sent an answer without a message", nil)
+		return p.common().Broken("sent an answer without a message", nil)
 	}
 	finish, err := p.finish(out.StopReason, form)
 	if err != nil {
@@ -201,7 +200,7 @@ func (p *Provider) whole(out *bedrockruntime.ConverseOutput, req *llm.Request, f
 		case *types.ContentBlockMemberToolUse:
 			input, err := decoded(c.Value.Input)
 			if err != nil {
-				return p.errors().Broken("sent a tool call that cannot be read", err)
+				return p.common().Broken("sent a tool call that cannot be read", err)
 			}
 			if name := aws.ToString(c.Value.Name); name == form && name != "" {
 				text.WriteString(input)
@@ -249,7 +248,7 @@ func (p *Provider) finish(reason types.StopReason, form string) (string, error) 
 	case types.StopReasonGuardrailIntervened, types.StopReasonContentFiltered:
 		return "content_filter", nil
 	case types.StopReasonMalformedModelOutput, types.StopReasonMalformedToolUse:
-		return "", p.errors().Broken("gave up on its answer: "+strings.ReplaceAll(string(reason), "_", " "), nil)
+		return "", p.common().Broken("gave up on its answer: "+strings.ReplaceAll(string(reason), "_", " "), nil)
 	}
 	return string(reason), nil
 }

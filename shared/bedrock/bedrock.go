@@ -5,7 +5,9 @@ package bedrock
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -52,16 +54,25 @@ var (
 //
 // Requests are tried once: retries and failover are the router's business.
 func New(cfg aws.Config, transport http.RoundTripper, options ...func(*bedrockruntime.Options)) *Provider {
-	ours := func(o *bedrockruntime.Options) {
+	before := func(o *bedrockruntime.Options) {
 		o.Retryer = aws.NopRetryer{}
 		if transport != nil {
 			o.HTTPClient = upstream.AWSClient{RoundTripper: transport}
 		}
 	}
+	after := func(o *bedrockruntime.Options) {
+		if o.Credentials == nil { // the SDK would panic
+			o.Credentials = aws.CredentialsProviderFunc(noCredentials)
+		}
+	}
 	return &Provider{
 		Name:   "bedrock",
-		client: bedrockruntime.NewFromConfig(cfg, append([]func(*bedrockruntime.Options){ours}, options...)...),
+		client: bedrockruntime.NewFromConfig(cfg, slices.Concat([]func(*bedrockruntime.Options){before}, options, []func(*bedrockruntime.Options){after})...),
 	}
+}
+
+func noCredentials(context.Context) (aws.Credentials, error) {
+	return aws.Credentials{}, errors.New("bedrock: the configuration names no credentials")
 }
 
 // Complete implements llm.Provider.
@@ -131,8 +142,8 @@ func (p *Provider) maxTokens(req *llm.Request) int64 {
 	return n
 }
 
-// errors makes the faults that all providers have in common.
-func (p *Provider) errors() *upstream.Client { return &upstream.Client{Provider: p.Name} }
+// common makes the faults that all providers have in common.
+func (p *Provider) common() *upstream.Client { return &upstream.Client{Provider: p.Name} }
 
 // verbatim is a document of the wire that is sent as it was written: the
 // SDK's own encoder would sort an object's names, and models generate the

@@ -330,7 +330,7 @@ func allHarmless(fields map[string]string) bool {
 // cachePoint translates Anthropic's cache_control; ok is false where there is
 // none or the model would refuse it.
 func (b *builder) cachePoint(control json.RawMessage) (p types.CachePointBlock, ok bool) {
-	if rawjson.IsNull(control) || !b.model.caches() {
+	if rawjson.Kind(control) != "object" || !b.model.caches() {
 		return p, false
 	}
 	p.Type = types.CachePointTypeDefault

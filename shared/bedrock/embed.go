@@ -57,7 +57,7 @@ func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embed
 	}
 	if err := calls.Wait(); err != nil {
 		if ctx.Err() != nil {
-			return nil, p.errors().NetError(ctx, err)
+			return nil, p.common().NetError(ctx, err)
 		}
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (p *Provider) invoke(ctx context.Context, model string, e *embedder, texts 
 	}
 	vectors, tokens, err = e.answer(out.Body)
 	if err != nil || len(vectors) != len(texts) {
-		return nil, 0, p.errors().Broken("sent embeddings that cannot be read", err)
+		return nil, 0, p.common().Broken("sent embeddings that cannot be read", err)
 	}
 	if resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); ok && tokens < 0 {
 		tokens = billed(resp.Header)

@@ -52,7 +52,7 @@ var tooLong = regexp.MustCompile(`(?i)too long|context (limit|length|window)|too
 
 // fault translates an error of the SDK.
 func (p *Provider) fault(ctx context.Context, err error) error {
-	c := p.errors()
+	c := p.common()
 	if ctx.Err() != nil {
 		return c.NetError(ctx, err)
 	}
@@ -61,15 +61,15 @@ func (p *Provider) fault(ctx context.Context, err error) error {
 	var header http.Header
 	status := http.StatusBadGateway
 	switch {
+	case isSend(err): // also a ResponseError, without a response
+		return c.NetError(ctx, err)
 	case hasStatus && !answered && response.HTTPStatusCode()/100 == 2:
 		return c.Broken("sent an answer that cannot be read", err)
 	case hasStatus:
 		status, header = response.HTTPStatusCode(), response.Response.Header
 	case answered: // an exception in a stream
-	case isSend(err):
-		return c.NetError(ctx, err)
 	case isOurs(err):
-		// Before anything was sent: no credentials, or no endpoint.
+		// Before anything was sent: no credentials, no region, or no endpoint.
 		return &fault.Error{Kind: fault.Upstream, Code: "upstream_credentials", Provider: p.Name, Err: err,
 			Message: "The gateway has no working credentials, region or endpoint for the provider '" + p.Name + "'."}
 	default:
