@@ -23,14 +23,13 @@ const (
 	defaultMaxTokens = 4096
 )
 
-// Provider speaks the Messages API. Only HTTP is needed; the zero value of
-// everything else is usable.
+// Provider speaks the Messages API. Its zero value works, without a key.
 type Provider struct {
 	Name    string                                // for errors and records; "anthropic" if empty
 	BaseURL string                                // scheme and host, without /v1; Anthropic's own if empty
-	Key     func(context.Context) (string, error) // nil sends no key, for proxies that add their own
-	HTTP    http.RoundTripper
-	Beta    string // the header anthropic-beta, if any
+	Key     func(context.Context) (string, error) // nil or an empty key sends none, for proxies that add their own
+	HTTP    http.RoundTripper                     // usually upstream.NewTransport's, shared; nil means http.DefaultTransport
+	Header  http.Header                           // sent with every request: anthropic-beta, say; X-Api-Key and Authorization here win over Key
 
 	// MaxTokens is the bound on output tokens for requests that have none; 0
 	// or nil means 4096.
@@ -51,18 +50,19 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 	if err := enc.Encode(w); err != nil {
 		return fault.Wrap(fault.Internal, err, "The request could not be translated.")
 	}
-	c := client{Client: upstream.Client{Provider: p.name(), HTTP: p.HTTP}}
-	c.ErrorText = c.errorText
+	c := newClient(p.name(), p.HTTP)
 	header := http.Header{"Anthropic-Version": {version}}
-	if p.Beta != "" {
-		header.Set("Anthropic-Beta", p.Beta)
+	for name, values := range p.Header {
+		header[http.CanonicalHeaderKey(name)] = values
 	}
-	if p.Key != nil {
+	if p.Key != nil && header["X-Api-Key"] == nil && header["Authorization"] == nil {
 		key, err := p.Key(ctx)
 		if err != nil {
-			return c.noKey(err)
+			return c.noKey(ctx, err)
 		}
-		header.Set("X-Api-Key", key)
+		if key != "" {
+			header.Set("X-Api-Key", key)
+		}
 	}
 	base := p.BaseURL
 	if base == "" {
@@ -72,7 +72,7 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 	if err != nil {
 		return c.refused(err)
 	}
-	d := decoder{client: &c, emit: emit, jsonTool: w.jsonTool}
+	d := decoder{client: c, emit: emit, jsonTool: w.jsonTool}
 	if req.Stream && upstream.IsEventStream(resp) {
 		defer resp.Body.Close()
 		return d.stream(ctx, sse.NewReader(resp.Body))
@@ -80,9 +80,6 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 	whole, err := c.ReadAll(ctx, resp)
 	if err != nil {
 		return err
-	}
-	if req.Stream { // an error that forgot its status, or no Anthropic at all
-		return c.notAnAnswer(whole)
 	}
 	return d.whole(whole)
 }

@@ -91,13 +91,13 @@ func TestConfiguration(t *testing.T) {
 		got.body, _ = io.ReadAll(r.Body)
 		return answer{"application/json", strings.NewReader(`{"type":"message"}`)}.RoundTrip(r)
 	})
-	p := anthropic.Provider{HTTP: spy, Beta: "a,b", MaxTokens: func(model string) int64 { return int64(len(model)) }}
+	p := anthropic.Provider{HTTP: spy, Key: key, Header: http.Header{"anthropic-beta": {"a,b"}, "x-api-key": {"other"}}, MaxTokens: func(model string) int64 { return int64(len(model)) }}
 	req := request(t, strings.Replace(hi, "true", "false", 1))
 	if err := p.Complete(t.Context(), req, func(*llm.Event) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if got.url != "https://api.anthropic.com/v1/messages" || got.beta != "a,b" || got.key != "" {
-		t.Errorf("request to %q with beta %q, key %q; want the public address, a,b and no key", got.url, got.beta, got.key)
+	if got.url != "https://api.anthropic.com/v1/messages" || got.beta != "a,b" || got.key != "other" {
+		t.Errorf("request to %q with beta %q, key %q; want the public address, and the configured headers", got.url, got.beta, got.key)
 	}
 	if want := `"max_tokens":17,`; !bytes.Contains(got.body, []byte(want)) {
 		t.Errorf("body %s, want %s of the configuration", got.body, want)
@@ -111,15 +111,17 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 // TestNoKey: credentials that cannot be had are the gateway's failure, not the
 // caller's, and no request goes out without them.
 func TestNoKey(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
 	for _, tc := range []struct {
-		err  error
+		ctx  context.Context
 		want fault.Kind
-	}{{errors.New("access denied to secret/anthropic"), fault.Upstream}, {context.Canceled, fault.Canceled}, {context.DeadlineExceeded, fault.Timeout}} {
-		p := anthropic.Provider{Name: "claude", Key: func(context.Context) (string, error) { return "", tc.err }}
-		err := p.Complete(t.Context(), request(t, hi), nil)
-		f := fault.As(err)
-		if f.Kind != tc.want || f.Provider != "claude" || !errors.Is(err, tc.err) || strings.Contains(f.Message, "secret") {
-			t.Errorf("with the key's error %v: %#v, want kind %s of provider claude", tc.err, f, tc.want)
+	}{{t.Context(), fault.Upstream}, {gone, fault.Canceled}} {
+		cause := errors.New("access denied to secret/anthropic")
+		p := anthropic.Provider{Name: "claude", Key: func(context.Context) (string, error) { return "", cause }}
+		f := fault.As(p.Complete(tc.ctx, request(t, hi), nil))
+		if f.Kind != tc.want || f.Provider != "claude" || f.Status != 0 || strings.Contains(f.Message, "secret") {
+			t.Errorf("without a key: %#v, want kind %s of provider claude", f, tc.want)
 		}
 	}
 }

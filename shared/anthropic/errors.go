@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -13,6 +14,15 @@ import (
 type client struct {
 	upstream.Client
 	unpaid bool // the last error was about our account, whatever its status
+}
+
+func newClient(provider string, rt http.RoundTripper) *client {
+	if rt == nil {
+		rt = http.DefaultTransport
+	}
+	c := &client{Client: upstream.Client{Provider: provider, HTTP: rt}}
+	c.ErrorText = c.errorText
+	return c
 }
 
 // errorText is upstream.OpenAIError. It also notices that a 400 is not about
@@ -35,13 +45,13 @@ func (c *client) refused(err error) error {
 	return f
 }
 
-func (c *client) noKey(err error) error {
-	f := c.Failure(http.StatusUnauthorized, nil, nil)
-	f.Status, f.Err = 0, err // nobody was asked
-	if k := fault.As(err).Kind; k == fault.Canceled || k == fault.Timeout {
-		f.Kind, f.Code, f.Message = k, "", fault.As(err).Message
+// noKey is the error for a credential that could not be had.
+func (c *client) noKey(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return c.NetError(ctx, err)
 	}
-	return f
+	return &fault.Error{Kind: fault.Upstream, Code: "upstream_credentials", Provider: c.Provider, Err: err,
+		Message: "The gateway could not read its credentials for the provider '" + c.Provider + "'."}
 }
 
 // statuses are the HTTP statuses that go with the types of errors; those

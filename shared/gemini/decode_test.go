@@ -1,0 +1,229 @@
+package gemini_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gemini"
+	"github.com/devmentor/ai-gateway/shared/llm"
+)
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answer(contentType string, body io.Reader) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(body), Request: r}, nil
+	}
+}
+
+func request(t testing.TB, body string) *llm.Request {
+	req, err := llm.ParseRequest([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}
+
+const hi = `{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"hi"}],"stream":true}`
+
+func ask(t testing.TB, contentType string, body io.Reader, emit func(*llm.Event) error) error {
+	p := gemini.Provider{HTTP: answer(contentType, body)}
+	req := request(t, hi)
+	req.Stream = contentType != "application/json"
+	return p.Complete(context.Background(), req, emit)
+}
+
+// FuzzAnswer: whatever an upstream sends, there is no panic, and in an answer
+// without error every choice that says something ends exactly once.
+func FuzzAnswer(f *testing.F) {
+	paths, _ := filepath.Glob("testdata/chat/*.txtar")
+	for _, path := range paths {
+		a, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if _, body, ok := bytes.Cut(file.Data, []byte("\n\n")); ok && file.Name == "upstream.response" {
+				f.Add(body, true)
+				f.Add(body, false)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte, stream bool) {
+		contentType := "application/json"
+		if stream {
+			contentType = "text/event-stream"
+		}
+		ends := map[int]int{}
+		err := ask(t, contentType, bytes.NewReader(body), func(e *llm.Event) error {
+			if ends[e.Index] > 0 {
+				t.Errorf("choice %d goes on after its end", e.Index)
+			}
+			ends[e.Index] += len(e.Finish)
+			return nil
+		})
+		if err == nil && len(ends) == 0 {
+			t.Error("an answer of nothing is no error")
+		}
+		for i, n := range ends {
+			if err == nil && n == 0 {
+				t.Errorf("choice %d has no end", i)
+			}
+		}
+		if err != nil && fault.As(err).Provider != "gemini" {
+			t.Errorf("the error %v names no provider", err)
+		}
+	})
+}
+
+// TestAddress: what the client calls a model cannot lead the request, and the
+// key with it, anywhere else; the key is never in the address.
+func TestAddress(t *testing.T) {
+	const base = "https://generativelanguage.googleapis.com/v1beta/"
+	for model, want := range map[string]string{
+		"gemini-2.5-pro":        "models/gemini-2.5-pro:generateContent",
+		"models/gemini-2.5-pro": "models/gemini-2.5-pro:generateContent",
+		"tunedModels/mine":      "tunedModels/mine:generateContent",
+		"../../v1/files":        "models/..%2F..%2Fv1%2Ffiles:generateContent",
+		"x?key=1#":              "models/x%3Fkey=1%23:generateContent",
+		"..":                    "models/..:generateContent",
+	} {
+		var got string
+		p := gemini.Provider{Key: key, HTTP: roundTrip(func(r *http.Request) (*http.Response, error) {
+			got = r.URL.String()
+			return nil, errors.New("never mind")
+		})}
+		req := request(t, strings.Replace(hi, "true", "false", 1))
+		req.Model = model
+		p.Complete(t.Context(), req, nil)
+		if got != base+want {
+			t.Errorf("model %q is asked at %q, want %q", model, got, base+want)
+		}
+	}
+}
+
+// TestHeader: configured headers are sent, and win over the key.
+func TestHeader(t *testing.T) {
+	var got http.Header
+	p := gemini.Provider{BaseURL: "http://proxy/", Key: key, Header: http.Header{"authorization": {"Bearer x"}}, HTTP: roundTrip(func(r *http.Request) (*http.Response, error) {
+		got = r.Header
+		return nil, errors.New("never mind")
+	})}
+	p.Complete(t.Context(), request(t, hi), nil)
+	if got.Get("Authorization") != "Bearer x" || got.Get("X-Goog-Api-Key") != "" {
+		t.Errorf("headers %v, want the configured Authorization and no key", got)
+	}
+}
+
+// TestNoKey: credentials that cannot be had are the gateway's failure, not the
+// caller's, and no request goes out without them.
+func TestNoKey(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, tc := range []struct {
+		ctx  context.Context
+		want fault.Kind
+	}{{t.Context(), fault.Upstream}, {gone, fault.Canceled}} {
+		cause := errors.New("access denied to secret/gemini")
+		p := gemini.Provider{Name: "google", Key: func(context.Context) (string, error) { return "", cause }}
+		f := fault.As(p.Complete(tc.ctx, request(t, hi), nil))
+		if f.Kind != tc.want || f.Provider != "google" || f.Status != 0 || strings.Contains(f.Message, "secret") {
+			t.Errorf("without a key: %#v, want kind %s of provider google", f, tc.want)
+		}
+	}
+}
+
+// embedder answers every input with a vector that has its number in it, and
+// fails the batch that holds the input bad, if any.
+func embedder(t *testing.T, calls *atomic.Int64, bad string) roundTrip {
+	return func(r *http.Request) (*http.Response, error) {
+		calls.Add(1)
+		var w struct {
+			Requests []struct {
+				Content struct{ Parts []struct{ Text string } }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&w); err != nil || len(w.Requests) > 100 {
+			t.Errorf("a call with %d inputs, error %v", len(w.Requests), err)
+		}
+		var values []string
+		for _, q := range w.Requests {
+			if q.Content.Parts[0].Text == bad {
+				return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+			}
+			values = append(values, `{"values":[`+q.Content.Parts[0].Text+`,0]}`)
+		}
+		return answer("application/json", strings.NewReader(`{"embeddings":[`+strings.Join(values, ",")+`]}`))(r)
+	}
+}
+
+func manyInputs() *llm.EmbedRequest {
+	req := &llm.EmbedRequest{Model: "gemini-embedding-001"}
+	for i := range 250 {
+		req.Inputs = append(req.Inputs, fmt.Sprint(i-125))
+	}
+	return req
+}
+
+func TestEmbedInBatches(t *testing.T) {
+	var calls atomic.Int64
+	p := gemini.Provider{HTTP: embedder(t, &calls, "")}
+	req := manyInputs()
+	got, err := p.Embed(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if calls.Load() != 3 || len(got.Vectors) != 250 || got.Usage != nil {
+		t.Fatalf("%d vectors in %d calls, usage %v; want 250 in 3, and none", len(got.Vectors), calls.Load(), got.Usage)
+	}
+	for i, v := range got.Vectors {
+		want := float32(min(max(i-125, -1), 1)) // of length 1, in the input's direction
+		if len(v) != 2 || v[0] != want {
+			t.Errorf("vector %d = %v, want [%v 0]", i, v, want)
+		}
+	}
+}
+
+// TestEmbedFailsAsAWhole: one failed batch is the answer's failure, told as
+// what it was and not as the cancellation of the others.
+func TestEmbedFailsAsAWhole(t *testing.T) {
+	var calls atomic.Int64
+	p := gemini.Provider{HTTP: embedder(t, &calls, "100")}
+	got, err := p.Embed(t.Context(), manyInputs())
+	if got != nil || !errors.Is(err, fault.Unavailable) {
+		t.Errorf("Embed = %v, %v; want unavailable", got, err)
+	}
+}
+
+func BenchmarkStream(b *testing.B) {
+	const chunk = `data: {"candidates":[{"content":{"parts":[{"text":" some more words of it"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":7,"totalTokenCount":12,"promptTokensDetails":[{"modality":"TEXT","tokenCount":5}]},"modelVersion":"gemini-2.5-flash","responseId":"resp_1"}` + "\n\n"
+	const tail = `data: {"candidates":[{"content":{"parts":[]},"finishReason":"STOP"}]}` + "\n\n"
+	const chunks = 1000
+	body := strings.Repeat(chunk, chunks) + tail
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		err := ask(b, "text/event-stream", strings.NewReader(body), func(e *llm.Event) error {
+			n += len(e.Text)
+			return nil
+		})
+		if err != nil || n != chunks*len(" some more words of it") {
+			b.Fatal(n, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/chunks, "ns/chunk")
+}
