@@ -36,6 +36,9 @@ func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byt
 // happens and before the response ends.
 func (s *Server) infer(v *visit, operation string, work func(context.Context, *visit, *gateway.Call, []byte) error) (err error) {
 	ctx := v.r.Context()
+	if s.Open != nil {
+		defer s.Open()()
+	}
 	end := func(*usage.Record) {}
 	if s.Trace != nil {
 		ctx, end = s.Trace(ctx, v.r, unversioned(v.r.URL.Path)) // the path is the pattern here

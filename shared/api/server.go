@@ -25,6 +25,10 @@ type Server struct {
 	Version  string
 	Log      *slog.Logger
 
+	// Open notes that a request which runs a model has begun, until the returned
+	// function is called. Nil: nobody counts.
+	Open func() func()
+
 	// Trace begins the span of a request that runs a model; end is called after
 	// settlement, before the response ends. Nil: no tracing.
 	Trace func(ctx context.Context, r *http.Request, route string) (_ context.Context, end func(*usage.Record))

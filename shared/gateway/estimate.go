@@ -22,6 +22,7 @@ const (
 // estimate is what a request may take at most.
 type estimate struct {
 	input, output int64 // tokens
+	caches        bool  // the client asks for the prompt cache to be written
 	cost          usage.Nano
 }
 
@@ -36,7 +37,8 @@ func estimateChat(req *llm.Request, modelMax int64) estimate {
 	if modelMax > 0 {
 		out = min(out, modelMax)
 	}
-	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out * req.N}
+	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out * req.N,
+		caches: bytes.Contains(req.Raw, []byte(`"cache_control"`))}
 }
 
 // promptBytes measures a body without the base64 data of its data: URLs, and

@@ -224,7 +224,11 @@ func (c *Call) book(u llm.Usage) {
 
 // reserve admits the request with what it may cost at most.
 func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estimate) (estimate, error) {
-	est.cost = c.target.Price.Bound(est.input, est.output)
+	price := c.target.Price
+	if !est.caches { // nothing will be written to a prompt cache, which costs up to twice the input
+		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
+	}
+	est.cost = price.Bound(est.input, est.output)
 	if opts.MaxPrice > 0 && est.cost > opts.MaxPrice {
 		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
 			Message: "This request may cost up to $" + est.cost.USD() + ", above its own gateway.max_price_usd. Lower 'max_completion_tokens'."})

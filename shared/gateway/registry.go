@@ -82,7 +82,7 @@ func (r *Registry) Resolve(name string, mode catalog.Mode) (Target, error) {
 	if m, ok := catalog.Find(name); ok {
 		for i := range r.instances {
 			if r.instances[i].Catalog == m.Provider {
-				return r.target(name, &r.instances[i], m.ID, mode)
+				return r.target(name, &r.instances[i], name, mode) // not m.ID: a dated name stays dated
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (r *Registry) target(name string, in *Instance, model string, mode catalog.
 			if m.Mode != mode {
 				return Target{}, wrongMode(name, m.Mode)
 			}
-			t.Price, t.Priced, t.MaxOutput = m.Price, true, m.MaxOutput
+			t.Price, t.Priced, t.MaxOutput = m.Price, m.Price.Known(), m.MaxOutput
 		}
 	}
 	if !in.serves(mode) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 
@@ -81,4 +82,33 @@ func ParseFile(text []byte) (File, error) {
 		f.Providers[i].BaseURL = strings.TrimRight(p.BaseURL, "/")
 	}
 	return f, errors.Join(errs...)
+}
+
+// Load reads gateway.yaml from a path, or through fetch if where is a
+// reference into AWS. An empty where is an empty File.
+func Load(where string, fetch func(ref string) (string, error)) (File, error) {
+	switch {
+	case where == "":
+		return File{}, nil
+	case strings.HasPrefix(where, "ssm:"):
+		text, err := fetch(where)
+		if err != nil {
+			return File{}, fmt.Errorf("GATEWAY_CONFIG: %w", err)
+		}
+		return ParseFile([]byte(text))
+	}
+	text, err := os.ReadFile(where)
+	if err != nil {
+		return File{}, fmt.Errorf("GATEWAY_CONFIG: %w", err)
+	}
+	return ParseFile(text)
+}
+
+// FromEnv replaces a reference "env:NAME" by the variable's value, which may
+// be a reference itself. Anything else is returned as it is.
+func FromEnv(ref string, getenv func(string) string) string {
+	if name, ok := strings.CutPrefix(ref, "env:"); ok {
+		return getenv(name)
+	}
+	return ref
 }

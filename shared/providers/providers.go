@@ -19,13 +19,13 @@ func List(c config.Config, file File, echo bool) []gateway.Instance {
 	}
 	list := []gateway.Instance{
 		// A base URL without a key counts as credentials: Ollama and vLLM need none.
-		{Name: "openai", Kind: "openai", Catalog: "openai", Chats: true, Embeds: true, Missing: missing(c.OpenAIKey != "" || c.OpenAIURL != "", "OPENAI_API_KEY")},
-		{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Missing: missing(c.AnthropicKey != "", "ANTHROPIC_API_KEY")},
-		{Name: "gemini", Kind: "gemini", Catalog: "gemini", Chats: true, Embeds: true, Missing: missing(c.GeminiKey != "", "GEMINI_API_KEY")},
+		{Name: "openai", Kind: "openai", Catalog: "openai", Chats: true, Embeds: true, BaseURL: c.OpenAIURL, KeyRef: c.OpenAIKey, Missing: missing(c.OpenAIKey != "" || c.OpenAIURL != "", "OPENAI_API_KEY")},
+		{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, BaseURL: c.AnthropicURL, KeyRef: c.AnthropicKey, Missing: missing(c.AnthropicKey != "", "ANTHROPIC_API_KEY")},
+		{Name: "gemini", Kind: "gemini", Catalog: "gemini", Chats: true, Embeds: true, BaseURL: c.GeminiURL, KeyRef: c.GeminiKey, Missing: missing(c.GeminiKey != "", "GEMINI_API_KEY")},
 		{Name: "bedrock", Kind: "bedrock", Catalog: "bedrock", Chats: true, Embeds: true, Missing: missing(c.Bedrock(), "AWS_REGION and AWS credentials")},
 	}
 	for _, p := range file.Providers {
-		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", Own: nil}
+		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers}
 		if p.BaseURL == "" {
 			in.Catalog = p.Kind // the vendor's own service, so the vendor's own prices
 		}

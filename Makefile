@@ -1,0 +1,66 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+GOARCH ?= arm64
+FUNCTIONS := chat embeddings models admin health sweep
+# Stripped, static and without the RPC mode that provided.al2023 never uses.
+BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
+LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -tags lambda.norpc -ldflags='-s -w'
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: bin/gateway ## Serve everything on port 3001: prints a key and a curl line
+	@exec bin/gateway
+
+.PHONY: bin/gateway
+bin/gateway:
+	@mkdir -p bin
+	$(BUILD) -o $@ ./functions/local
+
+.PHONY: test
+test: ## Run every test that this machine can run
+	@.ci/test
+
+.PHONY: build
+build: bin/gateway $(FUNCTIONS:%=build-%) ## Build bin/gateway and build/NAME/bootstrap (GOARCH=amd64 for x86)
+
+.PHONY: $(FUNCTIONS:%=build-%)
+$(FUNCTIONS:%=build-%): build-%:
+	@mkdir -p build/$*
+	$(LAMBDA) -o build/$*/bootstrap ./functions/$*
+
+.PHONY: invoke
+invoke: ## Run a built function on an event: make invoke F=chat E=events/chat.json
+	@[ -n "$(F)" ] && [ -n "$(E)" ] || { echo "usage: make invoke F=chat E=events/chat.json" >&2; exit 2; }
+	@$(MAKE) --silent build-$(F) GOARCH=$$(go env GOHOSTARCH)
+	@go run ./functions/invoke -f build/$(F)/bootstrap -e $(E)
+
+.PHONY: data
+data: ## Print what the data directory holds (the server must be stopped)
+	@go run ./functions/local data
+
+.PHONY: lint
+lint: ## Vet, format and lint
+	@.ci/lint
+
+.PHONY: bench
+bench: ## Compare with the upstream asked directly and with a plain reverse proxy
+	@.ci/bench
+
+.PHONY: coldstart
+coldstart: ## Print size and start-up time of every built function
+	@.ci/coldstart
+
+.PHONY: deploy
+deploy: build ## Deploy with SAM (asks for what it needs to know)
+	sam deploy --guided
+
+.PHONY: clean
+clean: ## Remove what was built; .data stays
+	rm -rf bin build .aws-sam

@@ -1,0 +1,117 @@
+// Package cloud opens the functions that call no model: the store in DynamoDB,
+// secrets in SSM or Secrets Manager, nothing else. Opening does no I/O.
+package cloud
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/awssecret"
+	"github.com/devmentor/ai-gateway/shared/config"
+	"github.com/devmentor/ai-gateway/shared/dynamo"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/jsonlog"
+	"github.com/devmentor/ai-gateway/shared/providers"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+// Base is what every function has.
+type Base struct {
+	Config  config.Config
+	AWS     aws.Config
+	HTTP    *http.Transport
+	Store   *dynamo.Store
+	Secrets *awssecret.Store
+	Server  *api.Server
+}
+
+// Open reads the settings and builds a server without any provider.
+func Open(context.Context) (*api.Server, error) {
+	b, err := OpenBase()
+	if err != nil {
+		return nil, err
+	}
+	list, err := b.Providers(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	b.Server.Gateway.Models = gateway.NewRegistry(list...)
+	return b.Server, nil
+}
+
+// OpenBase reads the settings; the caller adds the model registry.
+func OpenBase() (*Base, error) {
+	c, err := config.Load(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	b := &Base{Config: c, HTTP: upstream.NewTransport()}
+	b.AWS = AWS(c, b.HTTP)
+	b.Store = dynamo.New(dynamodb.NewFromConfig(b.AWS, func(o *dynamodb.Options) {
+		if c.DynamoURL != "" {
+			o.BaseEndpoint = &c.DynamoURL
+		}
+	}), c.StateTable, c.LedgerTable)
+	b.Secrets = awssecret.New(b.AWS)
+	log := jsonlog.New(os.Stdout, c.LogLevel)
+	b.Server = &api.Server{
+		Users: b.Store, Keys: b.Store, Log: log, AdminKey: b.Secrets.Get(c.AdminKey),
+		Gateway: &gateway.Gateway{Store: b.Store, Log: log, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen, Pepper: pepper(b.Secrets.Get(c.KeyPepper))},
+	}
+	return b, nil
+}
+
+// AWS is the SDK's configuration without its loader: in Lambda everything is
+// in the environment, and the loader costs start-up time and code.
+func AWS(c config.Config, transport http.RoundTripper) aws.Config {
+	return aws.Config{
+		Region:      c.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretKey, c.SessionToken),
+		HTTPClient:  upstream.AWSClient{RoundTripper: transport},
+	}
+}
+
+// pepper refuses to work without one: keys made with an empty pepper could be
+// forged by anybody who reads this line.
+func pepper(get func(context.Context) (string, error)) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		p, err := get(ctx)
+		if err == nil && p == "" {
+			err = fmt.Errorf("GATEWAY_KEY_PEPPER is not set")
+		}
+		return p, err
+	}
+}
+
+// Providers lists the providers of the environment and of GATEWAY_CONFIG,
+// which may be a path or a reference to a parameter.
+func (b *Base) Providers(ctx context.Context) ([]gateway.Instance, error) {
+	file, err := providers.Load(b.Config.File, func(ref string) (string, error) { return b.Secrets.Get(ref)(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	return providers.List(b.Config, file, false), nil
+}
+
+// Secret resolves a provider's key: "env:NAME" as gateway.yaml writes it, a
+// reference into AWS, or the key itself.
+func (b *Base) Secret(ref string) func(context.Context) (string, error) {
+	return b.Secrets.Get(providers.FromEnv(ref, os.Getenv))
+}
+
+// Sweep is the scheduled job: it settles, at their estimate, the leases of
+// requests that must be dead.
+func Sweep(s *api.Server) func(context.Context, json.RawMessage) error {
+	return func(ctx context.Context, _ json.RawMessage) error {
+		return gateway.SweepExpired(ctx, s.Gateway.Store, s.Log, time.Now())
+	}
+}

@@ -1,0 +1,193 @@
+// Package local is the whole gateway in one process: every endpoint on one
+// port, embedded stores in a directory, nothing else needed.
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/awssecret"
+	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/config"
+	"github.com/devmentor/ai-gateway/shared/connect"
+	"github.com/devmentor/ai-gateway/shared/dynamo"
+	"github.com/devmentor/ai-gateway/shared/embedders"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/inference"
+	"github.com/devmentor/ai-gateway/shared/prometheus"
+	"github.com/devmentor/ai-gateway/shared/providers"
+	"github.com/devmentor/ai-gateway/shared/telemetry"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+// store is what both engines are.
+type store interface {
+	admission.Store
+	admission.Users
+	admission.Keys
+}
+
+// Gateway is an open gateway; serve Server.Handler and Close it at the end.
+type Gateway struct {
+	Server *api.Server
+	Dev    Dev // the zero Dev with GATEWAY_STORE=dynamodb
+	Config config.Config
+
+	store   store
+	closers []func() error
+}
+
+// Open reads the data directory, makes what is missing there, and builds a
+// server with every provider that c names.
+func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, err error) {
+	g := &Gateway{Config: c}
+	defer func() {
+		if err != nil {
+			g.Close()
+		}
+	}()
+	transport := upstream.NewTransport()
+	cfg, err := loadAWS(ctx, c, transport)
+	if err != nil {
+		return nil, err
+	}
+	secrets := awssecret.New(cfg)
+	if err := g.openStore(ctx, cfg); err != nil {
+		return nil, err
+	}
+	pepper := secrets.Get(c.KeyPepper)
+	if c.KeyPepper == "" {
+		if c.Store == "dynamodb" {
+			return nil, errors.New("GATEWAY_KEY_PEPPER must be set when keys are shared through DynamoDB")
+		}
+		text, err := secretFile(filepath.Join(c.DataDir, "pepper"))
+		if err != nil {
+			return nil, err
+		}
+		pepper = func(context.Context) (string, error) { return text, nil }
+	}
+	file, err := providers.Load(c.File, func(ref string) (string, error) { return secrets.Get(ref)(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	list := providers.List(c, file, true)
+	connect.Adapters(list, embedders.Parts{HTTP: transport, AWS: cfg, BedrockURL: c.BedrockURL,
+		Secret: func(ref string) func(context.Context) (string, error) {
+			return secrets.Get(providers.FromEnv(ref, os.Getenv))
+		}})
+	metrics := prometheus.New(Version())
+	g.Server = &api.Server{
+		Users: g.store, Keys: g.store, Log: log, Version: Version(), Metrics: metrics.Handler(),
+		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
+		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
+		Gateway: &gateway.Gateway{Models: gateway.NewRegistry(list...), Store: g.store, Pepper: pepper, Log: log,
+			Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
+	}
+	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
+		Version: Version(), HTTP: transport, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if tracer != nil {
+		inference.Trace(g.Server, tracer, false)
+		g.closers = append(g.closers, func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			return tracer.Close(ctx)
+		})
+	}
+	if c.Store == "embedded" {
+		if err := g.openDev(ctx, pepper); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
+	c := g.Config
+	if c.Store == "dynamodb" {
+		g.store = dynamo.New(dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+			if c.DynamoURL != "" {
+				o.BaseEndpoint = &c.DynamoURL
+			}
+		}), c.StateTable, c.LedgerTable)
+		return nil
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return fmt.Errorf("GATEWAY_DATA_DIR: %w", err)
+	}
+	s, err := bolt.Open(c.DataDir)
+	if err != nil {
+		return err
+	}
+	g.store = s
+	g.closers = append(g.closers, s.Close)
+	return nil
+}
+
+// loadAWS finds credentials wherever the SDK looks, except in the metadata
+// service of a machine that need not be in EC2 at all.
+func loadAWS(ctx context.Context, c config.Config, transport http.RoundTripper) (aws.Config, error) {
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled),
+		awsconfig.WithHTTPClient(upstream.AWSClient{RoundTripper: transport}))
+	if err != nil {
+		return cfg, fmt.Errorf("AWS settings: %w", err)
+	}
+	return cfg, nil
+}
+
+// Close flushes and closes the stores.
+func (g *Gateway) Close() error {
+	var errs []error
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	return errors.Join(errs...)
+}
+
+// secretFile returns the file's text; a missing file is made, with 256 random
+// bits that only its owner may read.
+func secretFile(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(text))) >= 20 {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if err != nil && !os.IsNotExist(err) {
+		return "", err
+	}
+	secret := rand.Text() + rand.Text()
+	return secret, os.WriteFile(path, []byte(secret+"\n"), 0o600)
+}
+
+// Version is the build's own version, from its version control.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "unknown"
+	}
+	return info.Main.Version
+}
+
+// sweepEvery is how often expired leases are looked for.
+const sweepEvery = 5 * time.Minute
+
+var _ io.Closer = (*Gateway)(nil)

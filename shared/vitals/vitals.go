@@ -1,0 +1,37 @@
+// Package vitals opens the health function: the smallest of all, since load
+// balancers call it more often than anything else.
+package vitals
+
+import (
+	"context"
+	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/config"
+	"github.com/devmentor/ai-gateway/shared/dynamo"
+	"github.com/devmentor/ai-gateway/shared/jsonlog"
+	"github.com/devmentor/ai-gateway/shared/upstream"
+)
+
+// Open builds a server that knows how the store is, and nothing else.
+func Open(context.Context) (*api.Server, error) {
+	c, err := config.Load(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	client := dynamodb.New(dynamodb.Options{
+		Region:      c.Region,
+		Credentials: credentials.NewStaticCredentialsProvider(c.AccessKeyID, c.SecretKey, c.SessionToken),
+		HTTPClient:  upstream.AWSClient{RoundTripper: upstream.NewTransport()},
+	}, func(o *dynamodb.Options) {
+		if c.DynamoURL != "" {
+			o.BaseEndpoint = aws.String(c.DynamoURL)
+		}
+	})
+	store := dynamo.New(client, c.StateTable, c.LedgerTable)
+	return &api.Server{Log: jsonlog.New(os.Stdout, c.LogLevel), Ready: []api.Check{{Name: "store", Ask: store.Ping}}}, nil
+}
