@@ -133,6 +133,10 @@ type position struct {
 	Offset int64 `json:"offset"`
 }
 
+func (p position) follows(q position) bool {
+	return p.File > q.File || p.File == q.File && p.Offset > q.Offset
+}
+
 // file is what the journal needs of one; tests put failing ones in its place.
 type file interface {
 	io.Writer
@@ -355,15 +359,11 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// replay calls f for each good entry of the file, with the place after it.
-// Bad lines are skipped and counted: a torn last line after a kill, holes
-// after a power cut. Each entry says all that is needed to book it, so what
-// lies behind a hole still counts.
-func replay(name string, n int, f func(e entry, after position)) (bad int, err error) {
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return 0, err
-	}
+// replay calls f for each good entry in the data of file n, with the place
+// after it. Bad lines are skipped and counted: a torn last line after a kill,
+// holes after a power cut. Each entry says all that is needed to book it, so
+// what lies behind a hole still counts.
+func replay(data []byte, n int, f func(e entry, after position)) (bad int) {
 	at := position{File: n}
 	for len(data) > 0 {
 		line, rest, whole := bytes.Cut(data, []byte("\n"))
@@ -376,7 +376,7 @@ func replay(name string, n int, f func(e entry, after position)) (bad int, err e
 		}
 		f(e, at)
 	}
-	return bad, nil
+	return bad
 }
 
 // lease is the lease that an entry speaks of.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
 	"strconv"
 	"time"
 
@@ -133,7 +134,11 @@ func (s *Store) replay(done position) (*replayed, error) {
 		}
 		// A snapshot without its end is one that was never taken into use.
 		snapshot := fresh()
-		bad, err := replay(journalName(s.journal.dir, n), n, func(e entry, after position) {
+		data, err := os.ReadFile(journalName(s.journal.dir, n))
+		if err != nil {
+			return nil, fmt.Errorf("bolt: read the journal: %w", err)
+		}
+		bad := replay(data, n, func(e entry, after position) {
 			if snapshot != nil && !e.snapshot() {
 				snapshot.settled, snapshot.bad, st = st.settled, st.bad, snapshot
 				snapshot = nil
@@ -143,13 +148,10 @@ func (s *Store) replay(done position) (*replayed, error) {
 			} else {
 				st.apply(e)
 			}
-			if e.books() && (after.File > done.File || after.Offset > done.Offset) {
+			if e.books() && after.follows(done) {
 				st.settled = append(st.settled, e)
 			}
 		})
-		if err != nil {
-			return nil, fmt.Errorf("bolt: read the journal: %w", err)
-		}
 		st.bad += bad
 	}
 	return st, nil
