@@ -21,7 +21,7 @@ import (
 // Parts are what adapters are made of.
 type Parts struct {
 	HTTP   http.RoundTripper // shared by all of them
-	AWS    aws.Config        // for Bedrock
+	AWS    aws.Config        // for Bedrock, with its own HTTP client
 	Secret func(ref string) func(context.Context) (string, error)
 	// BedrockURL replaces Bedrock's own address; "" keeps it.
 	BedrockURL string
@@ -45,7 +45,7 @@ func Adapters(list []gateway.Instance, p Parts) {
 			a := &gemini.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), HTTP: p.HTTP}
 			in.Chat, in.Embedder = a, a
 		case "bedrock":
-			a := bedrock.New(p.AWS, p.HTTP, func(o *bedrockruntime.Options) {
+			a := bedrock.New(p.AWS, nil, func(o *bedrockruntime.Options) {
 				if p.BedrockURL != "" {
 					o.BaseEndpoint = &p.BedrockURL
 				}

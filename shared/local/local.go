@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -64,7 +65,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		}
 	}()
 	transport := upstream.NewTransport()
-	cfg, err := loadAWS(ctx, c, transport)
+	cfg, err := loadAWS(ctx, transport)
 	if err != nil {
 		return nil, err
 	}
@@ -144,13 +145,20 @@ func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 }
 
 // loadAWS finds credentials wherever the SDK looks, except in the metadata
-// service of a machine that need not be in EC2 at all.
-func loadAWS(ctx context.Context, c config.Config, transport http.RoundTripper) (aws.Config, error) {
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled),
-		awsconfig.WithHTTPClient(upstream.AWSClient{RoundTripper: transport}))
+// service of a machine that need not be in EC2 at all. It keeps the roots of
+// AWS_CA_BUNDLE but not the SDK's HTTP client.
+func loadAWS(ctx context.Context, transport *http.Transport) (aws.Config, error) {
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithEC2IMDSClientEnableState(imds.ClientDisabled))
 	if err != nil {
 		return cfg, fmt.Errorf("AWS settings: %w", err)
 	}
+	if theirs, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		if t := theirs.GetTransport(); t.TLSClientConfig != nil && t.TLSClientConfig.RootCAs != nil {
+			transport = transport.Clone()
+			transport.TLSClientConfig = t.TLSClientConfig
+		}
+	}
+	cfg.HTTPClient = upstream.AWSClient{RoundTripper: transport}
 	return cfg, nil
 }
 
