@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -101,6 +102,27 @@ func TestConfiguration(t *testing.T) {
 	}
 	if want := `"max_tokens":17,`; !bytes.Contains(got.body, []byte(want)) {
 		t.Errorf("body %s, want %s of the configuration", got.body, want)
+	}
+}
+
+// TestStrictToolsAreFew: more strict tools than the API compiles are offered
+// as plain ones, instead of failing the request.
+func TestStrictToolsAreFew(t *testing.T) {
+	var tools []string
+	for i := range 25 {
+		tools = append(tools, fmt.Sprintf(`{"type":"function","function":{"name":"t%d","strict":true,"parameters":{"type":"object","properties":{}}}}`, i))
+	}
+	var body []byte
+	p := anthropic.Provider{HTTP: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, _ = io.ReadAll(r.Body)
+		return answer{"application/json", strings.NewReader(`{"type":"message"}`)}.RoundTrip(r)
+	})}
+	req := request(t, strings.Replace(hi, `"stream":true`, `"tools":[`+strings.Join(tools, ",")+`]`, 1))
+	if err := p.Complete(t.Context(), req, func(*llm.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if all, strict := bytes.Count(body, []byte(`"input_schema"`)), bytes.Count(body, []byte(`"strict":true`)); all != 25 || strict != 20 {
+		t.Errorf("%d tools, %d of them strict; want 25 and 20", all, strict)
 	}
 }
 

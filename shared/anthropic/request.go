@@ -79,7 +79,7 @@ func (p *Provider) translate(req *llm.Request) (*request, error) {
 		return nil, err
 	}
 	tr := traitsOf(req.Model)
-	w := &request{Model: req.Model, Stream: req.Stream, StopSequences: stops(chat.Stop)}
+	w := &request{Model: req.Model, Messages: []turn{}, Stream: req.Stream, StopSequences: stops(chat.Stop)}
 	if err := w.converse(chat.Messages); err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (p *Provider) translate(req *llm.Request) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &request{GenerationConfig: generationConfig{
+	w := &request{Contents: []content{}, GenerationConfig: generationConfig{
 		Temperature: chat.Temperature, TopP: chat.TopP, TopK: chat.TopK, MaxOutputTokens: req.MaxTokens,
 		PresencePenalty: nonZero(chat.PresencePenalty), FrequencyPenalty: nonZero(chat.FrequencyPenalty),
 		StopSequences: slices.DeleteFunc(chat.Stop, func(s string) bool { return s == "" }),
