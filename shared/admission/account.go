@@ -92,8 +92,10 @@ func Pace(rate float64, burst int64) (inc, gap int64) {
 	if rate <= 0 {
 		return 0, NoGap
 	}
-	inc = max(1, int64(math.Ceil(1e6/rate))) // rounded up: never faster than promised
-	return inc, (max(1, burst) - 2) * inc
+	// Rounded up: never faster than promised. Bounded, so that no product
+	// overflows: one request in 11 days is as good as none.
+	inc = max(1, int64(math.Ceil(min(1e6/rate, float64(NoGap)))))
+	return inc, (min(max(1, burst), 1e6) - 2) * inc
 }
 
 // Candidates are the three allow-list entries that would admit the ask's model.
