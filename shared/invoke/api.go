@@ -1,17 +1,17 @@
 package invoke
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
-	"net/textproto"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,8 +27,8 @@ type Route struct {
 
 // GatewayResponse is what an API Gateway says itself.
 type GatewayResponse struct {
-	Status int
-	Header http.Header
+	Status int         // 0 is AWS's own
+	Header http.Header // the value context.requestId stands for an id
 	Body   string
 }
 
@@ -52,8 +52,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.respond(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Missing Authentication Token")
 		return
 	}
-	route, params := a.match(r.Method, path)
-	if route == nil {
+	route, params, ok := a.Route(r.Method, path)
+	if !ok {
 		a.respond(w, "MISSING_AUTHENTICATION_TOKEN", http.StatusForbidden, "Missing Authentication Token")
 		return
 	}
@@ -62,7 +62,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.respond(w, "REQUEST_TOO_LARGE", http.StatusRequestEntityTooLarge, "Request Too Long")
 		return
 	}
-	resp, err := route.Function.Invoke(r.Context(), a.event(r, path, route, params, body))
+	resp, err := route.Function.Invoke(r.Context(), event(r, a.Stage, path, route, params, body))
 	if r.Context().Err() != nil {
 		return // nobody listens
 	}
@@ -122,27 +122,24 @@ func (a *API) path(path string) (string, bool) {
 	return rest, ok && rest[0] == '/'
 }
 
-// match finds the route of a path and the values of its parameters.
-func (a *API) match(method, path string) (*Route, map[string]string) {
+// Route finds the route of a path (without the stage, as sent) and the values
+// of its parameters.
+func (a *API) Route(method, path string) (found Route, params map[string]string, ok bool) {
 	segments := strings.Split(strings.Trim(path, "/"), "/")
-	var found *Route
-	var best string
-	var params map[string]string
-	for i := range a.Routes {
-		route := &a.Routes[i]
-		p, rank, ok := matchResource(route.Resource, segments)
-		if !ok || rank < best {
+	best := ""
+	for _, route := range a.Routes {
+		p, rank, matches := matchResource(route.Resource, segments)
+		if !matches || rank < best {
 			continue
 		}
 		if rank > best {
-			found = nil
+			best, found, params, ok = rank, Route{}, nil, false // a more specific resource
 		}
-		best = rank
-		if route.Method == method || route.Method == "ANY" && (found == nil || found.Method != method) {
-			found, params = route, p
+		if route.Method == method || route.Method == "ANY" && !ok {
+			found, params, ok = route, p, true
 		}
 	}
-	return found, params
+	return found, params, ok
 }
 
 // matchResource reports whether a resource has that path. Of several, the one
@@ -183,7 +180,7 @@ func unescape(s string) string {
 }
 
 // event is the proxy event (format 1.0) of a request.
-func (a *API) event(r *http.Request, path string, route *Route, params map[string]string, body []byte) []byte {
+func event(r *http.Request, stage, path string, route Route, params map[string]string, body []byte) []byte {
 	header := r.Header.Clone()
 	for _, name := range []string{"Connection", "Content-Length", "Keep-Alive", "Te", "Transfer-Encoding", "Upgrade"} {
 		header.Del(name)
@@ -196,7 +193,6 @@ func (a *API) event(r *http.Request, path string, route *Route, params map[strin
 		header.Set("X-Forwarded-Port", port)
 	}
 	query := r.URL.Query()
-	stage := a.Stage
 	if stage == "" {
 		stage = "local"
 	}
@@ -208,7 +204,7 @@ func (a *API) event(r *http.Request, path string, route *Route, params map[strin
 		"pathParameters": orNull(params), "stageVariables": nil,
 		"requestContext": map[string]any{
 			"accountId": "000000000000", "apiId": "local", "resourceId": "local", "resourcePath": route.Resource, "httpMethod": r.Method, "path": r.URL.EscapedPath(),
-			"stage": stage, "protocol": r.Proto, "domainName": r.Host, "domainPrefix": "local", "requestId": textproto.TrimString(r.Header.Get("X-Request-Id")), "extendedRequestId": "",
+			"stage": stage, "protocol": r.Proto, "domainName": r.Host, "domainPrefix": "local", "requestId": requestID(), "extendedRequestId": "",
 			"requestTime": now.UTC().Format("02/Jan/2006:15:04:05 -0700"), "requestTimeEpoch": now.UnixMilli(),
 			"identity": map[string]any{"sourceIp": ip, "userAgent": r.UserAgent()},
 		},
@@ -226,6 +222,12 @@ func (a *API) event(r *http.Request, path string, route *Route, params map[strin
 		panic(err)
 	}
 	return b
+}
+
+func requestID() string {
+	b := make([]byte, 16)
+	rand.Read(b) // never fails
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // last and orNull make null of an empty map, as API Gateway does.
@@ -250,9 +252,14 @@ func (a *API) respond(w http.ResponseWriter, typ string, status int, message str
 	if status >= 500 {
 		class = "DEFAULT_5XX"
 	}
-	for _, t := range slices.Compact([]string{typ, class}) {
+	for _, t := range []string{typ, class} {
 		if gr, ok := a.Responses[t]; ok {
-			maps.Copy(w.Header(), gr.Header)
+			for name, values := range gr.Header {
+				if values[0] == "context.requestId" {
+					values = []string{requestID()}
+				}
+				w.Header()[name] = values
+			}
 			if gr.Status != 0 {
 				status = gr.Status
 			}

@@ -76,6 +76,9 @@ func New(cfg Config) *Function {
 	return &Function{cfg: cfg, slots: make(chan struct{}, max(1, cfg.Concurrency)), all: map[*instance]bool{}}
 }
 
+// Name returns the function's name.
+func (f *Function) Name() string { return f.cfg.Name }
+
 // Error is a failed invocation, in Lambda's words.
 type Error struct {
 	Type    string // e.g. "Runtime.ExitError", or the function's own

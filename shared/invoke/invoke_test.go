@@ -38,6 +38,10 @@ func TestMain(m *testing.M) {
 		lambdahttp.Job(open, func(*served) func(context.Context, json.RawMessage) error { return job })
 	case "buffered":
 		lambda.Start(buffered)
+	case "payload":
+		lambda.Start(func(_ context.Context, ev json.RawMessage) (any, error) {
+			return events.APIGatewayProxyResponse{StatusCode: 200, Body: string(ev)}, nil
+		})
 	case "cannot open":
 		lambdahttp.Main(func(context.Context) (*served, error) { return nil, errors.New("no table") }, func(s *served) http.Handler { return s })
 	}
