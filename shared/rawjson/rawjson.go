@@ -206,7 +206,7 @@ func Int(value []byte) (int64, bool) {
 
 // Elements calls fn with each element of a valid array, until fn fails.
 func Elements(array []byte, fn func(i int, value []byte) error) error {
-	s := scanner{data: array, pos: 1, depth: 1 << 30}
+	s := scanner{data: array, pos: 1, depth: 1 << 30, valid: true}
 	for i := 0; ; i++ {
 		if s.space(); s.peek() == ']' {
 			return nil
@@ -226,7 +226,7 @@ func Elements(array []byte, fn func(i int, value []byte) error) error {
 
 // Fields appends the fields of an object that is known to be valid to dst.
 func Fields(dst []Field, object []byte) []Field {
-	s := scanner{data: object, depth: 1 << 30}
+	s := scanner{data: object, depth: 1 << 30, valid: true}
 	s.space()
 	dst, _ = s.object(dst)
 	return dst

@@ -105,7 +105,7 @@ func TestInt(t *testing.T) {
 // FuzzObject holds the scanner against encoding/json, which is the reference
 // for what is JSON.
 func FuzzObject(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}"} {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"\\\"\\\\","b\"":"\\\\\""}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -129,6 +129,15 @@ func FuzzObject(f *testing.F) {
 		for _, fl := range fields {
 			if !bytes.Equal(want[fl.Name], fl.Value) {
 				t.Fatalf("field %q = %s, want %s", fl.Name, fl.Value, want[fl.Name])
+			}
+		}
+		again := rawjson.Fields(nil, in) // the fast way over text that is known to be valid
+		if len(again) != len(fields) {
+			t.Fatalf("Fields found %d fields in %q, Object %d", len(again), in, len(fields))
+		}
+		for i := range again {
+			if again[i].Name != fields[i].Name || !bytes.Equal(again[i].Value, fields[i].Value) {
+				t.Fatalf("Fields of %q = %q %q, Object found %q %q", in, again[i].Name, again[i].Value, fields[i].Name, fields[i].Value)
 			}
 		}
 		out := rawjson.Apply(nil, in, fields, rawjson.Edit{Name: "\x00new", Value: []byte("1")})

@@ -39,7 +39,7 @@ func NewTransport() *http.Transport {
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
 		ReadBufferSize:        32 << 10, // a flooded stream is read in few system calls
-		WriteBufferSize:       16 << 10,
+		WriteBufferSize:       64 << 10, // and a long prompt written in few
 	}
 }
 
