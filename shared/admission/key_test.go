@@ -77,7 +77,7 @@ func TestKeysDiffer(t *testing.T) {
 }
 
 func FuzzParseKey(f *testing.F) {
-	key, _ := admission.NewKey(pepper, "a_b")
+	const key = "gw_a_b_P8oVcEiK9bCmfZGdxVHfRrORykeLHB20" // the same in every fuzzing process
 	for _, s := range []string{key, "", "gw_", "gw__", "gw_a_" + strings.Repeat("_", 32), "gw_" + strings.Repeat("x", 99), key[:20], "gw_\x00_" + key} {
 		f.Add(s)
 	}
