@@ -97,6 +97,9 @@ func TestDeployedRoutesStream(t *testing.T) {
 	if stages := ofType(deployed(t), "AWS::ApiGateway::Stage"); len(stages) != 1 {
 		t.Errorf("%d stages, want 1", len(stages))
 	}
+	for id, d := range ofType(deployed(t), "AWS::ApiGateway::Deployment") {
+		wantAt(t, id, d.Properties, nil, "StageName") // SAM's own, beside ours, unless OpenApiVersion is set
+	}
 	timeouts := map[string]float64{}
 	for path, methods := range at(api, "Body", "paths").(map[string]any) {
 		for method, operation := range methods.(map[string]any) {
