@@ -22,7 +22,6 @@ const (
 // estimate is what a request may take at most.
 type estimate struct {
 	input, output int64 // tokens
-	caches        bool  // the client asks for the prompt cache to be written
 	cost          usage.Nano
 }
 
@@ -37,21 +36,26 @@ func estimateChat(req *llm.Request, modelMax int64) estimate {
 	if modelMax > 0 {
 		out = min(out, modelMax)
 	}
-	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out * req.N,
-		caches: bytes.Contains(req.Raw, []byte(`"cache_control"`))}
+	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out * req.N}
 }
 
 // promptBytes measures a body without the base64 data of its data: URLs, and
-// counts those.
+// counts those. It looks for the semicolon, which prose seldom has: searching
+// for the whole marker takes as long as parsing.
 func promptBytes(body []byte) (text, images int64) {
 	text = int64(len(body))
 	marker := []byte(`;base64,`)
 	for rest := body; ; {
-		i := bytes.Index(rest, marker)
+		i := bytes.IndexByte(rest, ';')
 		if i < 0 {
 			return text, images
 		}
-		rest = rest[i+len(marker):]
+		rest = rest[i:]
+		if !bytes.HasPrefix(rest, marker) {
+			rest = rest[1:]
+			continue
+		}
+		rest = rest[len(marker):]
 		end := bytes.IndexByte(rest, '"')
 		if end < 0 {
 			return text, images

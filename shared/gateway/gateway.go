@@ -126,7 +126,7 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 		return g.Refuse(ctx, c, err)
 	}
 	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
-	bound, err := g.reserve(ctx, c, opts, estimateChat(req, c.target.MaxOutput))
+	bound, err := g.reserve(ctx, c, opts, estimateChat(req, c.target.MaxOutput), body)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRe
 		return nil, nil, g.Refuse(ctx, c, err)
 	}
 	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
-	if _, err := g.reserve(ctx, c, opts, estimateEmbed(req)); err != nil {
+	if _, err := g.reserve(ctx, c, opts, estimateEmbed(req), body); err != nil {
 		return nil, nil, err
 	}
 	if opts.Timeout > 0 {
@@ -223,12 +223,8 @@ func (c *Call) book(u llm.Usage) {
 }
 
 // reserve admits the request with what it may cost at most.
-func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estimate) (estimate, error) {
-	price := c.target.Price
-	if !est.caches { // nothing will be written to a prompt cache, which costs up to twice the input
-		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
-	}
-	est.cost = price.Bound(est.input, est.output)
+func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estimate, body []byte) (estimate, error) {
+	est.cost = c.target.bound(est.input, est.output, body)
 	if opts.MaxPrice > 0 && est.cost > opts.MaxPrice {
 		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
 			Message: "This request may cost up to $" + est.cost.USD() + ", above its own gateway.max_price_usd. Lower 'max_completion_tokens'."})

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // Instance is a configured provider, or one that could be.
@@ -44,6 +46,17 @@ type Target struct {
 
 	Chat     llm.Provider
 	Embedder llm.Embedder
+}
+
+// bound is the most that so many tokens can cost. Writing to a prompt cache
+// costs up to twice the input, where there is a price for it; a body that does
+// not ask for it does not pay it.
+func (t *Target) bound(input, output int64, body []byte) usage.Nano {
+	p := t.Price
+	if p.CacheWrite > 0 && !bytes.Contains(body, []byte(`"cache_control"`)) {
+		p.CacheWrite, p.CacheWrite1h, p.CacheWriteAbove, p.CacheWrite1hAbove = 0, 0, 0, 0
+	}
+	return p.Bound(input, output)
 }
 
 // Registry knows the instances.
