@@ -96,6 +96,23 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestInputIsCounted(t *testing.T) {
+	for _, tc := range []struct {
+		name, messages, more string
+		want                 int64
+	}{
+		{"words and messages", `{"role":"system","content":"Be brief."},{"role":"user","content":"one"}`, "", 3 + 2 + 3 + 1},
+		{"an image", `{"role":"user","content":[{"type":"text","text":"b"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}`, "", 3 + 1 + 85},
+		{"calls and their results", `{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{} {}"}}]},{"role":"tool","tool_call_id":"a","content":"ok"}`, "", 3 + 1 + 2 + 3 + 1},
+		{"tools", `{"role":"user","content":"a"}`, `,"tools":[{"type":"function","function":{"name":"f","description":"does it","parameters":{"a": 1}}}]`, 3 + 1 + 1 + 2 + 2},
+		{"a schema", `{"role":"user","content":"a"}`, `,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"const": 1}}}`, 3 + 1 + 2},
+	} {
+		if a := collect(t, `{"model":"echo","messages":[`+tc.messages+`]`+tc.more+`}`); a.Usage.Input != tc.want {
+			t.Errorf("%s: input of %d tokens, want %d", tc.name, a.Usage.Input, tc.want)
+		}
+	}
+}
+
 func TestChoices(t *testing.T) {
 	a := collect(t, ask("hi", `,"n":3,"max_tokens":2`))
 	if len(a.Choices) != 3 || a.Usage.Output != 6 {

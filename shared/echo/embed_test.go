@@ -74,6 +74,26 @@ func TestEmbed(t *testing.T) {
 	}
 }
 
+// TestTextsThatCancelOut: in one dimension, the parts of some texts add up to
+// nothing, which has no direction.
+func TestTextsThatCancelOut(t *testing.T) {
+	req := &llm.EmbedRequest{Model: "echo", Dimensions: 1}
+	for a := 'a'; a <= 'z'; a++ {
+		for b := 'a'; b <= 'z'; b++ {
+			req.Inputs = append(req.Inputs, string(a)+" "+string(b))
+		}
+	}
+	e, err := (&echo.Provider{}).Embed(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range e.Vectors {
+		if v[0] != 1 && v[0] != -1 {
+			t.Errorf("vector of %q = %v, want 1 or -1", req.Inputs[i], v)
+		}
+	}
+}
+
 // TestVectorsAreStable: stored vectors must stay comparable with new ones.
 func TestVectorsAreStable(t *testing.T) {
 	got := embed(t, `{"model":"echo","input":"hello","dimensions":6}`).Vectors[0]

@@ -18,9 +18,8 @@ const (
 	// the example's size, maxWork the bytes read for it, where each value counts
 	// as perValue at least.
 	maxSample = 64 << 10
-	maxWork   = 32 << 20
+	maxWork   = 8 << 20
 	perValue  = 2 << 10
-	maxNested = 64
 )
 
 var errTooMuch = errors.New("it demands too much")
@@ -32,7 +31,7 @@ var errTooMuch = errors.New("it demands too much")
 // pattern, uniqueItems and what forbids (not, if, propertyNames).
 func sample(schema []byte) (string, error) {
 	s := sampler{root: schema}
-	err := s.value(schema, 0)
+	err := s.value(schema)
 	return string(s.out), err
 }
 
@@ -85,10 +84,7 @@ func (s *sampler) spend(bytes int) error {
 	return nil
 }
 
-func (s *sampler) flatten(f flat, schema []byte, depth int) (flat, error) {
-	if depth > maxNested {
-		return nil, errTooMuch
-	}
+func (s *sampler) flatten(f flat, schema []byte) (flat, error) {
 	if err := s.spend(perValue + len(schema)); err != nil {
 		return nil, err
 	}
@@ -114,7 +110,7 @@ func (s *sampler) flatten(f flat, schema []byte, depth int) (flat, error) {
 	}
 	var err error
 	for _, b := range branches {
-		if f, err = s.flatten(f, b, depth+1); err != nil {
+		if f, err = s.flatten(f, b); err != nil {
 			return nil, err
 		}
 	}
@@ -151,8 +147,8 @@ func elements(list []byte) (values [][]byte) {
 	return values
 }
 
-func (s *sampler) value(schema []byte, depth int) error {
-	f, err := s.flatten(nil, schema, depth)
+func (s *sampler) value(schema []byte) error {
+	f, err := s.flatten(nil, schema)
 	if err != nil {
 		return err
 	}
@@ -166,9 +162,9 @@ func (s *sampler) value(schema []byte, depth int) error {
 	}
 	switch f.kind() {
 	case "object":
-		return s.object(f, depth)
+		return s.object(f)
 	case "array":
-		return s.array(f, depth)
+		return s.array(f)
 	case "string":
 		return s.text(f)
 	case "integer":
@@ -208,7 +204,7 @@ func (f flat) kind() string {
 	return "null"
 }
 
-func (s *sampler) object(f flat, depth int) error {
+func (s *sampler) object(f flat) error {
 	var properties []rawjson.Field // of all parts
 	for _, fields := range f {
 		if p := rawjson.Get(fields, "properties"); rawjson.Kind(p) == "object" {
@@ -236,7 +232,7 @@ func (s *sampler) object(f flat, depth int) error {
 			if schema == nil {
 				schema = f.get("additionalProperties")
 			}
-			if err := s.value(schema, depth+1); err != nil {
+			if err := s.value(schema); err != nil {
 				return err
 			}
 		}
@@ -245,7 +241,7 @@ func (s *sampler) object(f flat, depth int) error {
 	return nil
 }
 
-func (s *sampler) array(f flat, depth int) error {
+func (s *sampler) array(f flat) error {
 	n, _ := f.count("minItems")
 	prefix := elements(f.get("prefixItems"))
 	s.out = append(s.out, '[')
@@ -257,7 +253,7 @@ func (s *sampler) array(f flat, depth int) error {
 		if i < int64(len(prefix)) {
 			item = prefix[i]
 		}
-		if err := s.value(item, depth+1); err != nil {
+		if err := s.value(item); err != nil {
 			return err
 		}
 	}

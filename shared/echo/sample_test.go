@@ -85,7 +85,7 @@ func TestSchemasThatDemandTooMuch(t *testing.T) {
 		"a billion items":          `{"type":"array","minItems":1000000000,"items":{"type":"string"}}`,
 		"a billion characters":     `{"type":"string","minLength":1000000000}`,
 		"many strings, each long":  `{"type":"array","minItems":9000,"items":{"type":"string","minLength":60000}}`,
-		"a large root, read often": `{"type":"array","minItems":9000,"items":{"$ref":"#/$defs/a"},"$defs":{"x":"` + strings.Repeat("x", 1<<20) + `","a":{"type":"null"}}}`,
+		"a large root, read often": `{"type":"array","minItems":1000,"items":{"$ref":"#/$defs/a"},"$defs":{"x":"` + strings.Repeat("x", 1<<20) + `","a":{"type":"null"}}}`,
 		"a circle of references":   `{"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"allOf":[{"$ref":"#/$defs/a"}]}}}`,
 	} {
 		lines, err := events(t, answerTo(schema))
