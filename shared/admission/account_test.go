@@ -108,7 +108,7 @@ func TestRemainingIsWhatIsAdmitted(t *testing.T) {
 		}
 		said := a.Remaining(now)
 		var got int64
-		for ask := (admission.Ask{KeyHash: "key", Scope: "inference", Now: now}); a.Refusal(ask) == nil; got++ {
+		for ask := (admission.Ask{KeyHash: "key", Scope: "inference", Now: now}); got <= a.Burst && a.Refusal(ask) == nil; got++ {
 			a.Admit(ask)
 		}
 		if got != said.RequestsLeft {
