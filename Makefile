@@ -55,7 +55,7 @@ bench: ## Compare with the upstream asked directly and with a plain reverse prox
 
 .PHONY: coldstart
 coldstart: ## Print size and start-up time of every built function
-	@.ci/coldstart
+	@go run ./.ci/coldstart
 
 .PHONY: deploy
 deploy: build ## Deploy with SAM (asks for what it needs to know)

@@ -300,7 +300,7 @@ func (s *scanner) object(dst []Field) ([]Field, error) {
 		if err := s.value(); err != nil {
 			return dst, err
 		}
-		name, ok := String(s.data[nameStart:nameEnd])
+		name, ok := fieldName(s.data[nameStart:nameEnd])
 		if !ok {
 			return dst, s.fail("unreadable name")
 		}
@@ -317,4 +317,58 @@ func (s *scanner) object(dst []Field) ([]Field, error) {
 			return dst, s.fail("want a comma or }")
 		}
 	}
+}
+
+// fieldName is String for names. Those that every request and chunk has are
+// not allocated anew.
+func fieldName(quoted []byte) (string, bool) {
+	switch string(quoted[1 : len(quoted)-1]) {
+	case "role":
+		return "role", true
+	case "content":
+		return "content", true
+	case "model":
+		return "model", true
+	case "messages":
+		return "messages", true
+	case "stream":
+		return "stream", true
+	case "type":
+		return "type", true
+	case "text":
+		return "text", true
+	case "max_tokens":
+		return "max_tokens", true
+	case "temperature":
+		return "temperature", true
+	case "tools":
+		return "tools", true
+	case "id":
+		return "id", true
+	case "object":
+		return "object", true
+	case "created":
+		return "created", true
+	case "choices":
+		return "choices", true
+	case "usage":
+		return "usage", true
+	case "index":
+		return "index", true
+	case "delta":
+		return "delta", true
+	case "message":
+		return "message", true
+	case "finish_reason":
+		return "finish_reason", true
+	case "logprobs":
+		return "logprobs", true
+	case "function":
+		return "function", true
+	case "name":
+		return "name", true
+	case "arguments":
+		return "arguments", true
+	}
+	return String(quoted)
 }
