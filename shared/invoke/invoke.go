@@ -36,7 +36,7 @@ type Config struct {
 	Timeout     time.Duration // per invocation; default 15 minutes, Lambda's longest
 	Memory      int           // in MB, as the function sees it; default 128
 	Concurrency int           // processes at most; further invocations wait; default 1
-	Output      io.Writer     // the processes' stdout and stderr; default os.Stderr
+	Output      io.Writer     // the processes' stdout and stderr, all at once; default os.Stderr
 	// Freeze stops a process (SIGSTOP) whenever Lambda would freeze it: from
 	// asking for an event until there is one. What a function leaves to a
 	// goroutine then does not happen here either. Not on Windows.

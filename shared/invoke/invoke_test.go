@@ -42,6 +42,10 @@ func TestMain(m *testing.M) {
 		lambda.Start(func(_ context.Context, ev json.RawMessage) (any, error) {
 			return events.APIGatewayProxyResponse{StatusCode: 200, Body: string(ev)}, nil
 		})
+	case "raw":
+		raw()
+	case "raw, cannot start":
+		rawThatCannotStart()
 	case "cannot open":
 		lambdahttp.Main(func(context.Context) (*served, error) { return nil, errors.New("no table") }, func(s *served) http.Handler { return s })
 	}
