@@ -58,8 +58,8 @@ coldstart: ## Print size and start-up time of every built function
 	@go run ./.ci/coldstart
 
 .PHONY: deploy
-deploy: build ## Deploy with SAM (asks for what it needs to know)
-	sam deploy --guided
+deploy: ## Build and deploy with SAM (asks for what it needs to know)
+	sam build && sam deploy --guided
 
 .PHONY: clean
 clean: ## Remove what was built; .data stays
