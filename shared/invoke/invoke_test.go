@@ -294,8 +294,9 @@ func TestInitFailures(t *testing.T) {
 	f := start(t, "cannot open", func(c *invoke.Config) { c.Output = &out })
 	_, err := f.Invoke(t.Context(), event("/"))
 	wantError(t, err, "Runtime.ExitError", "exit status 1")
-	if !strings.Contains(out.String(), "no table") {
-		t.Errorf("output = %q, want the reason", out.String())
+	var line struct{ Level, Message, Err string }
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Level != "ERROR" || line.Message != "cannot start" || line.Err != "no table" {
+		t.Errorf("output = %q, want the reason as Lambda reads it", out.String())
 	}
 	_, err = f.Warm(t.Context())
 	wantError(t, err, "Runtime.ExitError", "exit status 1")

@@ -46,7 +46,10 @@ func Job[S any](open func(context.Context) (S, error), job func(S) func(context.
 	})
 }
 
+// must opens the server, or ends the process. The default logger, which this
+// package and others' code use, writes lines as Lambda's log pipeline reads them.
 func must[S any](open func(context.Context) (S, error)) S {
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: lambdacontext.ReplaceAttr})))
 	s, err := open(context.Background())
 	if err != nil {
 		slog.Error("cannot start", "err", err)
