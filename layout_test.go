@@ -22,7 +22,7 @@ var rank = map[string]int{
 	"shared/fault": 0, "shared/sse": 0, "shared/rawjson": 0, "shared/requestid": 0, "shared/config": 0, "shared/jsonlog": 0, "shared/lambdahttp": 0,
 	"shared/llm":   1,
 	"shared/usage": 2, "shared/upstream": 2,
-	"shared/admission": 3, "shared/catalog": 3,
+	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/rag": 3,
 	"shared/gateway": 4, "shared/telemetry": 4, "shared/prometheus": 4,
 	"shared/openai": 4, "shared/anthropic": 4, "shared/gemini": 4, "shared/bedrock": 4, "shared/echo": 4,
 	"shared/bolt": 4, "shared/dynamo": 4, "shared/awssecret": 4,
@@ -33,7 +33,7 @@ var rank = map[string]int{
 }
 
 // onlyTests may be imported by test files alone, and by each other.
-var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest"}
+var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest", "shared/sdktest"}
 
 // confined says which packages may import a third-party module directly.
 var confined = map[string][]string{
