@@ -2,8 +2,8 @@ package dynamo
 
 import "time"
 
-// Hurry makes s give up on an attempt sooner.
-func (s *Store) Hurry(attempt, patience time.Duration) { s.attempt, s.patience = attempt, patience }
+// Wait sets how long s waits for one answer, and in all.
+func (s *Store) Wait(attempt, patience time.Duration) { s.attempt, s.patience = attempt, patience }
 
 // MaxAttempts is how often one call is tried.
 const MaxAttempts = maxAttempts

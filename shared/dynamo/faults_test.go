@@ -156,12 +156,8 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	state, ledger := newTables(t)
 	w := newWire(t)
-	b := &bench{T: t, wire: w, calm: dynamo.New(dynamotest.Client(t), state, ledger),
-		store: dynamo.New(dynamotest.ClientOf(w.URL), state, ledger)}
-	// On a slow machine too, attempts are what a test counts.
-	b.calm.Hurry(10*time.Second, time.Minute)
-	b.store.Hurry(10*time.Second, time.Minute)
-	return b
+	return &bench{T: t, wire: w, calm: open(dynamotest.Client(t), state, ledger),
+		store: open(dynamotest.ClientOf(w.URL), state, ledger)}
 }
 
 func (b *bench) account(user string) admission.Account {
@@ -201,7 +197,7 @@ func TestEachTroubleLeavesARequestBookedOnce(t *testing.T) {
 		t.Run(string(tr), func(t *testing.T) {
 			b := &bench{T: t, wire: b.wire, store: b.store, calm: b.calm}
 			if tr == noReply {
-				b.store.Hurry(300*time.Millisecond, time.Minute)
+				b.store.Wait(300*time.Millisecond, time.Minute)
 			}
 			ask := newUser(t, b.calm, nil)
 			at := time.Now()
@@ -434,7 +430,7 @@ func TestStoreThatIsDownIsUnavailable(t *testing.T) {
 
 func TestErrorsThatNoRetryCanCure(t *testing.T) {
 	w := newWire(t)
-	s := dynamo.New(dynamotest.ClientOf(w.URL), "no-such-table", "no-such-table")
+	s := open(dynamotest.ClientOf(w.URL), "no-such-table", "no-such-table")
 	a := admission.Ask{ID: requestid.New(time.Now()), User: "ada", KeyHash: "h", Scope: "inference", Now: time.Now()}
 	if _, err := s.Admit(t.Context(), a); !errors.Is(err, fault.Unavailable) {
 		t.Errorf("Admit without a table = %v, want unavailable", err)

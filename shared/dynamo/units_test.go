@@ -54,6 +54,9 @@ func (m *meter) handle(ctx context.Context, in middleware.InitializeInput, next 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.calls++
+	if err != nil {
+		return out, meta, err
+	}
 	switch p := out.Result.(type) {
 	case *dynamodb.UpdateItemOutput:
 		m.units += *p.ConsumedCapacity.CapacityUnits
@@ -105,7 +108,7 @@ func realistic(l admission.Lease) usage.Record {
 func TestWriteUnitsPerRequest(t *testing.T) {
 	state, ledger := newTables(t)
 	var m meter
-	s := dynamo.New(m.client(t), state, ledger)
+	s := open(m.client(t), state, ledger)
 	// Neither the rate nor the tokens of a minute are to stop this test.
 	ask := newUser(t, s, func(u *admission.User) { u.Rate, u.Tokens = 1000, admission.NoTokenLimit })
 	now := time.Now().Truncate(24 * time.Hour).Add(36 * time.Hour)
@@ -150,7 +153,7 @@ func TestWriteUnitsPerRequest(t *testing.T) {
 func TestItemDoesNotGrowWithTime(t *testing.T) {
 	state, ledger := newTables(t)
 	var m meter
-	s := dynamo.New(m.client(t), state, ledger)
+	s := open(m.client(t), state, ledger)
 	ask := newUser(t, s, nil)
 	user := ask(time.Now()).User
 	for i := range 40 {
@@ -179,7 +182,7 @@ func TestItemDoesNotGrowWithTime(t *testing.T) {
 // of them must not make a change of limits impossible.
 func TestLimitsChangeAmongManyStalePeriods(t *testing.T) {
 	state, ledger := newTables(t)
-	s := dynamo.New(dynamotest.Client(t), state, ledger)
+	s := open(dynamotest.Client(t), state, ledger)
 	ask := newUser(t, s, nil)
 	now := time.Now()
 	var leases []admission.Lease
@@ -223,7 +226,7 @@ func TestLimitsChangeAmongManyStalePeriods(t *testing.T) {
 // More users than one page, and than one batch, holds.
 func TestManyUsers(t *testing.T) {
 	state, ledger := newTables(t)
-	s := dynamo.New(dynamotest.Client(t), state, ledger)
+	s := open(dynamotest.Client(t), state, ledger)
 	const users = 205
 	at := time.Now().Add(-time.Hour)
 	for i := range users {
@@ -274,7 +277,7 @@ func TestManyUsers(t *testing.T) {
 func TestTripsPerAdmission(t *testing.T) {
 	state, ledger := newTables(t)
 	client := dynamotest.Client(t)
-	warm := dynamo.New(client, state, ledger)
+	warm := open(client, state, ledger)
 	ask := newUser(t, warm, nil)
 	now := time.Now().Truncate(24 * time.Hour).Add(36 * time.Hour)
 	admit := func(s *dynamo.Store, at time.Time, want int, when string) {
@@ -289,7 +292,7 @@ func TestTripsPerAdmission(t *testing.T) {
 	}
 	admit(warm, now, 1, "a user at rest")
 	admit(warm, now, 1, "a busy user, seen before")
-	cold := dynamo.New(client, state, ledger)
+	cold := open(client, state, ledger)
 	admit(cold, now, 2, "a busy user, seen by another instance only")
 	admit(cold, now, 1, "and again")
 	admit(warm, now.Add(time.Second), 1, "at rest again")
@@ -300,7 +303,7 @@ func TestTripsPerAdmission(t *testing.T) {
 func TestRacersNeedThreeTripsAtMost(t *testing.T) {
 	state, ledger := newTables(t)
 	client := dynamotest.Client(t)
-	ask := newUser(t, dynamo.New(client, state, ledger), nil)
+	ask := newUser(t, open(client, state, ledger), nil)
 	now := time.Now().Truncate(24 * time.Hour).Add(36 * time.Hour)
 	var (
 		wg     sync.WaitGroup
@@ -309,7 +312,7 @@ func TestRacersNeedThreeTripsAtMost(t *testing.T) {
 		failed int
 	)
 	for range 64 {
-		cold := dynamo.New(client, state, ledger)
+		cold := open(client, state, ledger)
 		wg.Go(func() {
 			g, err := cold.Admit(t.Context(), ask(now))
 			mu.Lock()

@@ -218,6 +218,9 @@ func (s *Store) changeInput(now, next *admission.Account) *dynamodb.UpdateItemIn
 		update += ", " + name + " = :" + name
 	}
 	adjust := func(kind string, periods []string, delta int64) {
+		if delta == 0 {
+			return // whole periods and begun ones alike
+		}
 		values[":count_"+kind] = n(int64(len(periods)))
 		condition += " AND size(" + kind + ") = :count_" + kind
 		if len(periods) > 0 {
