@@ -1,17 +1,9 @@
 package dynamo_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,127 +15,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/requestid"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
-
-// trouble is what can happen to one request on its way to DynamoDB. DynamoDB
-// Local imitates none of it.
-type trouble string
-
-const (
-	fine        trouble = ""
-	lostRequest trouble = "request lost"
-	lostReply   trouble = "reply lost"
-	cutReply    trouble = "reply cut in two"
-	noReply     trouble = "reply never comes"
-	brokenAfter trouble = "500 after the write"
-	broken      trouble = "500 before the write"
-	throttled   trouble = "throttled"
-	conflict    trouble = "transaction conflict"
-	overloaded  trouble = "503 without a body"
-)
-
-var troubles = []trouble{lostRequest, lostReply, cutReply, brokenAfter, broken, throttled, conflict, overloaded}
-
-// wire is a proxy in front of DynamoDB with a will of its own.
-type wire struct {
-	*httptest.Server
-	mu    sync.Mutex
-	plan  func(op string) trouble
-	calls int
-}
-
-func newWire(t testing.TB) *wire {
-	target, err := url.Parse(dynamotest.Endpoint(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(proxy, rw, r) }))
-	t.Cleanup(w.Close)
-	return w
-}
-
-func (w *wire) set(plan func(op string) trouble) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.plan, w.calls = plan, 0
-}
-
-// next sends the next calls of op into the given troubles, one each, and lets
-// everything else through.
-func (w *wire) next(op string, ts ...trouble) {
-	w.set(func(got string) trouble {
-		if got != op || len(ts) == 0 {
-			return fine
-		}
-		t := ts[0]
-		ts = ts[1:]
-		return t
-	})
-}
-
-func (w *wire) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.calls
-}
-
-func (w *wire) serve(to http.Handler, rw http.ResponseWriter, r *http.Request) {
-	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
-	w.mu.Lock()
-	w.calls++
-	happens := fine
-	if w.plan != nil {
-		happens = w.plan(op)
-	}
-	w.mu.Unlock()
-
-	fail := func(status int, code string) {
-		rw.Header().Set("Content-Type", "application/x-amz-json-1.0")
-		rw.WriteHeader(status)
-		if code != "" {
-			fmt.Fprintf(rw, `{"__type":"com.amazonaws.dynamodb.v20120810#%s","message":"made up"}`, code)
-		}
-	}
-	// A write whose client is gone happens all the same.
-	forward := func() *httptest.ResponseRecorder {
-		rec := httptest.NewRecorder()
-		to.ServeHTTP(rec, r.WithContext(context.WithoutCancel(r.Context())))
-		return rec
-	}
-	switch happens {
-	case fine:
-		to.ServeHTTP(rw, r)
-	case lostRequest:
-		panic(http.ErrAbortHandler)
-	case lostReply:
-		forward()
-		panic(http.ErrAbortHandler)
-	case noReply:
-		body, _ := io.ReadAll(r.Body) // only then does the server see that a client left
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		forward()
-		<-r.Context().Done()
-	case cutReply:
-		rec := forward()
-		rw.Header().Set("Content-Length", fmt.Sprint(rec.Body.Len()+1))
-		rw.WriteHeader(rec.Code)
-		rw.Write(rec.Body.Bytes()[:rec.Body.Len()/2])
-		panic(http.ErrAbortHandler)
-	case brokenAfter:
-		forward()
-		fail(500, "InternalServerError")
-	case broken:
-		fail(500, "InternalServerError")
-	case throttled:
-		fail(400, "ProvisionedThroughputExceededException")
-	case conflict:
-		fail(400, "TransactionConflictException")
-	case overloaded:
-		fail(503, "")
-	}
-}
 
 // bench is a store behind a wire, and another that sees through it.
 type bench struct {

@@ -1,6 +1,7 @@
 package dynamo
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -32,7 +33,7 @@ func recordFields(r *usage.Record) []recordField {
 		{"out", &r.OutputTokens}, {"reasoning", &r.ReasoningTokens},
 		{"cost", &r.Cost}, {"reserved", &r.Reserved},
 		{"estimated", &r.Estimated}, {"unpriced", &r.Unpriced}, {"unsettled", &r.Unsettled}, {"partial", &r.Partial}, {"fail_open", &r.FailOpen},
-		{"ttft", &r.TTFT}, {"duration", &r.Duration}, {"overhead", &r.Overhead}, {"skipped", &r.Skipped},
+		{"ttft", &r.TTFT}, {"duration", &r.Duration}, {"overhead", &r.Overhead}, {"skipped", &r.Skipped}, {"tried", &r.Tried},
 	}
 }
 
@@ -85,6 +86,11 @@ func (f recordField) write() types.AttributeValue {
 		if len(*p) > 0 {
 			return list(*p)
 		}
+	case *[]usage.Attempt: // a list that nothing is asked of
+		if len(*p) > 0 {
+			text, _ := json.Marshal(*p) // names and numbers always marshal
+			return str(string(text))
+		}
 	case *time.Time:
 		if !p.IsZero() {
 			return n(p.UnixNano())
@@ -117,6 +123,10 @@ func (f recordField) read(in *reader) {
 		*p = ok && v.Value
 	case *[]string:
 		*p = in.list(f.name)
+	case *[]usage.Attempt:
+		if text := in.str(f.name); text != "" {
+			in.keep(f.name, json.Unmarshal([]byte(text), p))
+		}
 	case *time.Time:
 		*p = in.moment(f.name)
 	}
