@@ -72,8 +72,17 @@ func (a *Account) Settle(l Lease, cost usage.Nano, tokens int64) bool {
 	return true
 }
 
-// Tokens is what r counts for against a token limit.
-func Tokens(r usage.Record) int64 { return r.InputTokens + r.OutputTokens }
+// Tokens is what r counts for against a token limit: what all attempts took.
+func Tokens(r usage.Record) int64 {
+	if len(r.Tried) == 0 {
+		return r.InputTokens + r.OutputTokens
+	}
+	var n int64
+	for _, a := range r.Tried {
+		n += a.InputTokens + a.OutputTokens
+	}
+	return n
+}
 
 // Prune forgets the periods that no live lease can name at now: minutes older
 // than a lease can be, days before yesterday, months before the last.

@@ -37,6 +37,8 @@ type Record struct {
 	OutputTokens     int64 `json:"output_tokens"`
 	ReasoningTokens  int64 `json:"reasoning_tokens,omitempty"`
 
+	// Cost is the sum of what all attempts cost; the tokens above are those of
+	// the answer that the client got.
 	Cost     Nano `json:"cost_usd"`
 	Reserved Nano `json:"reserved_usd"`
 
@@ -51,6 +53,23 @@ type Record struct {
 	Overhead time.Duration `json:"overhead_ns,omitempty"` // of which ours, before and after the upstream
 
 	Skipped []string `json:"skipped,omitempty"` // optional stages that failed and were left out
+
+	// Tried lists every call to a provider, in the order in which they began, if
+	// there was more than one.
+	Tried []Attempt `json:"tried,omitempty"`
+}
+
+// Attempt is one call to a provider on behalf of a request.
+type Attempt struct {
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+	// Status is the provider's HTTP status, 0 if it gave none, or 499 if the call
+	// was cancelled because another one was faster or the client left.
+	Status       int    `json:"status"`
+	Error        string `json:"error,omitempty"` // the kind of a failure, from package fault
+	InputTokens  int64  `json:"input_tokens,omitempty"`
+	OutputTokens int64  `json:"output_tokens,omitempty"`
+	Cost         Nano   `json:"cost_usd"`
 }
 
 // Count takes over what the provider billed.
