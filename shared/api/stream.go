@@ -63,7 +63,7 @@ func (s *stream) beat() {
 		return
 	}
 	s.buf.WriteString(": ping\n\n")
-	s.flush() // if the client is gone, the next event will tell
+	_ = s.flush() // if the client is gone, the next event will tell
 	s.timer.Reset(heartbeat)
 }
 
@@ -142,7 +142,7 @@ func (s *stream) end(err error) error {
 			return err
 		}
 		s.data(s.head.appendFailure(nil, err, s.c))
-		s.flush()
+		_ = s.flush()
 		return err
 	}
 	if s.c.IncludeUsage() && !s.usage {

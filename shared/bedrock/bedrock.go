@@ -101,7 +101,7 @@ func (p *Provider) stream(ctx context.Context, req *llm.Request, in *bedrockrunt
 		return p.fault(ctx, err)
 	}
 	stream := out.GetStream()
-	defer stream.Close()
+	defer stream.Close() //nolint:errcheck // Err, below, says all there is to say
 	a := answer{provider: p, form: form, emit: emit, id: requestID(out.ResultMetadata), model: req.Model}
 	for events := stream.Events(); ; {
 		select {

@@ -124,12 +124,12 @@ func (j *journal) next(snapshot []byte) error {
 		err = syncDir(j.dir)
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		os.Remove(name)
 		return err
 	}
 	if j.file != nil {
-		j.file.Close()
+		_ = j.file.Close()
 	}
 	j.file, j.at, j.synced, j.torn = f, position{n, int64(len(snapshot))}, 0, false
 	return nil

@@ -11,7 +11,6 @@ package bolt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,7 +85,7 @@ func open(dir string, create func(name string) (file, error)) (*Store, error) {
 		journal: &journal{dir: dir, create: create, wake: make(chan struct{}, 1), records: map[string][]byte{}},
 	}
 	if err := s.recover(); err != nil {
-		s.journal.close()
+		_ = s.journal.close()
 		db.Close()
 		return nil, err
 	}
@@ -256,10 +255,4 @@ func unavailable(err error) error {
 		return nil
 	}
 	return &fault.Error{Kind: fault.Unavailable, Message: "The gateway's store cannot be used right now; try again.", RetryAfter: time.Second, Err: err}
-}
-
-func decode[T any](b []byte) (T, error) {
-	var v T
-	err := json.Unmarshal(b, &v)
-	return v, err
 }

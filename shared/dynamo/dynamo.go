@@ -22,8 +22,8 @@ import (
 
 const (
 	// patience bounds one call with all its retries, and attempt one try of it.
-	patience = 2 * time.Second
-	attempt  = time.Second
+	patience = 4 * time.Second
+	attempt  = 2 * time.Second // a small function needs most of a second for its first TLS handshake
 
 	maxAttempts = 6
 	firstPause  = 10 * time.Millisecond // doubled with every retry, and halved by chance

@@ -76,7 +76,7 @@ func (p *Provider) embed(ctx context.Context, req *llm.EmbedRequest, inputs []st
 		w.Requests = append(w.Requests, embedRequest{Model: resource(req.Model), Content: content{Parts: []part{{Text: text}}}, OutputDimensionality: req.Dimensions})
 	}
 	c := newClient(p.name(), p.HTTP)
-	resp, err := p.call(ctx, c, req.Model, "batchEmbedContents", w)
+	resp, err := p.call(ctx, c, req.Model, "batchEmbedContents", w) //nolint:bodyclose // ReadAll closes it
 	if err != nil {
 		return nil, err
 	}

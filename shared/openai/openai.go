@@ -70,7 +70,7 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 // Embed sends req and returns the upstream's answer as it is.
 func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
 	c := p.client()
-	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(req.Raw, req.Fields, req.Model))
+	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(req.Raw, req.Fields, req.Model)) //nolint:bodyclose // readAnswer closes it
 	if err != nil {
 		return nil, err
 	}
