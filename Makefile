@@ -39,7 +39,7 @@ $(FUNCTIONS:%=build-%): build-%:
 invoke: ## Run a built function on an event: make invoke F=chat E=events/chat.json
 	@[ -n "$(F)" ] && [ -n "$(E)" ] || { echo "usage: make invoke F=chat E=events/chat.json" >&2; exit 2; }
 	@$(MAKE) --silent build-$(F) GOARCH=$$(go env GOHOSTARCH)
-	@go run ./functions/invoke -f build/$(F)/bootstrap -e $(E)
+	@go run ./functions/invoke -dev -f build/$(F)/bootstrap -e $(E)
 
 .PHONY: data
 data: ## Print what the data directory holds (the server must be stopped)

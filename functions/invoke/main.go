@@ -2,6 +2,7 @@
 //
 //	invoke -f build/chat/bootstrap -e events/chat.json   send one event, print the answer as it comes
 //	invoke -listen 127.0.0.1:3002                        serve template.yaml's API with the functions in build/
+//	invoke -dev -f … -e … | invoke -dev -listen …        with accounts in DynamoDB Local, and a key that works
 //	invoke -f build/chat/bootstrap -cold 20              measure the start: exec to the first request for an event
 package main
 
@@ -48,16 +49,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		stage    = fs.String("stage", "", "first segment of every path, as API Gateway has it; functions never see it")
 		n        = fs.Int("n", 4, "processes per function")
 		timeout  = fs.Duration("timeout", 15*time.Minute, "for one invocation")
+		local    = fs.Bool("dev", false, "keep accounts in DynamoDB Local, and put a working key into the event")
 		freeze   = fs.Bool("freeze", false, "stop processes between invocations, as Lambda does")
 	)
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	cfg := invoke.Config{Binary: *binary, Timeout: *timeout, Concurrency: *n, Freeze: *freeze, Output: stderr}
-	switch {
-	case fs.NArg() > 0:
+	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	b := &backend{}
+	if *local {
+		var err error
+		if b, err = dev(ctx); err != nil {
+			return err
+		}
+		cfg.Env = b.env
+	}
+	switch {
 	case *listen != "":
+		if b.key != "" {
+			fmt.Fprintf(stderr, "API key    %s\nadmin key  %s\n", b.key, b.adminKey)
+		}
 		return serve(ctx, cfg, *listen, *template, *build, *stage, stderr)
 	case *binary == "":
 		return errors.New("say -f build/NAME/bootstrap, or -listen ADDRESS; -h tells more")
@@ -66,15 +80,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case *event == "":
 		return errors.New("say -e FILE with the event to send, e.g. events/chat.json")
 	}
-	return once(ctx, cfg, *event, stdout, stderr)
-}
-
-// once sends one event. The head goes to stderr, the body to stdout.
-func once(ctx context.Context, cfg invoke.Config, file string, stdout, stderr io.Writer) error {
-	event, err := readEvent(file)
+	text, err := readEvent(*event)
 	if err != nil {
 		return err
 	}
+	return once(ctx, cfg, b.fill(text), stdout, stderr)
+}
+
+// once sends one event. The head goes to stderr, the body to stdout.
+func once(ctx context.Context, cfg invoke.Config, event []byte, stdout, stderr io.Writer) error {
 	f := invoke.New(cfg)
 	defer f.Close()
 	resp, err := f.Invoke(ctx, event)

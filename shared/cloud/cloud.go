@@ -99,7 +99,7 @@ func (b *Base) Providers(ctx context.Context) ([]gateway.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	return providers.List(b.Config, file, false), nil
+	return providers.List(b.Config, file, true), nil
 }
 
 // Secret resolves a provider's key: "env:NAME" as gateway.yaml writes it, a
