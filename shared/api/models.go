@@ -51,40 +51,35 @@ func (s *Server) models(v *visit) error {
 		return err
 	}
 	limits(v.Header(), c.Grant.Limits)
-	var list []modelObject
-	for _, e := range s.Gateway.Models.List() {
+	var entries []gateway.Entry
+	for _, e := range s.Gateway.Models.List(v.r.Context()) {
 		if mayCall(c, e) {
-			list = append(list, describe(e))
+			entries = append(entries, e)
 		}
 	}
-	if id := strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/models"); strings.Trim(id, "/") != "" {
-		return s.model(v, c, list, strings.Trim(id, "/"))
+	if id := strings.Trim(strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/models"), "/"); id != "" {
+		return s.model(v, entries, id)
 	}
-	body, err := json.Marshal(map[string]any{"object": "list", "data": append([]modelObject{}, list...), "has_more": false})
-	if err != nil {
-		return err
+	data := make([]modelObject, len(entries))
+	for i, e := range entries {
+		data[i] = describe(e)
 	}
-	writeJSON(v, http.StatusOK, body)
-	return nil
+	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
 }
 
-// model answers for one model; an unprefixed catalogue name serves as well.
-func (s *Server) model(v *visit, c *gateway.Call, list []modelObject, id string) error {
+// model answers for one model, by any name that a request may call it.
+func (s *Server) model(v *visit, entries []gateway.Entry, id string) error {
 	full := id
 	for _, mode := range []catalog.Mode{catalog.Chat, catalog.Embedding} {
-		if t, err := s.Gateway.Models.Resolve(id, mode); err == nil {
-			full = t.Provider + "/" + t.Model
+		if m, err := s.Gateway.Models.Find(v.r.Context(), id, mode); err == nil {
+			full = m.Name
 		}
 	}
-	for _, m := range list {
-		if m.ID == id || m.ID == full {
+	for _, e := range entries {
+		if e.ID == id || e.Name == full {
+			m := describe(e)
 			m.ID = id
-			body, err := json.Marshal(m)
-			if err != nil {
-				return err
-			}
-			writeJSON(v, http.StatusOK, body)
-			return nil
+			return v.json(http.StatusOK, m)
 		}
 	}
 	return &fault.Error{Kind: fault.NotFound, Param: "model", Code: "model_not_found",
@@ -92,12 +87,15 @@ func (s *Server) model(v *visit, c *gateway.Call, list []modelObject, id string)
 }
 
 func mayCall(c *gateway.Call, e gateway.Entry) bool {
-	ask := admission.Ask{Model: e.Provider + "/" + e.Model, Provider: e.Provider}
+	ask := admission.Ask{Model: e.Name, Provider: e.Provider}
 	return ask.AllowedBy(c.Grant.KeyModels) && ask.AllowedBy(c.Grant.UserModels)
 }
 
 func describe(e gateway.Entry) modelObject {
 	o := modelObject{ID: e.ID, Object: "model", Created: created, OwnedBy: e.Provider}
+	if o.OwnedBy == "" {
+		o.OwnedBy = "gateway" // public, on several providers
+	}
 	if !e.Known {
 		return o
 	}

@@ -21,22 +21,41 @@ const (
 
 // estimate is what a request may take at most.
 type estimate struct {
-	input, output int64 // tokens
-	cost          usage.Nano
+	input  int64 // tokens
+	output int64 // tokens per choice
+	n      int64 // choices; 0 for embeddings
+	body   []byte
 }
 
 // estimateChat bounds a chat request's tokens before anything is known of
 // them: text by its bytes, images flat, output by the client's own bound.
-func estimateChat(req *llm.Request, modelMax int64) estimate {
+func estimateChat(req *llm.Request) estimate {
 	text, images := promptBytes(req.Raw)
 	out := req.MaxTokens
 	if out == 0 {
 		out = DefaultMaxTokens
 	}
-	if modelMax > 0 {
-		out = min(out, modelMax)
+	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out, n: req.N, body: req.Raw}
+}
+
+// tokens is the most that the request takes at t.
+func (e estimate) tokens(t *Target) (input, output int64) {
+	out := e.output
+	if t.MaxOutput > 0 {
+		out = min(out, t.MaxOutput)
 	}
-	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out * req.N}
+	return e.input, out * e.n
+}
+
+// cost is the most that the request costs at t. Writing to a prompt cache costs
+// up to twice the input, where there is a price for it; a body that does not
+// ask for it does not pay it.
+func (e estimate) cost(t *Target) usage.Nano {
+	price := t.Price
+	if price.CacheWrite > 0 && !bytes.Contains(e.body, []byte(`"cache_control"`)) {
+		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
+	}
+	return price.Bound(e.tokens(t))
 }
 
 // promptBytes measures a body without the base64 data of its data: URLs, and

@@ -13,6 +13,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -46,7 +47,6 @@ type Call struct {
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
 
-	target       Target
 	timing       timing
 	includeUsage bool
 	settled      bool
@@ -121,13 +121,17 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 		return g.Refuse(ctx, c, err)
 	}
 	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, opts.Tags, req.IncludeUsage
-	c.target, err = g.Models.Resolve(req.Model, catalog.Chat)
+	model, err := g.Models.choose(ctx, req.Model, catalog.Chat, opts)
 	if err != nil {
 		return g.Refuse(ctx, c, err)
 	}
-	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
-	bound, err := g.reserve(ctx, c, opts, estimateChat(req, c.target.MaxOutput), body)
+	req.ID, req.Strict = c.Record.ID, opts.Strict
+	est := estimateChat(req)
+	route, err := g.route(c, model, opts, est, req.Stream)
 	if err != nil {
+		return g.Refuse(ctx, c, err)
+	}
+	if err := g.reserve(ctx, c, model, opts, route, est); err != nil {
 		return err
 	}
 	if opts.Timeout > 0 {
@@ -135,9 +139,7 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
 		defer cancel()
 	}
-	m := newMeter(ctx, g, c, req, bound)
-	defer m.stop()
-	return m.run(emit)
+	return newMeter(ctx, g, c, req, route, est).run(emit)
 }
 
 // Embed runs an embeddings request; otherwise as Chat.
@@ -147,12 +149,17 @@ func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRe
 		return nil, nil, g.Refuse(ctx, c, err)
 	}
 	c.Record.Asked, c.Record.Tags = req.Model, opts.Tags
-	c.target, err = g.Models.Resolve(req.Model, catalog.Embedding)
+	model, err := g.Models.choose(ctx, req.Model, catalog.Embedding, opts)
 	if err != nil {
 		return nil, nil, g.Refuse(ctx, c, err)
 	}
-	req.ID, req.Model, req.Strict = c.Record.ID, c.target.Model, opts.Strict
-	if _, err := g.reserve(ctx, c, opts, estimateEmbed(req), body); err != nil {
+	req.ID, req.Strict = c.Record.ID, opts.Strict
+	est := estimateEmbed(req)
+	route, err := g.route(c, model, opts, est, false)
+	if err != nil {
+		return nil, nil, g.Refuse(ctx, c, err)
+	}
+	if err := g.reserve(ctx, c, model, opts, route, est); err != nil {
 		return nil, nil, err
 	}
 	if opts.Timeout > 0 {
@@ -160,26 +167,7 @@ func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRe
 		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
 		defer cancel()
 	}
-	c.ask()
-	ctx, end := g.trace(ctx, c, nil)
-	out, err := c.target.Embedder.Embed(ctx, req)
-	c.timing.done = time.Now()
-	c.timing.first = c.timing.done
-	c.Dropped = req.Dropped
-	result := Outcome{Err: err, TTFT: c.timing.done.Sub(c.timing.asked)}
-	if err == nil {
-		c.Record.TTFT = c.timing.done.Sub(c.Start)
-		if out.Usage == nil {
-			out.Usage = &llm.Usage{Input: countInputs(req)}
-			c.Record.Estimated = true
-		}
-		c.book(*out.Usage)
-		result.Model, result.Usage = out.Model, out.Usage
-		if len(out.Vectors) > 0 {
-			result.Vectors = int64(len(out.Vectors[0]))
-		}
-	}
-	end(result)
+	out, err := g.embed(ctx, c, req, route, newBill(ctx, g, c, est))
 	return req, out, err
 }
 
@@ -201,43 +189,28 @@ type Outcome struct {
 	Err     error
 }
 
-func (g *Gateway) trace(ctx context.Context, c *Call, chat *llm.Request) (context.Context, func(Outcome)) {
+func (g *Gateway) trace(ctx context.Context, c *Call, t *Target, chat *llm.Request) (context.Context, func(Outcome)) {
 	if g.Trace == nil {
 		return ctx, func(Outcome) {}
 	}
-	return g.Trace(ctx, Attempt{Provider: c.target.Provider, Model: c.target.Model, Operation: c.Record.Operation, Chat: chat})
+	return g.Trace(ctx, Attempt{Provider: t.Provider, Model: t.Model, Operation: c.Record.Operation, Chat: chat})
 }
 
-// ask notes that the upstream is asked now.
-func (c *Call) ask() {
-	c.timing.asked = time.Now()
-	c.Record.Attempts++
-	c.Record.Provider, c.Record.Model = c.target.Provider, c.target.Model
-}
-
-// book enters what the provider billed.
-func (c *Call) book(u llm.Usage) {
-	c.Record.Count(u)
-	c.Record.Cost = c.target.Price.Cost(u)
-	c.Record.Unpriced = !c.target.Priced
-}
-
-// reserve admits the request with what it may cost at most.
-func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estimate, body []byte) (estimate, error) {
-	est.cost = c.target.bound(est.input, est.output, body)
-	if opts.MaxPrice > 0 && est.cost > opts.MaxPrice {
-		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
-			Message: "This request may cost up to $" + est.cost.USD() + ", above its own gateway.max_price_usd. Lower 'max_completion_tokens'."})
-	}
-	if !c.target.Priced && g.UnknownPrice == "reject" {
-		return est, g.Refuse(ctx, c, &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
-			Message: "No price is known for '" + c.Record.Asked + "', and this gateway rejects such models."})
-	}
+// reserve admits the request with what it may cost at most where it will be
+// asked first.
+func (g *Gateway) reserve(ctx context.Context, c *Call, model *Model, opts Options, route *router.Route, est estimate) error {
 	ask := admission.Ask{
 		ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: "inference",
-		Model: c.target.Provider + "/" + c.target.Model, Provider: c.target.Provider,
-		Lease: true, Reserve: est.cost, Tokens: est.input + est.output,
-		Unpriced: !c.target.Priced && g.UnknownPrice != "allow", Now: time.Now(),
+		Model: model.Name, Provider: model.Provider, Lease: true, Now: time.Now(),
+	}
+	for _, first := range route.First() {
+		t := first.Of.(*Target)
+		input, output := est.tokens(t)
+		ask.Reserve, ask.Tokens = ask.Reserve+est.cost(t), ask.Tokens+input+output
+		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
+	}
+	if opts.MaxPrice > 0 && ask.Reserve > opts.MaxPrice {
+		return g.Refuse(ctx, c, tooDear(ask.Reserve))
 	}
 	grant, err := g.Store.Admit(ctx, ask)
 	if errors.Is(err, fault.Unavailable) && g.FailOpen {
@@ -246,11 +219,11 @@ func (g *Gateway) reserve(ctx context.Context, c *Call, opts Options, est estima
 		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}}, nil
 	}
 	if err != nil {
-		return est, err
+		return err
 	}
 	c.Grant, c.admitted = grant, true
 	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
-	return est, nil
+	return model.permits(grant, opts)
 }
 
 // Settle closes the books of an admitted request: the ledger record first,

@@ -8,108 +8,129 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/usage"
+	"github.com/devmentor/ai-gateway/shared/router"
 )
 
 // errCut ends a stream whose budget is used up. It never leaves this package.
 var errCut = errors.New("gateway: budget exceeded")
 
-// meter stands between a provider and the client: it notes times, counts what
-// is generated, books the usage, and asks for more money while a stream runs.
+// meter stands between the route and the client: it notes times, books the
+// usage, and asks for more money while a stream runs.
 type meter struct {
-	g    *Gateway
-	c    *Call
-	req  *llm.Request
-	ctx  context.Context
-	emit func(*llm.Event) error
+	*bill
+	req   *llm.Request
+	route *router.Route
+	emit  func(*llm.Event) error
 
-	seen     bool  // an event has come
-	billed   bool  // with the usage on
-	bytes    int64 // of generated text
-	soft     int64 // bytes at which a top-up is asked for
-	hard     int64 // bytes at which the stream waits for its answer
+	speaker  *attempt // whose events the client gets
+	soft     int64    // bytes at which a top-up is asked for
+	hard     int64    // bytes at which the stream waits for its answer
 	perBytes float64
-	topup    chan topup
-	result   Outcome
+	topup    chan error
 }
 
-type topup struct {
-	reserved usage.Nano
-	err      error
-}
-
-func newMeter(ctx context.Context, g *Gateway, c *Call, req *llm.Request, est estimate) *meter {
-	m := &meter{g: g, c: c, req: req, ctx: ctx, soft: math.MaxInt64, hard: math.MaxInt64}
-	if req.Stream && !c.Record.FailOpen {
-		m.perBytes = float64(c.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
-		m.aim(est.cost)
-	}
+func newMeter(ctx context.Context, g *Gateway, c *Call, req *llm.Request, route *router.Route, est estimate) *meter {
+	m := &meter{bill: newBill(ctx, g, c, est), req: req, route: route, soft: math.MaxInt64, hard: math.MaxInt64}
+	route.Ask, route.Picked = m.ask, m.picked
 	return m
 }
 
 // aim sets the marks for what is reserved.
-func (m *meter) aim(reserved usage.Nano) {
-	if m.perBytes <= 0 {
+func (m *meter) aim() {
+	m.perBytes = float64(m.speaker.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
+	if m.perBytes <= 0 || !m.req.Stream || m.c.Record.FailOpen {
 		return
 	}
-	room := float64(reserved - m.c.target.Price.Bound(m.inputTokens(), 0))
+	m.mu.Lock()
+	room := float64(m.reserved - (m.committed() - m.speaker.held) - m.speaker.target.Price.Bound(m.inputTokens(), 0))
+	m.mu.Unlock()
 	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
 }
 
-func (m *meter) inputTokens() int64 {
-	text, images := promptBytes(m.req.Raw)
-	return text/bytesPerTokenUsual + images*imageTokens
-}
+func (m *meter) inputTokens() int64 { return countPrompt(m.req) }
 
-// run calls the provider and leaves the books complete, whatever happens.
+// run has the request answered and leaves the books complete, whatever happens.
 func (m *meter) run(emit func(*llm.Event) error) error {
 	m.emit = emit
-	m.c.ask()
-	ctx, end := m.g.trace(m.ctx, m.c, m.req)
-	err := m.c.target.Chat.Complete(ctx, m.req, m.event)
+	defer m.finish()
+	defer m.stop()
+	err := m.route.Complete(m.ctx, m.req, m.event)
 	m.c.timing.done = time.Now()
-	m.c.Dropped = m.req.Dropped
+	m.c.Record.Rotations = m.route.Rotations
+	if last := m.last(); last != nil {
+		m.c.Dropped = last.dropped
+		m.book(last)
+	}
 	if errors.Is(err, errCut) {
-		err = nil
+		return nil
 	}
-	if m.seen && !m.billed { // the provider did not say, or was not let finish
-		m.c.book(llm.Usage{Input: m.inputTokens(), Output: (m.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual})
-		m.c.Record.Estimated = true
-	}
-	m.result.Err = err
-	end(m.result)
 	return err
 }
 
-func (m *meter) event(e *llm.Event) error {
-	if !m.seen {
-		m.seen = true
-		m.c.timing.first = time.Now()
-		m.c.Record.TTFT = m.c.timing.first.Sub(m.c.Start)
-		m.result.TTFT = m.c.timing.first.Sub(m.c.timing.asked)
-		m.result.ID, m.result.Model = e.ID, e.Model
-		m.c.Dropped = m.req.Dropped
+// last is the attempt that the record is about: the speaker, or the last one.
+func (m *meter) last() *attempt {
+	if m.speaker == nil && len(m.attempts) > 0 {
+		return m.attempts[len(m.attempts)-1]
 	}
-	m.bytes += int64(e.Bytes + len(e.Text) + len(e.Reasoning) + len(e.Refusal))
-	for i := range e.Tools {
-		m.bytes += int64(len(e.Tools[i].Name) + len(e.Tools[i].Arguments))
+	return m.speaker
+}
+
+// ask makes one call to a target and counts what comes of it.
+func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, emit func(*llm.Event) error) error {
+	t := to.Of.(*Target)
+	a, err := m.open(t)
+	if err != nil {
+		return err
 	}
-	if e.Usage != nil {
-		m.billed = true
-		m.c.book(*e.Usage)
-		if m.g.Trace != nil {
-			u := *e.Usage // e is gone when the span ends
-			m.result.Usage = &u
+	own := req
+	if m.route.Racing() { // others write to theirs at the same time
+		clone := *req
+		own = &clone
+	}
+	own.Model, own.Dropped = t.Model, nil
+	ctx, end := m.g.trace(ctx, m.c, t, own)
+	err = t.Chat.Complete(ctx, own, func(e *llm.Event) error {
+		if !a.seen {
+			a.dropped = own.Dropped
 		}
+		m.count(a, e)
+		return emit(e)
+	})
+	a.dropped = own.Dropped
+	m.close(a, m.inputTokens, err)
+	end(a.result)
+	return err
+}
+
+// picked hears which target speaks to the client.
+func (m *meter) picked(to *router.Target) {
+	m.mu.Lock()
+	for _, a := range m.attempts {
+		if a.target == to.Of.(*Target) {
+			m.speaker = a // the last one, if the target was asked again
+		}
+	}
+	m.mu.Unlock()
+	c, a := m.c, m.speaker
+	c.timing.first = time.Now()
+	c.Record.TTFT = c.timing.first.Sub(c.Start)
+	c.Record.Provider, c.Record.Model = a.target.Provider, a.target.Model
+	c.Dropped = a.dropped
+	m.aim()
+}
+
+// event passes an event of the speaker on.
+func (m *meter) event(e *llm.Event) error {
+	if e.Usage != nil {
+		m.book(m.speaker)
 	}
 	if e.Finish != "" && m.c.Record.Finish == "" {
 		m.c.Record.Finish = e.Finish
-		m.result.Finish = append(m.result.Finish, e.Finish)
 	}
 	if err := m.emit(e); err != nil {
 		return err
 	}
-	if m.bytes >= m.soft {
+	if m.speaker.bytes >= m.soft {
 		return m.fund()
 	}
 	return nil
@@ -119,23 +140,22 @@ func (m *meter) event(e *llm.Event) error {
 // there, or, at the hard mark, when it comes. A refusal ends the stream.
 func (m *meter) fund() error {
 	if m.topup == nil {
-		lease, more := m.c.Grant.Lease, m.c.target.Price.Bound(0, DefaultMaxTokens)
-		answer := make(chan topup, 1)
+		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
+		answer := make(chan error, 1)
 		m.topup = answer
 		go func() {
 			defer func() {
 				if v := recover(); v != nil {
-					answer <- topup{err: fault.New(fault.Internal, "panic in top-up: %v", v)}
+					answer <- fault.New(fault.Internal, "panic in top-up: %v", v)
 				}
 			}()
-			l, err := m.g.Store.TopUp(context.WithoutCancel(m.ctx), lease, lease.Reserved+more)
-			answer <- topup{l.Reserved, err}
+			answer <- m.more(more)
 		}()
 	}
-	if m.bytes < m.hard {
+	if m.speaker.bytes < m.hard {
 		select {
-		case t := <-m.topup:
-			return m.funded(t)
+		case err := <-m.topup:
+			return m.funded(err)
 		default:
 			return nil
 		}
@@ -143,9 +163,9 @@ func (m *meter) fund() error {
 	return m.funded(<-m.topup)
 }
 
-func (m *meter) funded(t topup) error {
+func (m *meter) funded(err error) error {
 	m.topup = nil
-	if t.err != nil {
+	if err != nil {
 		m.c.Record.Partial = true
 		m.c.Record.Finish = "length"
 		for i := range m.req.N {
@@ -155,19 +175,15 @@ func (m *meter) funded(t topup) error {
 		}
 		return errCut
 	}
-	m.c.Grant.Lease.Reserved, m.c.Record.Reserved = t.reserved, t.reserved
-	m.aim(t.reserved)
+	m.aim()
 	return nil
 }
 
 // stop waits for a top-up that is still under way: settlement must know what
 // the lease holds.
 func (m *meter) stop() {
-	if m.topup == nil {
-		return
+	if m.topup != nil {
+		<-m.topup
+		m.topup = nil
 	}
-	if t := <-m.topup; t.err == nil {
-		m.c.Grant.Lease.Reserved, m.c.Record.Reserved = t.reserved, t.reserved
-	}
-	m.topup = nil
 }

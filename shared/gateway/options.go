@@ -9,6 +9,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -18,16 +19,21 @@ type Options struct {
 	Strict   bool          // refuse fields that the provider cannot take
 	MaxPrice usage.Nano    // refuse the request if it may cost more; 0: no bound
 	Timeout  time.Duration // for the whole answer; 0: the platform's own
+	TTFT     time.Duration // for the first event of each attempt; 0: the model's own
+
+	Strategy    router.Strategy // "": the model's own
+	Only, Order []string        // providers: no others, or before the others
+	Fallbacks   []string        // models to be asked if the first fails; nil: the model's own
 }
 
 const (
 	maxTags   = 16
 	maxTagLen = 64
+	maxList   = 16 // providers and fallbacks
 )
 
 // later are the keys that the format has and this version cannot do yet.
-var later = []string{"template", "rag", "conversation", "project", "context", "cache", "fallbacks", "strategy", "only", "order",
-	"ttft_timeout_ms", "continue"}
+var later = []string{"template", "rag", "conversation", "project", "context", "cache", "continue"}
 
 func parseChat(body []byte) (*llm.Request, Options, error) {
 	req, err := llm.ParseRequest(body)
@@ -62,18 +68,30 @@ func parseOptions(object []byte) (o Options, err error) {
 		}
 		switch f.Name {
 		case "tags":
-			o.Tags, err = parseTags(param, f.Value)
+			o.Tags, err = parseStrings(param, f.Value, maxTags, maxTagLen)
+		case "only":
+			o.Only, err = parseStrings(param, f.Value, maxList, 64)
+		case "order":
+			o.Order, err = parseStrings(param, f.Value, maxList, 64)
+		case "fallbacks":
+			o.Fallbacks, err = parseStrings(param, f.Value, maxList, 256)
+			if err == nil && o.Fallbacks == nil {
+				o.Fallbacks = []string{} // none at all
+			}
+		case "strategy":
+			s, _ := rawjson.String(f.Value)
+			if o.Strategy = router.Strategy(s); !o.Strategy.Known() {
+				return o, fault.Field(param, "'%s' must be one of %v.", param, router.Strategies)
+			}
 		case "strict":
 			if rawjson.Kind(f.Value) != "boolean" {
 				return o, fault.Field(param, "'%s' must be a boolean.", param)
 			}
 			o.Strict = string(f.Value) == "true"
 		case "timeout_ms":
-			ms, ok := rawjson.Int(f.Value)
-			if !ok || ms < 1 || ms > 900_000 {
-				return o, fault.Field(param, "'%s' must be an integer from 1 to 900000.", param)
-			}
-			o.Timeout = time.Duration(ms) * time.Millisecond
+			o.Timeout, err = parseMillis(param, f.Value)
+		case "ttft_timeout_ms":
+			o.TTFT, err = parseMillis(param, f.Value)
 		case "max_price_usd":
 			usd, perr := strconv.ParseFloat(string(f.Value), 64)
 			if perr != nil || math.IsInf(usd, 0) || usd <= 0 || usd > 999_999 {
@@ -94,17 +112,25 @@ func parseOptions(object []byte) (o Options, err error) {
 	return o, nil
 }
 
-func parseTags(param string, value []byte) (tags []string, err error) {
+func parseMillis(param string, value []byte) (time.Duration, error) {
+	ms, ok := rawjson.Int(value)
+	if !ok || ms < 1 || ms > 900_000 {
+		return 0, fault.Field(param, "'%s' must be an integer from 1 to 900000.", param)
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+func parseStrings(param string, value []byte, most, length int) (list []string, err error) {
 	if rawjson.Kind(value) != "array" {
 		return nil, fault.Field(param, "'%s' must be an array of strings.", param)
 	}
 	err = rawjson.Elements(value, func(i int, v []byte) error {
 		s, ok := rawjson.String(v)
-		if !ok || s == "" || len(s) > maxTagLen || i >= maxTags {
-			return fault.Field(param, "'%s' takes up to %d strings of 1 to %d bytes.", param, maxTags, maxTagLen)
+		if !ok || s == "" || len(s) > length || i >= most {
+			return fault.Field(param, "'%s' takes up to %d strings of 1 to %d bytes.", param, most, length)
 		}
-		tags = append(tags, s)
+		list = append(list, s)
 		return nil
 	})
-	return tags, err
+	return list, err
 }

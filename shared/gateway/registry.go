@@ -1,13 +1,15 @@
 package gateway
 
 import (
-	"bytes"
+	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/usage"
+	"github.com/devmentor/ai-gateway/shared/router"
 )
 
 // Instance is a configured provider, or one that could be.
@@ -20,11 +22,16 @@ type Instance struct {
 	Missing string   // the variable that would configure it; "" if it is configured
 	Own     []string // models it has beside the catalogue's
 	Free    bool     // its models cost nothing, knowably (echo)
+	// Spare tells instances of one name apart: further credentials and regions of
+	// the same provider. It is "" for the first.
+	Spare string
 
 	// Where it is and how it is called; KeyRef is a secret or a reference to one.
 	BaseURL string
 	KeyRef  string
 	Header  map[string]string
+	Region  string // of Bedrock; "" for the process's own
+	Weight  int64  // among instances of one name; 0 counts as 1
 
 	// The adapters; functions that only list models link none.
 	Chat     llm.Provider
@@ -48,61 +55,82 @@ type Target struct {
 	Embedder llm.Embedder
 }
 
-// bound is the most that so many tokens can cost. Writing to a prompt cache
-// costs up to twice the input, where there is a price for it; a body that does
-// not ask for it does not pay it.
-func (t *Target) bound(input, output int64, body []byte) usage.Nano {
-	p := t.Price
-	if p.CacheWrite > 0 && !bytes.Contains(body, []byte(`"cache_control"`)) {
-		p.CacheWrite, p.CacheWrite1h, p.CacheWriteAbove, p.CacheWrite1hAbove = 0, 0, 0, 0
-	}
-	return p.Bound(input, output)
+// Set is what a configuration offers.
+type Set struct {
+	Instances []Instance // in the order of listings
+	Models    []Public
+	Aliases   map[string]string // old names of models and what they stand for now
 }
 
-// Registry knows the instances.
+// Registry knows what can be called. It may be used concurrently.
 type Registry struct {
-	instances []Instance
+	Router router.Router // what is known of the targets' health
+
+	// Reload is asked for the present configuration, at most once in
+	// ReloadEvery and by a request that needs it. It returns nil if nothing
+	// changed. If it fails, what was there stays. Nil: there is nothing to reload.
+	Reload func(context.Context) (*Set, error)
+	Failed func(error) // hears of failed reloads, once each
+
+	reload reload
+	set    atomic.Pointer[offer]
 }
 
 // NewRegistry returns a Registry of instances; their order is that of listings.
-func NewRegistry(instances ...Instance) *Registry { return &Registry{instances: instances} }
+func NewRegistry(instances ...Instance) *Registry {
+	r := &Registry{}
+	r.Use(Set{Instances: instances})
+	return r
+}
 
-func (r *Registry) instance(name string) *Instance {
-	for i := range r.instances {
-		if r.instances[i].Name == name {
-			return &r.instances[i]
+// Use replaces what is offered. Requests under way keep what they have.
+func (r *Registry) Use(s Set) { r.set.Store(&offer{Set: s, router: &r.Router}) }
+
+// offer is a Set in use.
+type offer struct {
+	Set
+	router *router.Router
+	models sync.Map     // built models by modelKey
+	direct atomic.Int64 // how many of them are not public
+}
+
+func (o *offer) instance(name string) *Instance {
+	for i := range o.Instances {
+		if o.Instances[i].Name == name {
+			return &o.Instances[i]
 		}
 	}
 	return nil
 }
 
-// Resolve finds the target for a model name: "provider/model", a model that an
-// instance has for its own, or a name from the catalogue. It fails with
-// fault.NotFound, code model_not_found, and says what would help.
-func (r *Registry) Resolve(name string, mode catalog.Mode) (Target, error) {
+// resolve finds instance and model for a name that is no public model's:
+// "provider/model", a model that an instance has for its own, or a name from
+// the catalogue. It fails with fault.NotFound, code model_not_found, and says
+// what would help.
+func (o *offer) resolve(name string) (*Instance, string, error) {
 	if prefix, model, ok := strings.Cut(name, "/"); ok {
-		if in := r.instance(prefix); in != nil && model != "" {
-			return r.target(name, in, model, mode)
+		if in := o.instance(prefix); in != nil && model != "" {
+			return in, model, nil
 		}
 	}
-	for i := range r.instances {
-		for _, own := range r.instances[i].Own {
+	for i := range o.Instances {
+		for _, own := range o.Instances[i].Own {
 			if own == name {
-				return r.target(name, &r.instances[i], name, mode)
+				return &o.Instances[i], name, nil
 			}
 		}
 	}
 	if m, ok := catalog.Find(name); ok {
-		for i := range r.instances {
-			if r.instances[i].Catalog == m.Provider {
-				return r.target(name, &r.instances[i], name, mode) // not m.ID: a dated name stays dated
+		for i := range o.Instances {
+			if o.Instances[i].Catalog == m.Provider {
+				return &o.Instances[i], name, nil // not m.ID: a dated name stays dated
 			}
 		}
 	}
-	return Target{}, notFound("The model '" + name + "' does not exist here. GET /ai/models lists those that do.")
+	return nil, "", notFound("The model '" + name + "' does not exist here. GET /ai/models lists those that do.")
 }
 
-func (r *Registry) target(name string, in *Instance, model string, mode catalog.Mode) (Target, error) {
+func (o *offer) target(name string, in *Instance, model string, mode catalog.Mode) (Target, error) {
 	if in.Missing != "" {
 		return Target{}, notFound("The model '" + name + "' needs provider '" + in.Name + "', which is not configured. Set " + in.Missing + ".")
 	}
@@ -135,28 +163,30 @@ func notFound(message string) error {
 // of which nothing but the name is known.
 type Entry struct {
 	ID       string // what a client sends as model
-	Provider string
-	Model    string
+	Provider string // whose it is; "" for a public model of several providers
+	Name     string // what allow-lists know it by
 	Known    bool
-	Info     catalog.Model
+	Info     catalog.Model // of the first target, for a public model
 }
 
-// List returns every model that a configured instance is known to serve.
-func (r *Registry) List() []Entry {
-	var list []Entry
-	for _, in := range r.instances {
-		if in.Missing != "" {
+// List returns every model that is offered: the public ones, then all that a
+// configured instance is known to serve.
+func (r *Registry) List(ctx context.Context) []Entry {
+	o := r.now(ctx)
+	list := o.public()
+	for _, in := range o.Instances {
+		if in.Missing != "" || in.Spare != "" {
 			continue
 		}
 		for _, own := range in.Own {
-			list = append(list, Entry{ID: own, Provider: in.Name, Model: strings.TrimPrefix(own, in.Name+"/")})
+			list = append(list, Entry{ID: own, Provider: in.Name, Name: in.Name + "/" + strings.TrimPrefix(own, in.Name+"/")})
 		}
 		if in.Catalog == "" {
 			continue
 		}
 		for m := range catalog.All() {
 			if m.Provider == in.Catalog && in.serves(m.Mode) {
-				list = append(list, Entry{ID: in.Name + "/" + m.ID, Provider: in.Name, Model: m.ID, Known: true, Info: m})
+				list = append(list, Entry{ID: in.Name + "/" + m.ID, Provider: in.Name, Name: in.Name + "/" + m.ID, Known: true, Info: m})
 			}
 		}
 	}
@@ -166,8 +196,8 @@ func (r *Registry) List() []Entry {
 // Configured names the instances that can be called.
 func (r *Registry) Configured() []string {
 	var names []string
-	for _, in := range r.instances {
-		if in.Missing == "" {
+	for _, in := range r.set.Load().Instances {
+		if in.Missing == "" && in.Spare == "" {
 			names = append(names, in.Name)
 		}
 	}

@@ -1,6 +1,7 @@
 package providers_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -50,7 +51,11 @@ func TestParseFileComplains(t *testing.T) {
 }
 
 func resolve(c config.Config, name string) (gateway.Target, error) {
-	return gateway.NewRegistry(providers.List(c, providers.File{}, true)...).Resolve(name, catalog.Chat)
+	m, err := gateway.NewRegistry(providers.List(c, providers.File{}, true)...).Find(context.Background(), name, catalog.Chat)
+	if err != nil {
+		return gateway.Target{}, err
+	}
+	return *m.Group.Targets[0].Of.(*gateway.Target), nil
 }
 
 func TestUnconfiguredProviderSaysWhatToSet(t *testing.T) {

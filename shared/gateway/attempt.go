@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// attempt is one call to a target.
+type attempt struct {
+	target *Target
+	held   usage.Nano // the most that it costs, while it runs
+	ended  bool
+	asked  time.Time
+	bytes  int64 // of generated text
+	seen   bool  // an event has come
+	billed bool  // with the usage on
+	result Outcome
+
+	dropped []string // request fields that the provider could not take
+
+	known bool // what was billed:
+	usage llm.Usage
+	cost  usage.Nano
+	guess bool // it was counted here
+}
+
+// bill holds the attempts of one request and the money that is reserved for
+// them. Attempts of a race use it concurrently.
+type bill struct {
+	g   *Gateway
+	c   *Call
+	ctx context.Context
+	est estimate
+
+	mu       sync.Mutex
+	attempts []*attempt
+	reserved usage.Nano
+	one      [1]*attempt // where attempts usually fit
+}
+
+func newBill(ctx context.Context, g *Gateway, c *Call, est estimate) *bill {
+	b := &bill{g: g, c: c, ctx: ctx, est: est, reserved: c.Grant.Lease.Reserved}
+	b.attempts = b.one[:0]
+	return b
+}
+
+// open begins an attempt at t. If the reservation does not cover it besides
+// what the others cost, more is reserved first; where that is refused, or t has
+// no known price while prices matter, it fails with fault.Quota.
+func (b *bill) open(t *Target) (*attempt, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := &attempt{target: t, held: b.est.cost(t)}
+	if len(b.attempts) > 0 && !t.Priced && b.g.UnknownPrice != "allow" && b.attempts[0].target.Priced {
+		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
+	}
+	if err := b.raise(b.committed() + a.held); err != nil {
+		return nil, err
+	}
+	a.asked = time.Now()
+	c := b.c
+	if c.timing.asked.IsZero() {
+		c.timing.asked = a.asked
+	}
+	b.attempts = append(b.attempts, a)
+	c.Record.Attempts++
+	if len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended { // in a race, the first stands for all until one speaks
+		c.Record.Provider, c.Record.Model = t.Provider, t.Model
+	}
+	return a, nil
+}
+
+// committed is what the attempts so far have cost and may still cost.
+func (b *bill) committed() usage.Nano {
+	var sum usage.Nano
+	for _, a := range b.attempts {
+		if a.ended {
+			sum += a.cost
+		} else {
+			sum += a.held
+		}
+	}
+	return sum
+}
+
+// raise makes the lease hold at least need. The caller holds mu.
+func (b *bill) raise(need usage.Nano) error {
+	if need <= b.reserved || b.c.Record.FailOpen {
+		return nil
+	}
+	l, err := b.g.Store.TopUp(context.WithoutCancel(b.ctx), b.c.Grant.Lease, need)
+	if err != nil {
+		f := *fault.As(err)
+		f.Kind, f.Provider = fault.Quota, ""
+		return &f
+	}
+	b.reserved = l.Reserved
+	return nil
+}
+
+// more raises what the lease holds by an amount.
+func (b *bill) more(amount usage.Nano) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.raise(b.reserved + amount)
+}
+
+// count notes what an event holds.
+func (b *bill) count(a *attempt, e *llm.Event) {
+	if !a.seen {
+		a.seen = true
+		a.result.TTFT = time.Since(a.asked)
+		a.result.ID, a.result.Model = e.ID, e.Model
+	}
+	a.bytes += int64(e.Bytes + len(e.Text) + len(e.Reasoning) + len(e.Refusal))
+	for i := range e.Tools {
+		a.bytes += int64(len(e.Tools[i].Name) + len(e.Tools[i].Arguments))
+	}
+	if e.Usage != nil {
+		a.billed = true
+		b.price(a, *e.Usage, false)
+	}
+	if e.Finish != "" && len(a.result.Finish) == 0 {
+		a.result.Finish = append(a.result.Finish, e.Finish)
+	}
+}
+
+func (b *bill) price(a *attempt, u llm.Usage, guess bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a.known, a.usage, a.cost, a.guess = true, u, a.target.Price.Cost(u), guess
+}
+
+// close ends an attempt. If something was generated and the provider did not
+// say what it bills, or was not let finish, that is counted here.
+func (b *bill) close(a *attempt, input func() int64, err error) {
+	if a.seen && !a.billed {
+		b.price(a, llm.Usage{Input: input(), Output: (a.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual}, true)
+	}
+	a.result.Err = err
+	if a.known && b.g.Trace != nil {
+		u := a.usage
+		a.result.Usage = &u
+	}
+	b.mu.Lock()
+	a.ended = true
+	b.mu.Unlock()
+}
+
+// book enters in the record what speaker was billed, and what all attempts
+// cost so far.
+func (b *bill) book(speaker *attempt) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &b.c.Record
+	r.Count(speaker.usage)
+	r.Provider, r.Model = speaker.target.Provider, speaker.target.Model
+	b.sum()
+}
+
+// sum adds up the costs. The caller holds mu.
+func (b *bill) sum() {
+	r := &b.c.Record
+	r.Cost = 0
+	for _, a := range b.attempts {
+		r.Cost += a.cost
+		r.Estimated = r.Estimated || a.guess
+		r.Unpriced = r.Unpriced || !a.target.Priced && a.known
+	}
+}
+
+// finish completes the record when all attempts have ended.
+func (b *bill) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sum()
+	r := &b.c.Record
+	b.c.Grant.Lease.Reserved, r.Reserved = b.reserved, b.reserved
+	if len(b.attempts) < 2 {
+		return
+	}
+	for _, a := range b.attempts {
+		r.Tried = append(r.Tried, a.record())
+	}
+}
+
+func (a *attempt) record() usage.Attempt {
+	t := usage.Attempt{Provider: a.target.Provider, Model: a.target.Model, Status: http.StatusOK,
+		InputTokens: a.usage.Input, OutputTokens: a.usage.Output, Cost: a.cost}
+	if err := a.result.Err; err != nil && !errors.Is(err, errCut) {
+		f := fault.As(err)
+		t.Status, t.Error = f.Status, string(f.Kind)
+		if f.Kind == fault.Canceled {
+			t.Status = 499
+		}
+	}
+	return t
+}

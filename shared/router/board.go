@@ -1,0 +1,106 @@
+package router
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Board is where the instances of a fleet pool what they see of targets, so
+// that each knows of the failures of all.
+type Board interface {
+	// Pool adds what this instance saw since it last asked, by target, and
+	// returns what the whole fleet saw in the last 30 seconds or so, this
+	// instance included. It is called at most once a second.
+	Pool(ctx context.Context, seen map[string]Seen) (map[string]Seen, error)
+}
+
+// Seen counts the calls to a target and how many of them failed.
+type Seen struct{ Calls, Failures int64 }
+
+const (
+	poolEvery = time.Second
+	poolLimit = time.Second // for one exchange
+)
+
+// pool is when the board was last asked.
+type pool struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+// Share exchanges news with the board, if there are any and if the last time is
+// more than a second ago. It is for the end of a request: on Lambda, nothing
+// runs between requests. A board that does not answer changes nothing: each
+// instance then goes by what it sees itself.
+func (r *Router) Share(ctx context.Context) error {
+	if r.Board == nil || !r.pool.mu.TryLock() {
+		return nil
+	}
+	defer r.pool.mu.Unlock()
+	now := time.Now()
+	if now.Sub(r.pool.last) < poolEvery {
+		return nil
+	}
+	seen := r.news()
+	if len(seen) == 0 {
+		return nil
+	}
+	r.pool.last = now
+	ctx, cancel := context.WithTimeout(ctx, poolLimit)
+	defer cancel()
+	fleet, err := r.Board.Pool(ctx, seen)
+	if err != nil {
+		return err
+	}
+	now = time.Now()
+	for name, s := range fleet {
+		r.mu.Lock()
+		h := r.targets[name]
+		r.mu.Unlock()
+		h.learn(now, tally{s.Calls, s.Failures})
+	}
+	return nil
+}
+
+// news takes what has not been told yet.
+func (r *Router) news() map[string]Seen {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := map[string]Seen{}
+	for name, h := range r.targets {
+		if t := h.take(); t.calls > 0 {
+			seen[name] = Seen{t.calls, t.failures}
+		}
+	}
+	return seen
+}
+
+func (h *Health) take() tally {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.pending
+	h.pending = tally{}
+	return t
+}
+
+// learn takes over what the fleet saw. What this instance saw itself is part
+// of it.
+func (h *Health) learn(now time.Time, fleet tally) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	was := h.cool
+	h.fleet = tally{}
+	own := h.seen(now)
+	h.fleet, h.heard = tally{max(0, fleet.calls-own.calls), max(0, fleet.failures-own.failures)}, now
+	if h.cool == 0 {
+		h.check(now)
+	}
+	change := Change{Target: h.name, Open: h.cool > 0, For: h.cool}
+	h.mu.Unlock()
+	if h.notify != nil && was != change.For {
+		h.notify(change)
+	}
+}
