@@ -7,6 +7,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/cloud"
+	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/embedders"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/telemetry"
@@ -28,7 +29,7 @@ func Open(link func([]gateway.Instance, embedders.Parts)) func(context.Context) 
 		link(list, embedders.Parts{HTTP: b.HTTP, AWS: b.AWS, Secret: b.Secret, BedrockURL: b.Config.BedrockURL})
 		b.Server.Gateway.Models = gateway.NewRegistry(list...)
 		c := b.Config
-		tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: b.Secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
+		tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: b.Secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName, Version: config.Version(),
 			HTTP: b.HTTP, Log: b.Server.Log})
 		if err != nil {
 			return nil, err

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -93,16 +92,16 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		Secret: func(ref string) func(context.Context) (string, error) {
 			return secrets.Get(providers.FromEnv(ref, os.Getenv))
 		}})
-	metrics := prometheus.New(Version())
+	metrics := prometheus.New(config.Version())
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Log: log, Version: Version(), Metrics: metrics.Handler(),
+		Users: g.store, Keys: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(),
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: gateway.NewRegistry(list...), Store: g.store, Pepper: pepper, Log: log,
 			Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
 	}
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
-		Version: Version(), HTTP: transport, Log: log})
+		Version: config.Version(), HTTP: transport, Log: log})
 	if err != nil {
 		return nil, err
 	}
@@ -184,15 +183,6 @@ func secretFile(path string) (string, error) {
 	}
 	secret := rand.Text() + rand.Text()
 	return secret, os.WriteFile(path, []byte(secret+"\n"), 0o600)
-}
-
-// Version is the build's own version, from its version control.
-func Version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "unknown"
-	}
-	return info.Main.Version
 }
 
 // sweepEvery is how often expired leases are looked for.

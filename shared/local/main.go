@@ -113,7 +113,7 @@ func (g *Gateway) greet(w io.Writer, addr net.Addr) {
 		host = "localhost:" + strconv.Itoa(t.Port)
 	}
 	base := "http://" + host + "/ai"
-	fmt.Fprintf(w, "\nAI gateway %s\n\n  base URL   %s\n", Version(), base)
+	fmt.Fprintf(w, "\nAI gateway %s\n\n  base URL   %s\n", config.Version(), base)
 	key := "$GATEWAY_KEY"
 	if g.Dev.Key != "" {
 		key = g.Dev.Key

@@ -33,5 +33,5 @@ func Open(context.Context) (*api.Server, error) {
 		}
 	})
 	store := dynamo.New(client, c.StateTable, c.LedgerTable)
-	return &api.Server{Log: jsonlog.New(os.Stdout, c.LogLevel), Ready: []api.Check{{Name: "store", Ask: store.Ping}}}, nil
+	return &api.Server{Version: config.Version(), Log: jsonlog.New(os.Stdout, c.LogLevel), Ready: []api.Check{{Name: "store", Ask: store.Ping}}}, nil
 }
