@@ -51,6 +51,7 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 	said := make(chan saying)
 	var legs []*leg
 	var winner *leg
+	var owed *leg // who waits while emit runs
 	running := 0
 	next := func() bool {
 		for len(queue) > 0 {
@@ -71,6 +72,9 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 	defer func() {
 		for _, l := range legs {
 			l.cancel(errLost)
+		}
+		if owed != nil {
+			owed.reply <- errLost
 		}
 		for running > 0 {
 			s := <-said
@@ -115,7 +119,7 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 			l.spoke = l.spoke || s.event != nil
 			switch {
 			case s.event != nil && winner == nil && !r.refused(s.event):
-				winner, r.begun = l, true
+				winner, owed, r.begun = l, l, true
 				hedge.Stop()
 				slow.Stop()
 				for _, other := range legs {
@@ -127,9 +131,14 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 				if r.Picked != nil {
 					r.Picked(l.target)
 				}
-				l.reply <- r.pass(emit(s.event))
+				err := r.pass(emit(s.event))
+				owed = nil
+				l.reply <- err
 			case s.event != nil && winner == l:
-				l.reply <- r.pass(emit(s.event))
+				owed = l
+				err := r.pass(emit(s.event))
+				owed = nil
+				l.reply <- err
 			case s.event != nil && winner == nil:
 				l.reply <- errRefused
 			case s.event != nil:
@@ -143,8 +152,12 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 				if winner != nil {
 					continue
 				}
-				if v := Judge(ctx, s.err, false); result == nil || !v.ill() {
+				v := Judge(ctx, s.err, false)
+				if result == nil || !v.ill() {
 					verdict, result = v, s.err
+				}
+				if v != Retry {
+					r.dead = append(r.dead, l.target)
 				}
 				if verdict.ill() && running == 0 && ctx.Err() == nil {
 					next() // nobody is left: the next one runs alone

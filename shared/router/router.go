@@ -100,7 +100,7 @@ type Route struct {
 	// prompt was too long for one, Content when one refused it by policy.
 	Fallbacks, Context, Content []*Group
 
-	Policy          // for the own targets; usually the group's, as the request changed it
+	Policy                    // for the own targets; usually the group's, as the request changed it
 	Allow  func(*Target) bool // which targets may be asked; nil: all
 	Order  []string           // providers to be asked first; the strategy decides among the others
 	User   string             // who sticks
@@ -119,6 +119,7 @@ type Route struct {
 	waited time.Duration // between attempts
 	begun  bool          // the client has been told something
 	broke  bool          // and could not take it
+	dead   []*Target     // lost a race in a way that speaks against asking them again
 }
 
 // Plan puts the own targets in order, so that First can be priced before
@@ -180,7 +181,7 @@ func (r *Route) Complete(ctx context.Context, req *llm.Request, emit func(*llm.E
 	if err == nil && r.begun {
 		return nil
 	}
-	if err == nil || verdict.ill() && len(r.Fallbacks) == 0 { // the field is beaten: one by one, then
+	if err == nil || verdict.ill() && len(r.Fallbacks) == 0 && len(r.dead) < len(r.order) { // all are beaten: one by one, then
 		if v, other := r.exhaust(ctx, r.targets(), r.Policy, len(r.Fallbacks) > 0, call); other == nil || err == nil || v == Stop {
 			verdict, err = v, other
 		}

@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -69,7 +70,7 @@ func (r *Route) exhaust(ctx context.Context, order []*Target, p Policy, rest boo
 	turns := buf[:0]
 	for _, t := range order {
 		// A breaker could only fail what might have worked where there is no choice.
-		turns = append(turns, turn{target: t, force: len(order) == 1 && !rest})
+		turns = append(turns, turn{target: t, force: len(order) == 1 && !rest, over: slices.Contains(r.dead, t)})
 	}
 	last, result, calls := Retry, error(nil), 0
 	for round := 0; ; round++ {
