@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -138,4 +137,3 @@ func firstFails(err error) func(string, int) answer {
 		return ok
 	}
 }
-
