@@ -53,6 +53,11 @@ lint: ## Vet, format and lint
 bench: ## Compare with the upstream asked directly and with a plain reverse proxy
 	@.ci/bench
 
+.PHONY: eval
+eval: ## Print how well retrieval finds things: make eval DATA=../shared/data
+	@[ -n "$(DATA)" ] || { echo "usage: make eval DATA=folder with the corpora" >&2; exit 2; }
+	@go run ./.ci/eval -data "$(DATA)"
+
 .PHONY: coldstart
 coldstart: ## Print size and start-up time of every built function
 	@go run ./.ci/coldstart

@@ -1,0 +1,189 @@
+package rag
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sync"
+)
+
+// The two constants of BM25, tuned with make eval; abstracts and code agree.
+const (
+	K1 = 1.6  // how soon more of the same term stops mattering
+	B  = 0.75 // how much longer passages must have more of it
+)
+
+// Inverted is an index of passages by their terms. A passage is known by its
+// slot, a small number. Searches may run concurrently with each other, but not
+// with Add and Remove. The zero value is empty.
+type Inverted struct {
+	lists   map[string][]posting // in the order of slots
+	lengths []uint32             // terms of the passage, by slot; 0 for none
+	free    []uint32             // slots that can be used again
+	total   uint64               // of lengths
+	scratch sync.Pool            // *scores
+}
+
+// posting is a slot and how often its passage has the term.
+type posting uint32
+
+const (
+	countBits = 8
+	// MaxSlots is how many passages an index can hold.
+	MaxSlots = 1 << (32 - countBits)
+)
+
+func newPosting(slot uint32, count uint8) posting { return posting(slot<<countBits | uint32(count)) }
+func (p posting) slot() uint32                    { return uint32(p >> countBits) }
+func (p posting) count() uint8                    { return uint8(p) }
+
+// Scored is a passage and how well it fits.
+type Scored struct {
+	Slot  uint32
+	Score float32
+}
+
+// Len is the number of passages.
+func (x *Inverted) Len() int { return len(x.lengths) - len(x.free) }
+
+// Full says whether there is no room for n more passages.
+func (x *Inverted) Full(n int) bool { return x.Len()+n > MaxSlots }
+
+// Add indexes a passage and returns its slot.
+func (x *Inverted) Add(terms []Term) uint32 {
+	if x.lists == nil {
+		x.lists = map[string][]posting{}
+	}
+	var slot uint32
+	if n := len(x.free); n > 0 {
+		slot, x.free = x.free[n-1], x.free[:n-1]
+	} else {
+		slot = uint32(len(x.lengths))
+		x.lengths = append(x.lengths, 0)
+	}
+	length := uint32(0)
+	for _, t := range terms {
+		length += uint32(t.Count)
+		p, list := newPosting(slot, t.Count), x.lists[t.Text]
+		if n := len(list); n == 0 || list[n-1] < p {
+			x.lists[t.Text] = append(list, p)
+			continue
+		}
+		i, _ := slices.BinarySearch(list, p)
+		x.lists[t.Text] = slices.Insert(list, i, p)
+	}
+	x.lengths[slot] = length
+	x.total += uint64(length)
+	return slot
+}
+
+// Remove takes a passage out; terms are those that it was added with.
+func (x *Inverted) Remove(slot uint32, terms []Term) {
+	for _, t := range terms {
+		list := x.lists[t.Text]
+		i, found := slices.BinarySearch(list, newPosting(slot, t.Count))
+		if !found {
+			continue
+		}
+		if len(list) == 1 {
+			delete(x.lists, t.Text)
+			continue
+		}
+		x.lists[t.Text] = slices.Delete(list, i, i+1)
+	}
+	x.total -= uint64(x.lengths[slot])
+	x.lengths[slot] = 0
+	x.free = append(x.free, slot)
+}
+
+// scores are the sums of one search, by slot. touched says which are not 0.
+type scores struct {
+	by      []float32
+	touched []uint32
+}
+
+// Search returns the passages that have any of the terms and that keep lets
+// pass, best first and at most k; ties go to the lower slot. A nil keep takes
+// all.
+func (x *Inverted) Search(terms []string, k int, keep func(slot uint32) bool) []Scored {
+	if k <= 0 || x.Len() == 0 {
+		return nil
+	}
+	s, _ := x.scratch.Get().(*scores)
+	if s == nil {
+		s = &scores{}
+	}
+	defer x.scratch.Put(s)
+	if len(s.by) < len(x.lengths) {
+		s.by = make([]float32, len(x.lengths)+len(x.lengths)/4)
+	}
+	n := float64(x.Len())
+	average := float32(float64(x.total) / n)
+	for _, t := range terms {
+		list := x.lists[t]
+		if len(list) == 0 {
+			continue
+		}
+		idf := float32(IDF(n, float64(len(list))))
+		for _, p := range list {
+			slot := p.slot()
+			if s.by[slot] == 0 {
+				s.touched = append(s.touched, slot)
+			}
+			s.by[slot] += idf * Saturate(float32(p.count()), float32(x.lengths[slot]), average)
+		}
+	}
+	best := s.best(k, keep)
+	for _, slot := range s.touched {
+		s.by[slot] = 0
+	}
+	s.touched = s.touched[:0]
+	return best
+}
+
+// best keeps the k best in a heap whose root is the worst of them.
+func (s *scores) best(k int, keep func(uint32) bool) []Scored {
+	heap := make([]Scored, 0, min(k, len(s.touched)))
+	for _, slot := range s.touched {
+		c := Scored{slot, s.by[slot]}
+		if len(heap) == k && better(heap[0], c) || keep != nil && !keep(slot) {
+			continue
+		}
+		if len(heap) < k {
+			heap = append(heap, c)
+			for i := len(heap) - 1; i > 0 && better(heap[(i-1)/2], heap[i]); i = (i - 1) / 2 {
+				heap[i], heap[(i-1)/2] = heap[(i-1)/2], heap[i]
+			}
+			continue
+		}
+		heap[0] = c
+		for i := 0; ; {
+			worst := i
+			for child := 2*i + 1; child <= 2*i+2 && child < k; child++ {
+				if better(heap[worst], heap[child]) {
+					worst = child
+				}
+			}
+			if worst == i {
+				break
+			}
+			heap[i], heap[worst] = heap[worst], heap[i]
+			i = worst
+		}
+	}
+	slices.SortFunc(heap, func(a, b Scored) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Slot, b.Slot))
+	})
+	return heap
+}
+
+func better(a, b Scored) bool { return a.Score > b.Score || a.Score == b.Score && a.Slot < b.Slot }
+
+// IDF is the weight of a term that df of n passages have.
+func IDF(n, df float64) float64 { return math.Log(1 + (n-df+0.5)/(df+0.5)) }
+
+// Saturate is the weight of a term that a passage of the given length has
+// count times.
+func Saturate(count, length, average float32) float32 {
+	return count * (K1 + 1) / (count + K1*(1-B+B*length/average))
+}

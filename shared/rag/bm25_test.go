@@ -1,0 +1,160 @@
+package rag
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestSearchAgreesWithTheFormula adds and removes at random and compares with
+// BM25 calculated passage by passage.
+func TestSearchAgreesWithTheFormula(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var x Inverted
+	live := map[uint32][]Term{}
+	for step := range 3000 {
+		if len(live) > 0 && rnd.IntN(3) == 0 {
+			for slot, terms := range live {
+				x.Remove(slot, terms)
+				delete(live, slot)
+				break
+			}
+		} else {
+			p := Passage{}
+			for range 1 + rnd.IntN(12) {
+				p.Text += fmt.Sprintf("w%d ", rnd.IntN(20))
+			}
+			terms := p.Terms()
+			slot := x.Add(terms)
+			if live[slot] != nil {
+				t.Fatalf("step %d: slot %d is given twice", step, slot)
+			}
+			live[slot] = terms
+		}
+		if step%50 != 0 {
+			continue
+		}
+		odd := func(slot uint32) bool { return slot%2 == 1 }
+		query := []string{"w1", "w7", "w19", "nothing"}
+		want := formula(live, query, odd)
+		got := x.Search(query, 10, odd)
+		if len(got) != min(10, len(want)) || x.Len() != len(live) {
+			t.Fatalf("step %d: %d hits of %d passages, want %d of %d", step, len(got), x.Len(), min(10, len(want)), len(live))
+		}
+		for i, h := range got {
+			if score := want[h.Slot]; diff(score, h.Score) > 1e-4 {
+				t.Fatalf("step %d: score of %d = %v, want %v", step, h.Slot, h.Score, score)
+			}
+			if i > 0 && better(h, got[i-1]) {
+				t.Fatalf("step %d: hits are out of order: %v", step, got)
+			}
+			delete(want, h.Slot)
+		}
+		for slot, score := range want {
+			if len(got) == 10 && float64(score) > float64(got[9].Score)+1e-4 {
+				t.Fatalf("step %d: %d with %v is missing from %v", step, slot, score, got)
+			}
+		}
+	}
+	for slot, terms := range live {
+		x.Remove(slot, terms)
+	}
+	if len(x.lists) != 0 || x.total != 0 || x.Len() != 0 {
+		t.Errorf("after removing everything: %d lists, %d terms, %d passages", len(x.lists), x.total, x.Len())
+	}
+}
+
+func diff(a, b float32) float32 { return max(a-b, b-a) }
+
+func formula(live map[uint32][]Term, query []string, keep func(uint32) bool) map[uint32]float32 {
+	total, length, df := 0, map[uint32]int{}, map[string]int{}
+	for slot, terms := range live {
+		for _, t := range terms {
+			length[slot] += int(t.Count)
+			df[t.Text]++
+		}
+		total += length[slot]
+	}
+	n := float64(len(live))
+	scores := map[uint32]float32{}
+	for slot, terms := range live {
+		for _, t := range terms {
+			if slices.Contains(query, t.Text) && keep(slot) {
+				scores[slot] += float32(IDF(n, float64(df[t.Text]))) * Saturate(float32(t.Count), float32(length[slot]), float32(total)/float32(n))
+			}
+		}
+	}
+	return scores
+}
+
+func TestTheRightPassageComesFirst(t *testing.T) {
+	docs := map[string]string{
+		"settle":  "Settlement. The ledger record is written first; then the lease is removed and the difference returned.",
+		"limits":  "Limits. The rate limit is GCRA: in any window at most rate times window plus burst requests are admitted.",
+		"streams": "Streams. Events are written as they come, in one piece while more of them are already at hand.",
+		"reverse": "def reverse_words(sentence):\n    \"\"\"Reverse the order of the words.\"\"\"\n    return ' '.join(sentence.split()[::-1])",
+		"iso":     "def parseIsoDate(s):\n    return datetime.strptime(s, '%Y-%m-%d')",
+		"dedupe":  "func uniqueStrings(list []string) []string {\n\tseen := map[string]bool{}\n\treturn slices.DeleteFunc(list, func(s string) bool { old := seen[s]; seen[s] = true; return old })\n}",
+	}
+	var x Inverted
+	name := map[uint32]string{}
+	for id, text := range docs {
+		kind := GuessKind(text)
+		language := ""
+		if kind == Code {
+			language = GuessLanguage(text)
+		}
+		for _, p := range Split(kind, language, text) {
+			name[x.Add(p.Terms())] = id
+		}
+	}
+	for query, want := range map[string]string{
+		"how is a lease settled?":              "settle",
+		"limiting the rate of requests":        "limits",
+		"streaming event":                      "streams",
+		"python reverse order of word":         "reverse",
+		"python parse an iso date from a str":  "iso",
+		"parseIsoDate":                         "iso",
+		"unique_strings":                       "dedupe",
+		"golang remove strings seen in a list": "dedupe",
+	} {
+		hits := x.Search(QueryTerms(query), 3, nil)
+		if len(hits) == 0 || name[hits[0].Slot] != want {
+			t.Errorf("best for %q = %v, want %s", query, hits, want)
+		}
+	}
+	if hits := x.Search(QueryTerms("zebra"), 3, nil); len(hits) != 0 {
+		t.Errorf("hits for a word that nothing has: %v", hits)
+	}
+}
+
+// BenchmarkSearch asks 100,000 passages of 120 words, whose frequencies follow
+// Zipf's law, questions of 6.
+func BenchmarkSearch(b *testing.B) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	zipf := rand.NewZipf(rnd, 1.1, 5, 200_000)
+	var x Inverted
+	for range 100_000 {
+		c := counts{}
+		for range 120 {
+			c[fmt.Sprintf("t%d", zipf.Uint64())]++
+		}
+		x.Add(c.list())
+	}
+	for b.Loop() {
+		var q []string
+		for range 6 {
+			q = append(q, fmt.Sprintf("t%d", zipf.Uint64()))
+		}
+		x.Search(q, 10, nil)
+	}
+}
+
+func BenchmarkTerms(b *testing.B) {
+	p := Passage{Text: prose(40)}
+	b.SetBytes(int64(len(p.Text)))
+	for b.Loop() {
+		p.Terms()
+	}
+}

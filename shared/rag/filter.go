@@ -1,0 +1,115 @@
+package rag
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	maxFilterKeys = 16
+	maxFilterAny  = 64
+	maxLabel      = 256 // bytes of a value that can be filtered by
+)
+
+// Filter wants documents that have, for every condition, one of its labels.
+type Filter [][]string
+
+// ParseFilter reads {"lang": "go", "year": [2025, 2026]}: every field must have
+// the value, or one of the values.
+func ParseFilter(param string, object []byte) (Filter, error) {
+	if rawjson.IsNull(object) {
+		return nil, nil
+	}
+	fields, err := rawjson.Object(nil, object, 8)
+	if err != nil || len(fields) > maxFilterKeys {
+		return nil, fault.Field(param, "'%s' must be an object of at most %d metadata fields.", param, maxFilterKeys)
+	}
+	var f Filter
+	for _, field := range fields {
+		at := param + "." + field.Name
+		var wanted []string
+		bad := fault.Field(at, "'%s' must be a string, number or boolean of at most %d bytes, or an array of 1 to %d of them.", at, maxLabel, maxFilterAny)
+		if rawjson.Kind(field.Value) == "array" {
+			err := rawjson.Elements(field.Value, func(i int, v []byte) error {
+				l, ok := label(field.Name, v)
+				if !ok || i >= maxFilterAny {
+					return bad
+				}
+				wanted = append(wanted, l)
+				return nil
+			})
+			if err != nil || len(wanted) == 0 {
+				return nil, bad
+			}
+		} else if l, ok := label(field.Name, field.Value); ok {
+			wanted = []string{l}
+		} else {
+			return nil, bad
+		}
+		f = append(f, wanted)
+	}
+	return f, nil
+}
+
+// Labels are a document's metadata as filters know it: one for every string,
+// number and boolean at its top level or in an array there.
+func Labels(metadata json.RawMessage) []string {
+	var list []string
+	for _, field := range rawjson.Fields(nil, metadata) {
+		if l, ok := label(field.Name, field.Value); ok {
+			list = append(list, l)
+		} else if rawjson.Kind(field.Value) == "array" {
+			rawjson.Elements(field.Value, func(_ int, v []byte) error {
+				if l, ok := label(field.Name, v); ok {
+					list = append(list, l)
+				}
+				return nil
+			})
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// label writes a field and a value as one string in which equal values are
+// equal: 1 and 1.0, but not 1 and "1".
+func label(name string, value []byte) (string, bool) {
+	var text string
+	switch rawjson.Kind(value) {
+	case "string":
+		s, ok := rawjson.String(value)
+		if !ok {
+			return "", false
+		}
+		text = "s" + s
+	case "number":
+		n, err := strconv.ParseFloat(string(value), 64)
+		if err != nil {
+			return "", false
+		}
+		text = "n" + strconv.FormatFloat(n, 'g', -1, 64)
+	case "boolean":
+		text = "b" + string(value)
+	default:
+		return "", false
+	}
+	if len(text) > maxLabel+1 {
+		return "", false
+	}
+	return strings.ReplaceAll(name, "=", "==") + "=" + text, true
+}
+
+// Match says whether a document with these labels, which are sorted, passes.
+func (f Filter) Match(labels []string) bool {
+	for _, wanted := range f {
+		if !slices.ContainsFunc(wanted, func(l string) bool { _, ok := slices.BinarySearch(labels, l); return ok }) {
+			return false
+		}
+	}
+	return true
+}

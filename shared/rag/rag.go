@@ -1,0 +1,78 @@
+// Package rag finds the passages of documents that answer a question: it cuts
+// documents up along their structure, turns passages and questions into terms,
+// and ranks.
+package rag
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Passage is a piece of a document, found and shown as a whole.
+type Passage struct {
+	Text    string
+	Context string // what is above it and helps to find it: headings, a signature, the language
+	Lead    int    // the length of the title that Text begins with; 0 for none
+	Code    bool   // definitions in it have names
+}
+
+// Key names a document of a tenant.
+type Key struct{ Collection, ID string }
+
+// Document is a text as it was given, and what is known about it.
+type Document struct {
+	Key
+	Kind     Kind
+	Language string
+	Text     string
+	Metadata json.RawMessage // an object; nil for none
+	Passages int             // set by the library
+	Created  time.Time
+}
+
+// Query is a question to one collection.
+type Query struct {
+	Collection string
+	Text       string
+	Limit      int    // hits at most
+	PerDoc     int    // hits of one document at most; 0 for no limit
+	Filter     Filter // on metadata; nil takes all
+}
+
+// Hit is a passage that was found.
+type Hit struct {
+	Key
+	Passage  int // its number within the document, from 0
+	Text     string
+	Score    float64 // higher is better; comparable within one answer only
+	Metadata json.RawMessage
+}
+
+// Library holds the documents of tenants, who never see each other's: a
+// document is found under its tenant or not at all. It is safe for concurrent
+// use. An error that is no fault.Error is a failure of the library.
+type Library interface {
+	// Put stores d and makes its passages searchable before it returns,
+	// replacing the document with the same key, whole or not at all. It returns
+	// the document with Passages set, and whether anything changed: the same
+	// content again changes nothing, not even Created.
+	Put(ctx context.Context, tenant string, d Document) (_ Document, changed bool, _ error)
+	// Documents lists up to limit documents in an order of the library's own,
+	// without their texts; an empty Collection means all, an ID only those with
+	// it. next, given as after, continues the listing; "" means that this was
+	// the end.
+	Documents(ctx context.Context, tenant string, of Key, after string, limit int) (_ []Document, next string, _ error)
+	// Get returns a document with its text. It fails with fault.NotFound.
+	Get(ctx context.Context, tenant string, k Key) (Document, error)
+	// Delete removes a document, and its text from wherever the library had it.
+	// It fails with fault.NotFound.
+	Delete(ctx context.Context, tenant string, k Key) error
+}
+
+// Searcher finds passages.
+type Searcher interface {
+	// Search returns the best hits, best first. A collection without documents
+	// has none.
+	Search(ctx context.Context, tenant string, q Query) ([]Hit, error)
+}

@@ -1,0 +1,173 @@
+package rag
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Sizes of passages, in bytes. Two thousand are about 500 tokens: small enough
+// to be about one thing, large enough to be understood alone.
+const (
+	maxPassage  = 2000
+	overlap     = 200 // of a passage with the one before it in the same section
+	codeAtLeast = 800 // shorter definitions share a passage with their neighbours
+	maxLead     = 200 // of a title
+	maxContext  = 300 // of headings, or of a signature
+)
+
+// Split cuts a document into passages along its structure: sections of
+// Markdown and HTML, definitions of code, paragraphs and sentences of
+// everything. No passage is longer than 2,000 bytes, and a section that is cut
+// overlaps itself, so that nothing is lost between two passages. The result
+// depends on nothing but the arguments.
+func Split(kind Kind, language, text string) []Passage {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	var list []Passage
+	switch kind {
+	case HTML:
+		return markdown(htmlText(text))
+	case Markdown:
+		return markdown(text)
+	case Code:
+		for _, group := range definitionGroups(text) {
+			context := ""
+			for i, piece := range pieces(group) {
+				if i == 1 {
+					context = signature(group)
+				}
+				list = append(list, Passage{Text: piece, Context: strings.TrimSpace(language + "\n" + context), Code: true})
+			}
+		}
+	default:
+		for i, piece := range pieces(text) {
+			p := Passage{Text: piece}
+			if i == 0 {
+				p.Lead = lead(piece)
+			}
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// lead is the length of text's first sentence or line, if that is as short as
+// a title.
+func lead(text string) int {
+	for i := 0; i < len(text) && i < maxLead; i++ {
+		if text[i] == '\n' || endsSentence(text, i) {
+			return i
+		}
+	}
+	return 0
+}
+
+// endsSentence says whether a sentence ends with text[i].
+func endsSentence(text string, i int) bool {
+	c := text[i]
+	return (c == '.' || c == '!' || c == '?') && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n')
+}
+
+// pieces cuts text where it hurts least.
+func pieces(text string) []string {
+	var list []string
+	for start := 0; start < len(text); {
+		end := len(text)
+		if end-start > maxPassage {
+			end = cut(text, start+maxPassage/2, start+maxPassage)
+		}
+		if strings.TrimSpace(text[start:end]) != "" {
+			list = append(list, strings.TrimRight(text[start+indent(text[start:end]):end], " \t\n"))
+		}
+		if end == len(text) {
+			break
+		}
+		start = max(start+1, cut(text, end-overlap, end-overlap/2))
+	}
+	return list
+}
+
+// indent is the length of the blank lines at the start of text: the first line
+// with something in it keeps its indentation.
+func indent(text string) int {
+	blank := len(text) - len(strings.TrimLeft(text, " \t\n"))
+	return strings.LastIndexByte(text[:blank], '\n') + 1
+}
+
+// cut returns the best place to cut text in [low, high]: the last blank line,
+// else the last line that begins with less than its share of white space, else
+// the end of a sentence, a line, a word, a character.
+func cut(text string, low, high int) int {
+	window := text[low:high]
+	if i := strings.LastIndex(window, "\n\n"); i >= 0 {
+		return low + i + 2
+	}
+	for i := len(window) - 1; i > 0; i-- {
+		if window[i] == ' ' && endsSentence(window, i-1) {
+			return low + i + 1
+		}
+		if window[i] == '\n' {
+			return low + i + 1
+		}
+	}
+	if i := strings.LastIndexAny(window, " \t"); i >= 0 {
+		return low + i + 1
+	}
+	for high > low+1 && !utf8.RuneStart(text[high]) {
+		high--
+	}
+	return high
+}
+
+var heading = regexp.MustCompile(`^(#{1,6})[ \t]+(.*?)[ \t#]*$`)
+
+// markdown cuts at headings. A passage's context is the headings above its own.
+func markdown(text string) []Passage {
+	var list []Passage
+	var path [7]string // headings by level
+	level, first, fence := 0, 0, ""
+	section := func(end int) {
+		body := text[first:end]
+		above := strings.TrimSpace(strings.Join(path[1:max(1, level)], "\n"))
+		for i, piece := range pieces(body) {
+			p := Passage{Text: piece, Context: clip(above, maxContext)}
+			if i == 0 {
+				p.Lead = lead(piece)
+			} else if level > 0 {
+				p.Context = clip(strings.TrimSpace(above+"\n"+path[level]), maxContext)
+			}
+			list = append(list, p)
+		}
+	}
+	for pos := 0; pos < len(text); {
+		line, _, _ := strings.Cut(text[pos:], "\n")
+		bare := strings.TrimLeft(line, " ")
+		switch m := heading.FindStringSubmatch(line); {
+		case fence != "":
+			if strings.HasPrefix(bare, fence) && strings.Trim(bare, fence[:1]+" \t") == "" {
+				fence = ""
+			}
+		case strings.HasPrefix(bare, "```"), strings.HasPrefix(bare, "~~~"):
+			fence = bare[:3]
+		case m != nil:
+			section(pos)
+			first, level = pos, len(m[1])
+			path[level] = m[2]
+			clear(path[level+1:])
+		}
+		pos += len(line) + 1
+	}
+	section(len(text))
+	return list
+}
+
+// clip shortens s to at most n bytes without cutting a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

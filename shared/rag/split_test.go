@@ -1,0 +1,202 @@
+package rag
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// prose is n different sentences, in paragraphs of five.
+func prose(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "Sentence %d says something about subject%d.", i, i)
+		if i%5 == 4 {
+			b.WriteString("\n\n")
+		} else {
+			b.WriteByte(' ')
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// unbroken is n different groups of characters without any space.
+func unbroken(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "日%d本", i)
+	}
+	return b.String()
+}
+
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "        'value %d',\n", i)
+	}
+	return b.String()
+}
+
+func TestPassagesCoverTheirDocument(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		kind Kind
+		text string
+	}{
+		{"text", Text, prose(400)},
+		{"one long line", Text, strings.ReplaceAll(prose(400), "\n\n", " ")},
+		{"without spaces", Text, unbroken(4000)},
+		{"markdown", Markdown, "# A\n\n" + prose(100) + "\n\n## B\n\n" + prose(100)},
+		{"code", Code, "def f():\n    x = [\n" + lines(500) + "    ]\n\ndef g():\n    pass\n"},
+		{"short", Text, "one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := Split(c.kind, "", c.text)
+			pos := 0 // up to here the passages have all of the text
+			for i, p := range list {
+				if len(p.Text) > maxPassage || p.Text == "" || !utf8.ValidString(p.Text) || len(p.Context) > maxContext+1 {
+					t.Errorf("passage %d has %d bytes, context of %d", i, len(p.Text), len(p.Context))
+				}
+				at := strings.Index(c.text[max(0, pos-2*overlap):], p.Text)
+				if at < 0 {
+					t.Fatalf("passage %d is not in the text after what came before: %.80q", i, p.Text)
+				}
+				at += max(0, pos-2*overlap)
+				if at > pos && strings.TrimSpace(c.text[pos:at]) != "" {
+					t.Errorf("between passages %d and %d is lost: %q", i-1, i, c.text[pos:at])
+				}
+				pos = at + len(p.Text)
+			}
+			if rest := strings.TrimSpace(c.text[pos:]); rest != "" {
+				t.Errorf("no passage has the end: %.80q", rest)
+			}
+		})
+	}
+}
+
+func TestLongTextIsCutBetweenSentencesAndOverlaps(t *testing.T) {
+	list := Split(Text, "", prose(200))
+	if len(list) < 4 {
+		t.Fatalf("%d passages", len(list))
+	}
+	for i, p := range list {
+		if !strings.HasPrefix(p.Text, "Sentence ") || !strings.HasSuffix(p.Text, ".") {
+			t.Errorf("passage %d is cut inside a sentence: %.30q … %q", i, p.Text, p.Text[len(p.Text)-30:])
+		}
+		if i > 0 {
+			first, _, _ := strings.Cut(p.Text, ".")
+			if !strings.Contains(list[i-1].Text, first) {
+				t.Errorf("passage %d does not begin in the one before: %q", i, first)
+			}
+		}
+	}
+}
+
+func TestMarkdownIsCutAtHeadings(t *testing.T) {
+	text := "Preface.\n\n# Guide\n\nIntro.\n\n## Install ##\n\n```sh\n# not a heading\nmake\n```\n\n### Linux\n\nUse apt.\n\n## Run\n\nGo."
+	want := []Passage{
+		{Text: "Preface.", Lead: 7},
+		{Text: "# Guide\n\nIntro.", Lead: 7},
+		{Text: "## Install ##\n\n```sh\n# not a heading\nmake\n```", Context: "Guide", Lead: 13},
+		{Text: "### Linux\n\nUse apt.", Context: "Guide\nInstall", Lead: 9},
+		{Text: "## Run\n\nGo.", Context: "Guide", Lead: 6},
+	}
+	if diff := cmp.Diff(want, Split(Markdown, "", text)); diff != "" {
+		t.Errorf("passages (-want +got):\n%s", diff)
+	}
+	long := Split(Markdown, "", "# Money\n\n## Budgets\n\n"+prose(100))
+	if got := long[len(long)-1].Context; got != "Money\nBudgets" {
+		t.Errorf("context of a section's second passage = %q, want its own heading too", got)
+	}
+}
+
+func TestCodeIsCutBetweenDefinitions(t *testing.T) {
+	body := strings.Repeat("    total += price * count\n", 30)
+	code := "import os\n\n# adds up\ndef add(a):\n" + body + "\n\ndef sub(a):\n" + body + "\n\nclass Till:\n    def open(self):\n" + strings.Repeat(body, 4)
+	list := Split(Code, "python", code)
+	if len(list) < 4 || !strings.Contains(list[0].Text, "# adds up\ndef add") || strings.Contains(list[0].Text, "def sub") || !strings.HasPrefix(list[1].Text, "def sub") ||
+		!strings.HasPrefix(list[2].Text, "class Till") {
+		t.Fatalf("passages = %+v", list)
+	}
+	if last := list[len(list)-1]; last.Context != "python\nclass Till:" || !last.Code {
+		t.Errorf("context of a definition's second passage = %q, want language and signature", last.Context)
+	}
+}
+
+func TestHTMLIsReadAsPeopleDo(t *testing.T) {
+	page := `<!DOCTYPE html><html><head><title>T</title><style>p{}</style></head><body><script>if (a<b) "</p>"</script>
+<h1 class="a>b">Fish &amp; chips</h1><p>Two   <b>hot</b>, <i>cr</i>isp.<br>Line<!-- no --> two.</p><ul><li>one<li>two</ul><h2>More</h2>
+<pre>  x &lt; y
+  z</pre><table><tr><td>a</td><td>b</td></tr></table>1 < 2 <unclosed`
+	got := htmlText(page)
+	want := "# Fish & chips\n\nTwo hot, crisp.\nLine two.\n\none\ntwo\n\n## More\n\n  x < y\n  z\n\na b\n\n1 < 2"
+	for strings.Contains(got, "\n\n\n") {
+		got = strings.ReplaceAll(got, "\n\n\n", "\n\n")
+	}
+	if got != want {
+		t.Errorf("htmlText = %q\nwant       %q", got, want)
+	}
+	list := Split(HTML, "", page)
+	if len(list) != 2 || list[1].Context != "Fish & chips" {
+		t.Errorf("passages = %+v", list)
+	}
+}
+
+func TestGuessKind(t *testing.T) {
+	for text, want := range map[string]Kind{
+		"<!doctype html><p>x":                           HTML,
+		"  <HTML lang=en>":                              HTML,
+		"# Title\n\nText.":                              Markdown,
+		"Text.\n```\ncode\n```":                         Markdown,
+		"Plain text about functions and classes.":       Text,
+		"package main\n\nfunc main() {}":                Code,
+		"// A comment.\n\nfunc main() {\n}":             Code,
+		"@cached\ndef f(x):\n    return x":              Code,
+		"def f(x, y=3, **kw):\n    # one\n    return x": Code,
+		"# Adds.\ndef add(a, b):\n    return a + b":     Code,
+		"#include <stdio.h>\n":                          Code,
+		"const a = require('a');\n":                     Code,
+		"public class A {\n}":                           Code,
+		"":                                              Text,
+	} {
+		if got := GuessKind(text); got != want {
+			t.Errorf("GuessKind(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestNoTextIsSlow would run for minutes if any step were quadratic.
+func TestNoTextIsSlow(t *testing.T) {
+	for _, s := range []string{"<", "</", "<script></", "<p", "<p>", "<a href='", "<!--", "&", "\n", " ", "# a\n", "```\n", "a", "_", "A", "aB", "def f(", "def f():\n", "日", ". ", "\xff", "#", "\n\n",
+		"public static final ", "class a\n", "from a", "\t"} {
+		text := strings.Repeat(s, 256<<10/len(s))
+		for _, kind := range Kinds {
+			for _, p := range Split(kind, "", text) {
+				p.Terms()
+			}
+		}
+		GuessLanguage(text)
+		GuessKind(text)
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{"", "<", "</", "<!--", "<p", "&#0;", "```\n# x", "# ", "\r\n\r\n", "\r", "\v\u00a0", "\xff\xfe", "<pre>&lt;", "######## x", strings.Repeat(" \n", 3000),
+		strings.Repeat("é", 3000), prose(60)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, kind := range Kinds {
+			for i, p := range Split(kind, "", text) {
+				if len(p.Text) > maxPassage || p.Lead > len(p.Text) || strings.TrimSpace(p.Text) == "" || utf8.ValidString(text) && !utf8.ValidString(p.Text+p.Context) {
+					t.Errorf("%s: passage %d = %q, lead %d", kind, i, p.Text, p.Lead)
+				}
+				p.Terms()
+			}
+		}
+		GuessKind(text)
+	})
+}

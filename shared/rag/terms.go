@@ -1,0 +1,218 @@
+package rag
+
+import (
+	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxTerm bounds a term, in bytes: longer runs of letters are no words.
+const maxTerm = 64
+
+// Term is a word as the index knows it, and how often a text has it.
+type Term struct {
+	Text  string
+	Count uint8 // at most 255
+}
+
+// counts gathers the terms of a passage.
+type counts map[string]int
+
+// Terms returns the terms of a passage in no particular order. The name of a
+// definition, a title and the passage's context say more than other words do,
+// and count as often as their weights say.
+func (p Passage) Terms() []Term {
+	c := counts{}
+	c.add(p.Text, 1)
+	c.add(p.Context, contextWeight)
+	c.add(p.Text[:p.Lead], leadWeight)
+	if p.Code {
+		for _, name := range definitions(p.Text) {
+			c.add(name, nameWeight)
+		}
+	}
+	return c.list()
+}
+
+func (c counts) list() []Term {
+	list := make([]Term, 0, len(c))
+	for text, n := range c {
+		list = append(list, Term{text, uint8(min(n, math.MaxUint8))})
+	}
+	return list
+}
+
+const (
+	contextWeight = 1
+	leadWeight    = 3 // beside the one that it has as text
+	nameWeight    = 3
+)
+
+// QueryTerms returns the distinct terms of a query, in order.
+func QueryTerms(query string) []string {
+	seen := map[string]bool{}
+	var list []string
+	words(query, func(t string) {
+		if !seen[t] {
+			seen[t] = true
+			list = append(list, t)
+		}
+	})
+	return list
+}
+
+func (c counts) add(text string, weight int) {
+	words(text, func(t string) { c[t] += weight })
+}
+
+// words calls yield with every term of text: words in lower case without their
+// endings, identifiers both whole and in parts (getUserName and get_user_name
+// are get, user, name and getusername), scripts without spaces in pairs of
+// characters. Words that every text has are left out.
+func words(text string, yield func(string)) {
+	for i := 0; i < len(text); {
+		r, size := rune(text[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRuneInString(text[i:])
+		}
+		switch {
+		case unspaced(r):
+			i = pairs(text, i, yield)
+		case isWord(r):
+			start := i
+			for i += size; i < len(text); i += size {
+				r, size = rune(text[i]), 1
+				if r >= utf8.RuneSelf {
+					r, size = utf8.DecodeRuneInString(text[i:])
+				}
+				if r != '_' && !isWord(r) || unspaced(r) {
+					break
+				}
+			}
+			identifier(text[start:i], yield)
+		default:
+			i += size
+		}
+	}
+}
+
+func isWord(r rune) bool {
+	if r < utf8.RuneSelf {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	}
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+}
+
+// unspaced says whether r's script writes no spaces between words.
+func unspaced(r rune) bool {
+	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
+}
+
+// pairs yields the overlapping pairs of a run of unspaced characters, or the
+// only one, and returns where the run ends.
+func pairs(text string, i int, yield func(string)) int {
+	before, count := i, 0
+	for i < len(text) {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if !unspaced(r) {
+			break
+		}
+		if count++; count > 1 {
+			yield(text[before : i+size])
+			before = i
+		}
+		if count == 1 {
+			before = i
+		}
+		i += size
+	}
+	if count == 1 {
+		yield(text[before:i])
+	}
+	return i
+}
+
+// identifier yields the parts of one word, and the word itself if it has more
+// than one.
+func identifier(word string, yield func(string)) {
+	if len(word) > maxTerm {
+		return
+	}
+	parts := 0
+	start := 0
+	for start < len(word) {
+		end := partEnd(word, start)
+		if end > start {
+			part(word[start:end], yield)
+			parts++
+		}
+		start = max(end, start)
+		for start < len(word) && word[start] == '_' {
+			start++
+		}
+	}
+	if parts > 1 {
+		yield(strings.ToLower(strings.ReplaceAll(word, "_", "")))
+	}
+}
+
+// partEnd finds the end of the part that begins at start: before '_', between
+// lower and upper case, and before the last capital of HTTPServer's HTTPS.
+func partEnd(word string, start int) int {
+	for i := start; i < len(word); i++ {
+		c := word[i]
+		if c == '_' {
+			return i
+		}
+		if i == start || !isUpper(c) {
+			continue
+		}
+		if !isUpper(word[i-1]) || i+1 < len(word) && 'a' <= word[i+1] && word[i+1] <= 'z' && !(word[i+1] == 's' && i+2 == len(word)) {
+			return i
+		}
+	}
+	return len(word)
+}
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
+
+func part(word string, yield func(string)) {
+	word = strings.ToLower(word)
+	if stopWords[word] {
+		return
+	}
+	if full, ok := abbreviations[word]; ok {
+		word = full
+	}
+	yield(stem(word))
+}
+
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
+
+// stopWords are in nearly every English text and in nearly every question.
+var stopWords = set(`a about after all also an and any are as at be been before being both but by can could did do does doing
+	down during each few for from further had has have having he her here hers him his how i if in into is it its just me more most my no nor
+	not now of off on once only or other our out over own same she should so some such than that the their them then there these they this
+	those through to too under until up very was we were what when where which while who whom why will with would you your`)
+
+// abbreviations are how programmers write words that questions spell out.
+var abbreviations = map[string]string{
+	"arg": "argument", "args": "argument", "kwargs": "argument", "param": "parameter", "params": "parameter", "str": "string", "int": "integer",
+	"bool": "boolean", "dict": "dictionary", "dicts": "dictionary", "char": "character", "chars": "character", "obj": "object", "func": "function",
+	"fn": "function", "num": "number", "msg": "message", "msgs": "message", "err": "error", "errs": "error", "cfg": "config",
+	"conf": "config", "configuration": "config", "dir": "directory", "dirs": "directory", "db": "database", "img": "image", "imgs": "image",
+	"idx": "index", "indices": "index", "len": "length", "max": "maximum", "min": "minimum", "mins": "minimum", "cmd": "command",
+	"cmds": "command", "ctx": "context", "env": "environment", "req": "request", "resp": "response", "res": "result", "src": "source",
+	"dest": "destination", "dst": "destination", "tmp": "temporary", "temp": "temporary", "val": "value", "vals": "value", "var": "variable",
+	"vars": "variable", "fname": "filename", "col": "column", "cols": "column", "del": "delete", "rm": "remove", "init": "initialize",
+	"attr": "attribute", "attrs": "attribute", "auth": "authentication", "doc": "document", "docs": "document", "lang": "language",
+	"regexp": "regex", "mkdir": "directory", "datetime": "date", "iter": "iterate", "iterable": "iterate", "calc": "calculate", "elem": "element",
+	"elems": "element", "ms": "millisecond", "sec": "second", "secs": "second", "async": "asynchronous", "concat": "concatenate", "prev": "previous",
+}

@@ -1,0 +1,86 @@
+package rag
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTermsOfText(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"endings come off", "Relational databases, running quickly", "relat databas run quickli"},
+		{"words that all texts have are left out", "what is the shape of it", "shape"},
+		{"identifiers in snake case", "get_user_name()", "get user name getusername"},
+		{"identifiers in camel case", "getUserName", "get user name getusername"},
+		{"capitals in a row", "HTTPServer JSONs URLs", "http server httpserver json url"},
+		{"digits stay with letters", "utf8 sha256 3.14", "utf8 sha256 3 14"},
+		{"abbreviations are spelt out", "str to int", "string integ"},
+		{"dunder names", "__init__", "initi"},
+		{"accents", "Überfluß naïve", "überfluß naïve"},
+		{"scripts without spaces", "東京都は go", "東京 京都 都は go"},
+		{"one character of such a script", "水", "水"},
+		{"no words", " -- ... _ ", ""},
+		{"broken UTF-8", "ab\xffcd", "ab cd"},
+		{"what is too long for a word", strings.Repeat("a", 65) + " b", "b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := strings.Join(QueryTerms(c.text), " "); got != c.want {
+				t.Errorf("QueryTerms(%q) = %q, want %q", c.text, got, c.want)
+			}
+		})
+	}
+}
+
+// TestStem has the examples of Porter's paper.
+func TestStem(t *testing.T) {
+	for word, want := range map[string]string{
+		"caresses": "caress", "ponies": "poni", "caress": "caress", "cats": "cat", "feed": "feed", "agreed": "agre", "plastered": "plaster",
+		"bled": "bled", "motoring": "motor", "sing": "sing", "conflated": "conflat", "troubled": "troubl", "sized": "size", "hopping": "hop",
+		"falling": "fall", "hissing": "hiss", "fizzed": "fizz", "failing": "fail", "filing": "file", "happy": "happi", "sky": "sky",
+		"relational": "relat", "conditional": "condit", "rational": "ration", "digitizer": "digit", "vietnamization": "vietnam", "operator": "oper",
+		"feudalism": "feudal", "decisiveness": "decis", "hopefulness": "hope", "formality": "formal", "sensitivity": "sensit", "triplicate": "triplic",
+		"formative": "form", "formalize": "formal", "electrical": "electr", "goodness": "good", "revival": "reviv", "allowance": "allow",
+		"inference": "infer", "airliner": "airlin", "adjustable": "adjust", "replacement": "replac", "adoption": "adopt", "communism": "commun",
+		"activate": "activ", "effective": "effect", "probate": "probat", "rate": "rate", "cease": "ceas", "controll": "control", "roll": "roll",
+		"is": "is", "naïve": "naïve", "utf8s": "utf8s",
+	} {
+		if got := stem(word); got != want {
+			t.Errorf("stem(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestNamesAndTitlesWeighMore(t *testing.T) {
+	count := func(p Passage, term string) uint8 {
+		for _, got := range p.Terms() {
+			if got.Text == term {
+				return got.Count
+			}
+		}
+		return 0
+	}
+	code := Passage{Text: "def parse(line):\n    return line.split()", Context: "python", Code: true}
+	if got := count(code, "pars"); got != 1+nameWeight {
+		t.Errorf("count of a definition's name = %d, want %d", got, 1+nameWeight)
+	}
+	if got := count(code, "python"); got != contextWeight {
+		t.Errorf("count of the context = %d, want %d", got, contextWeight)
+	}
+	text := Passage{Text: "Budgets. Money is held.", Lead: len("Budgets")}
+	if got := count(text, "budget"); got != 1+leadWeight {
+		t.Errorf("count of a title = %d, want %d", got, 1+leadWeight)
+	}
+	many := Passage{Text: strings.Repeat("money ", 1000)}
+	if got := count(many, "monei"); got != 255 {
+		t.Errorf("count of a term that is there 1,000 times = %d, want 255", got)
+	}
+}
+
+func TestDefinitionsInManyLanguages(t *testing.T) {
+	code := "def a(x):\nclass B:\nfunc (s *Store) C(x int) {\nfunc d() {\npub(crate) fn e<T>() {\nexport default async function f() {\ntype G struct {\npublic static final class H {\nx = function"
+	want := []string{"a", "B", "C", "d", "e", "f", "G", "H"}
+	if diff := cmp.Diff(want, definitions(code)); diff != "" {
+		t.Errorf("definitions (-want +got):\n%s", diff)
+	}
+}
