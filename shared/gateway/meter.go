@@ -97,6 +97,9 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 		return emit(e)
 	})
 	a.dropped = own.Dropped
+	if cause := context.Cause(ctx); cause != nil && err != nil && errors.Is(err, ctx.Err()) {
+		err = cause // a timeout of the attempt's own is no client that left
+	}
 	m.close(a, m.inputTokens, err)
 	end(a.result)
 	return err

@@ -47,7 +47,8 @@ type Health struct {
 }
 
 type count struct {
-	slot int64
+	slot  int64
+	begun int64
 	tally
 }
 
@@ -86,6 +87,7 @@ func (h *Health) enter(now time.Time, force bool) bool {
 		h.probing = true
 	}
 	h.open++
+	h.during(now).begun++
 	return true
 }
 
@@ -184,12 +186,18 @@ func (h *Health) close() {
 	h.counts, h.fleet = [slots]count{}, tally{} // what was before is over
 }
 
-func (h *Health) add(now time.Time, t tally) {
+// during is the count of the slot around a time, at most a window ago.
+func (h *Health) during(now time.Time) *count {
 	n := now.UnixNano() / int64(slot)
 	c := &h.counts[n%slots]
 	if c.slot != n {
 		*c = count{slot: n}
 	}
+	return c
+}
+
+func (h *Health) add(now time.Time, t tally) {
+	c := h.during(now)
 	c.calls, c.failures = c.calls+t.calls, c.failures+t.failures
 	h.pending.calls, h.pending.failures = h.pending.calls+t.calls, h.pending.failures+t.failures
 }
@@ -209,8 +217,11 @@ func (h *Health) seen(now time.Time) tally {
 	return sum
 }
 
+// check opens the breaker if it must be. Calls that began lately and have not
+// ended are taken for good ones: in a burst, what fails is known first.
 func (h *Health) check(now time.Time) {
-	if s := h.seen(now); s.calls >= minCalls && 2*s.failures >= s.calls {
+	young := h.during(now).begun + h.during(now.Add(-slot)).begun
+	if s := h.seen(now); s.calls >= minCalls && 2*s.failures >= s.calls+min(young, int64(h.open)) {
 		h.openFor(now, coolDown)
 	}
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -30,6 +31,7 @@ type leg struct {
 	cancel context.CancelCauseFunc
 	reply  chan error // to its events
 	spoke  bool       // it has had one
+	bound  *time.Timer
 }
 
 // saying is an event on its way from a leg to the racer; a nil event is the
@@ -60,6 +62,7 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 			if now := time.Now(); t.Health.enter(now, false) {
 				inner, cancel := context.WithCancelCause(ctx)
 				l := &leg{target: t, start: now, cancel: cancel, reply: make(chan error)}
+				l.bound = slowly(t, cmp.Or(r.TTFT, forever), cancel)
 				legs = append(legs, l)
 				running++
 				go r.run(inner, l, req, said)
@@ -95,24 +98,12 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 	}
 	hedge := r.hedgeTimer(legs[0].target)
 	defer hedge.Stop()
-	slow := time.NewTimer(forever)
-	defer slow.Stop()
-	if r.TTFT > 0 {
-		slow.Reset(r.TTFT)
-	}
 	verdict, result := Retry, error(nil)
 	for running > 0 {
 		select {
 		case <-hedge.C:
 			if winner == nil && r.Group.spendHedge() {
 				next()
-			}
-		case <-slow.C:
-			if winner == nil {
-				for _, l := range legs {
-					l.cancel(&fault.Error{Kind: fault.Timeout, Code: "upstream_timeout", Provider: l.target.Provider,
-						Message: "The provider '" + l.target.Provider + "' did not begin to answer in time."})
-				}
 			}
 		case s := <-said:
 			l := s.leg
@@ -121,7 +112,7 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 			case s.event != nil && winner == nil && !r.refused(s.event):
 				winner, owed, r.begun = l, l, true
 				hedge.Stop()
-				slow.Stop()
+				l.bound.Stop()
 				for _, other := range legs {
 					if other != l {
 						other.cancel(errLost)
@@ -190,6 +181,7 @@ func (r *Route) run(ctx context.Context, l *leg, req *llm.Request, said chan<- s
 
 // end closes a leg's visit at its target.
 func (r *Route) end(ctx context.Context, l *leg, err error, lost bool) {
+	l.bound.Stop()
 	l.cancel(nil)
 	v := Verdict("")
 	switch {

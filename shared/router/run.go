@@ -118,13 +118,10 @@ func (r *Route) exhaust(ctx context.Context, order []*Target, p Policy, rest boo
 func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, call Call) (verdict Verdict, err error) {
 	start, inner := time.Now(), ctx
 	var timer *time.Timer
-	var slow *fault.Error
 	if bound > 0 {
-		slow = &fault.Error{Kind: fault.Timeout, Code: "upstream_timeout", Provider: t.Provider,
-			Message: "The provider '" + t.Provider + "' did not begin to answer in time."}
 		limited, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
-		timer = time.AfterFunc(bound, func() { cancel(slow) })
+		timer = slowly(t, bound, cancel)
 		defer timer.Stop()
 		inner = limited
 	}
@@ -141,7 +138,7 @@ func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, cal
 		verdict = ""
 		return verdict, nil
 	}
-	if slow != nil && !r.begun && ctx.Err() == nil && context.Cause(inner) == slow {
+	if slow, ok := context.Cause(inner).(*fault.Error); ok && !r.begun && ctx.Err() == nil {
 		err = slow // whatever the provider made of it
 	}
 	verdict = Judge(ctx, err, r.broke) // of the target, which may break in the middle too
@@ -149,6 +146,14 @@ func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, cal
 		return Stop, err
 	}
 	return verdict, err
+}
+
+// slowly cancels a call whose first event takes longer than bound.
+func slowly(t *Target, bound time.Duration, cancel context.CancelCauseFunc) *time.Timer {
+	return time.AfterFunc(bound, func() {
+		cancel(&fault.Error{Kind: fault.Timeout, Code: "upstream_timeout", Provider: t.Provider,
+			Message: "The provider '" + t.Provider + "' did not begin to answer in time."})
+	})
 }
 
 // leastIll is asked for when no target may be called: the least ill of them if
