@@ -116,10 +116,12 @@ const (
 )
 
 // special marks the bytes of w that end a run of plain string text: a quote, a
-// backslash or a control character. Only the lowest mark is exact.
+// backslash or a control character. Subtracting sets the high bit of a byte
+// that was too small; bytes that had it set before, outside ASCII, are let
+// through. Only the lowest mark is exact: a borrow may have made the others.
 func special(w uint64) uint64 {
 	quote, slash := w^(ones*'"'), w^(ones*'\\')
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-ones*0x20)&^w) & highs
+	return ((quote - ones) | (slash - ones) | (w - ones*0x20)) &^ w & highs
 }
 
 // str skips a string; most of a prompt's bytes pass here, eight at a time.
