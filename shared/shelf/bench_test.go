@@ -1,0 +1,98 @@
+package shelf
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/rag"
+)
+
+// writer makes texts whose words follow Zipf's law.
+type writer struct {
+	zipf *rand.Zipf
+}
+
+func newWriter(seed uint64) *writer {
+	return &writer{rand.NewZipf(rand.New(rand.NewPCG(seed, 2)), 1.1, 5, 200_000)}
+}
+
+func (w *writer) words(n int) string {
+	var b strings.Builder
+	for range n {
+		fmt.Fprintf(&b, "t%d ", w.zipf.Uint64())
+	}
+	return b.String()
+}
+
+// BenchmarkIngest stores documents of one passage each, from eight clients.
+func BenchmarkIngest(b *testing.B) {
+	s := New(b.TempDir())
+	defer s.Close()
+	var n atomic.Int64
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		w := newWriter(uint64(n.Add(1)))
+		for pb.Next() {
+			d := rag.Document{Key: key(fmt.Sprint("d", n.Add(1))), Kind: rag.Text, Text: w.words(150)}
+			if _, _, err := s.Put(b.Context(), tenant, d); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "passages/s")
+}
+
+// BenchmarkIngestLong stores documents of about a hundred passages, one after
+// the other.
+func BenchmarkIngestLong(b *testing.B) {
+	s := New(b.TempDir())
+	defer s.Close()
+	w := newWriter(1)
+	passages := 0
+	for i := range b.N {
+		d, _, err := s.Put(b.Context(), tenant, rag.Document{Key: key(fmt.Sprint("d", i)), Kind: rag.Text, Text: w.words(30_000)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		passages += d.Passages
+	}
+	b.ReportMetric(float64(passages)/b.Elapsed().Seconds(), "passages/s")
+}
+
+// BenchmarkSearch asks 100,000 passages questions of six words. The first
+// question also loads the collection from its file.
+func BenchmarkSearch(b *testing.B) {
+	dir := b.TempDir()
+	s := New(dir)
+	w := newWriter(1)
+	for i, passages := 0, 0; passages < 100_000; i++ {
+		d, _, err := s.Put(b.Context(), tenant, rag.Document{Key: key(fmt.Sprint("d", i)), Kind: rag.Text, Text: w.words(30_000)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		passages += d.Passages
+	}
+	s.Close()
+	s = New(dir)
+	defer s.Close()
+	search := func() {
+		if _, err := s.Search(b.Context(), tenant, rag.Query{Collection: "docs", Text: w.words(6), Limit: 10}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Run("load", func(b *testing.B) {
+		for range b.N {
+			s.Close()
+			s = New(dir)
+			search()
+		}
+	})
+	b.Run("search", func(b *testing.B) {
+		for b.Loop() {
+			search()
+		}
+	})
+}
