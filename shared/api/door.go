@@ -69,7 +69,7 @@ func (s *Server) handle(h handler) http.Handler {
 		if v.clientID = clientID(r.Header); v.clientID != "" {
 			head["X-Client-Request-Id"] = []string{v.clientID}
 		}
-		cors(head)
+		cors(head, r.Header)
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
@@ -110,10 +110,12 @@ const exposed = "x-request-id, x-client-request-id, x-gateway-provider, x-gatewa
 	"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after"
 
 // cors lets browsers call from anywhere: the key is the protection, and no
-// cookie is ever read.
-func cors(h http.Header) {
+// cookie is ever read. The list of headers is long, and for browsers only.
+func cors(h, asked http.Header) {
 	h["Access-Control-Allow-Origin"] = []string{"*"}
-	h["Access-Control-Expose-Headers"] = []string{exposed}
+	if asked["Origin"] != nil {
+		h["Access-Control-Expose-Headers"] = []string{exposed}
+	}
 }
 
 // preflight answers OPTIONS, the same for every path.
