@@ -63,7 +63,11 @@ func (s *Server) ready(v *visit) error {
 			status, word = http.StatusServiceUnavailable, "not ready"
 		}
 	}
-	body, err := json.Marshal(map[string]any{"status": word, "checks": states})
+	page := map[string]any{"status": word, "checks": states}
+	if s.Targets != nil { // one that is ill does not make the gateway unready
+		page["targets"] = s.Targets()
+	}
+	body, err := json.Marshal(page)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -21,6 +22,7 @@ type Server struct {
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
 	Ready    []Check                               // what /health/ready asks
+	Targets  func() []router.State                 // the health of providers' models, for /health/ready; nil: unknown
 	Metrics  http.Handler                          // nil: no /metrics
 	Version  string
 	Log      *slog.Logger

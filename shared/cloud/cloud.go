@@ -35,16 +35,14 @@ type Base struct {
 }
 
 // Open reads the settings and builds a server without any provider.
-func Open(context.Context) (*api.Server, error) {
+func Open(ctx context.Context) (*api.Server, error) {
 	b, err := OpenBase()
 	if err != nil {
 		return nil, err
 	}
-	list, err := b.Providers(context.Background())
-	if err != nil {
+	if err := b.Registry(ctx, nil); err != nil {
 		return nil, err
 	}
-	b.Server.Gateway.Models = gateway.NewRegistry(list...)
 	return b.Server, nil
 }
 
@@ -92,20 +90,20 @@ func pepper(get func(context.Context) (string, error)) func(context.Context) (st
 	}
 }
 
-// Providers lists the providers of the environment and of GATEWAY_CONFIG,
-// which may be a path or a reference to a parameter.
-func (b *Base) Providers(ctx context.Context) ([]gateway.Instance, error) {
-	file, err := providers.Load(b.Config.File, func(ref string) (string, error) { return b.Secrets.Get(ref)(ctx) })
+// Registry gives the server what the environment and GATEWAY_CONFIG offer,
+// which may be a path or a reference to a parameter. link gives instances their
+// adapters; nil leaves them without.
+func (b *Base) Registry(ctx context.Context, link func([]gateway.Instance)) error {
+	source := providers.Source{Config: b.Config, Getenv: os.Getenv, Echo: true, Link: link,
+		Fetch: func(ctx context.Context, ref string) (string, error) { return awssecret.New(b.AWS).Get(ref)(ctx) }} // afresh
+	log := b.Server.Log
+	models, err := source.Registry(ctx, func(err error) { log.Error("GATEWAY_CONFIG has a bad version; the old one stays", "err", err) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return providers.List(b.Config, file, true), nil
-}
-
-// Secret resolves a provider's key: "env:NAME" as gateway.yaml writes it, a
-// reference into AWS, or the key itself.
-func (b *Base) Secret(ref string) func(context.Context) (string, error) {
-	return b.Secrets.Get(providers.FromEnv(ref, os.Getenv))
+	models.Watch(log)
+	b.Server.Gateway.Models = models
+	return nil
 }
 
 // Sweep is the scheduled job: it settles, at their estimate, the leases of

@@ -46,6 +46,9 @@ func Adapters(list []gateway.Instance, p Parts) {
 			in.Chat, in.Embedder = a, a
 		case "bedrock":
 			a := bedrock.New(p.AWS, nil, func(o *bedrockruntime.Options) {
+				if in.Region != "" {
+					o.Region = in.Region
+				}
 				if p.BedrockURL != "" {
 					o.BaseEndpoint = &p.BedrockURL
 				}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
@@ -244,6 +245,15 @@ func (g *Gateway) Settle(ctx context.Context, c *Call, status int, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
+	if g.Models != nil && g.Models.Router.Board != nil { // while the books are closed
+		var shared sync.WaitGroup
+		shared.Go(func() {
+			if err := g.Models.Router.Share(ctx); err != nil {
+				g.Log.LogAttrs(ctx, slog.LevelWarn, "breakers are not shared", slog.Any("err", err))
+			}
+		})
+		defer shared.Wait()
+	}
 	if c.admitted {
 		booked, serr := g.Store.Settle(ctx, c.Grant.Lease, *r)
 		switch {

@@ -52,6 +52,12 @@ func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error
 			slog.Float64("ttft_ms", float64(r.TTFT.Microseconds())/1e3))
 	}
 	attrs = append(attrs, slog.Float64("duration_ms", float64(r.Duration.Microseconds())/1e3), slog.Float64("overhead_ms", float64(r.Overhead.Microseconds())/1e3))
+	if r.Rotations > 0 {
+		attrs = append(attrs, slog.Int("rotations", r.Rotations))
+	}
+	if len(r.Tried) > 0 {
+		attrs = append(attrs, slog.Any("tried", r.Tried))
+	}
 	if r.Finish != "" {
 		attrs = append(attrs, slog.String("finish_reason", r.Finish))
 	}

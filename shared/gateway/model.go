@@ -94,7 +94,7 @@ func (o *offer) find(name string, mode catalog.Mode) (*Model, error) {
 // targets adds to g what instances of in's name offer for a model.
 func (o *offer) targets(g *router.Group, name string, in *Instance, p Place, mode catalog.Mode) error {
 	var failed error
-	spares := false
+	before, spares := len(g.Targets), false
 	for i := range o.Instances {
 		spares = spares || o.Instances[i].Name == in.Name && o.Instances[i].Spare != ""
 	}
@@ -117,7 +117,10 @@ func (o *offer) targets(g *router.Group, name string, in *Instance, p Place, mod
 		}
 		g.Targets = append(g.Targets, rt)
 	}
-	if len(g.Targets) == 0 && failed == nil {
+	if len(g.Targets) > before {
+		return nil // those that have their credentials will do
+	}
+	if failed == nil {
 		failed = notFound("The model '" + name + "' needs provider '" + in.Name + "' in region '" + p.Region + "', which is not configured.")
 	}
 	return failed

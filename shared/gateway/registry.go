@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,17 @@ func NewRegistry(instances ...Instance) *Registry {
 	r := &Registry{}
 	r.Use(Set{Instances: instances})
 	return r
+}
+
+// Watch writes a line for every breaker that opens and closes.
+func (r *Registry) Watch(log *slog.Logger) {
+	r.Router.Notify = func(c router.Change) {
+		if c.Open {
+			log.Warn("breaker opened", "target", c.Target, "seconds", c.For.Seconds())
+		} else {
+			log.Info("breaker closed", "target", c.Target)
+		}
+	}
 }
 
 // Use replaces what is offered. Requests under way keep what they have.

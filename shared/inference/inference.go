@@ -22,12 +22,12 @@ func Open(link func([]gateway.Instance, embedders.Parts)) func(context.Context) 
 		if err != nil {
 			return nil, err
 		}
-		list, err := b.Providers(ctx)
+		err = b.Registry(ctx, func(list []gateway.Instance) {
+			link(list, embedders.Parts{HTTP: b.HTTP, AWS: b.AWS, Secret: b.Secrets.Get, BedrockURL: b.Config.BedrockURL})
+		})
 		if err != nil {
 			return nil, err
 		}
-		link(list, embedders.Parts{HTTP: b.HTTP, AWS: b.AWS, Secret: b.Secret, BedrockURL: b.Config.BedrockURL})
-		b.Server.Gateway.Models = gateway.NewRegistry(list...)
 		c := b.Config
 		tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: b.Secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName, Version: config.Version(),
 			HTTP: b.HTTP, Log: b.Server.Log})

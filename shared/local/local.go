@@ -83,21 +83,22 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		}
 		pepper = func(context.Context) (string, error) { return text, nil }
 	}
-	file, err := providers.Load(c.File, func(ref string) (string, error) { return secrets.Get(ref)(ctx) })
+	source := providers.Source{Config: c, Getenv: os.Getenv, Echo: true,
+		Fetch: func(ctx context.Context, ref string) (string, error) { return awssecret.New(cfg).Get(ref)(ctx) }, // afresh
+		Link: func(list []gateway.Instance) {
+			connect.Adapters(list, embedders.Parts{HTTP: transport, AWS: cfg, BedrockURL: c.BedrockURL, Secret: secrets.Get})
+		}}
+	models, err := source.Registry(ctx, func(err error) { log.Error("GATEWAY_CONFIG has a bad version; the old one stays", "err", err) })
 	if err != nil {
 		return nil, err
 	}
-	list := providers.List(c, file, true)
-	connect.Adapters(list, embedders.Parts{HTTP: transport, AWS: cfg, BedrockURL: c.BedrockURL,
-		Secret: func(ref string) func(context.Context) (string, error) {
-			return secrets.Get(providers.FromEnv(ref, os.Getenv))
-		}})
+	models.Watch(log)
 	metrics := prometheus.New(config.Version())
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(),
+		Users: g.store, Keys: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
-		Gateway: &gateway.Gateway{Models: gateway.NewRegistry(list...), Store: g.store, Pepper: pepper, Log: log,
+		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
 			Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
 	}
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,

@@ -3,6 +3,8 @@
 package providers
 
 import (
+	"slices"
+
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 )
@@ -25,17 +27,54 @@ func List(c config.Config, file File, echo bool) []gateway.Instance {
 		{Name: "bedrock", Kind: "bedrock", Catalog: "bedrock", Chats: true, Embeds: true, Missing: missing(c.Bedrock(), "AWS_REGION and AWS credentials")},
 	}
 	for _, p := range file.Providers {
-		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers}
+		if builtin[p.Name] {
+			list = more(list, p)
+			continue
+		}
+		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers, Region: p.Region}
 		if p.BaseURL == "" {
 			in.Catalog = p.Kind // the vendor's own service, so the vendor's own prices
+		}
+		if p.Kind == "bedrock" {
+			in.Missing = missing(c.AccessKeyID != "" || c.Profile != "" || c.ContainerURL != "" || c.ContainerFull != "" || c.BedrockBearer != "", "AWS credentials")
 		}
 		for _, m := range p.Models {
 			in.Own = append(in.Own, p.Name+"/"+m)
 		}
-		list = append(list, in)
+		if p.APIKey == "" && p.BaseURL == "" && p.Region == "" && in.Missing == "" {
+			in.Missing = "its credentials" // the first of those below takes its place
+		}
+		list = more(append(list, in), p)
 	}
 	if echo {
 		list = append(list, gateway.Instance{Name: "echo", Kind: "echo", Chats: true, Embeds: true, Own: []string{"echo"}, Free: true})
+	}
+	return list
+}
+
+// more adds the further credentials of p to the instances of its name, the
+// first of which may lack its own.
+func more(list []gateway.Instance, p Provider) []gateway.Instance {
+	main := slices.IndexFunc(list, func(in gateway.Instance) bool { return in.Name == p.Name })
+	for _, c := range p.Credentials {
+		in := list[main]
+		in.KeyRef, in.Weight, in.Own = c.APIKey, c.Weight, nil
+		if c.BaseURL != "" {
+			in.BaseURL = c.BaseURL
+		}
+		if c.Region != "" {
+			in.Region = c.Region
+		}
+		if in.Kind != "bedrock" {
+			in.Missing = ""
+		}
+		if list[main].Missing != "" && in.Missing == "" {
+			in.Own = list[main].Own
+			list[main] = in
+			continue
+		}
+		in.Spare = c.Name
+		list = append(list, in)
 	}
 	return list
 }

@@ -33,7 +33,7 @@ func TestParseFileComplains(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"not yaml", "providers: [", "gateway.yaml"},
 		{"unknown key", "providers:\n  - name: a\n    kind: openai\n    base_ulr: http://x\n", "base_ulr"},
-		{"bad kind", "providers:\n  - {name: a, kind: mistral, base_url: http://x}\n", "kind must be"},
+		{"bad kind", "providers:\n  - {name: a, kind: mistral, base_url: http://x}\n", "kind: must be"},
 		{"taken name", "providers:\n  - {name: openai, kind: openai, base_url: http://x}\n", "built in"},
 		{"twice", "providers:\n  - {name: a, kind: openai, base_url: http://x}\n  - {name: a, kind: openai, base_url: http://y}\n", "used twice"},
 		{"a key in the file", "providers:\n  - {name: a, kind: openai, api_key: sk-123}\n", "must be a reference"},
