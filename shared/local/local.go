@@ -94,6 +94,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	}
 	models.Watch(log)
 	metrics := prometheus.New(config.Version())
+	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
 		Users: g.store, Keys: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
