@@ -9,6 +9,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -19,6 +20,9 @@ type Server struct {
 	Gateway *gateway.Gateway
 	Users   admission.Users
 	Keys    admission.Keys
+
+	Library  rag.Library  // what /ai/documents stores in
+	Passages rag.Searcher // what /ai/search asks: the same library
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
 	Ready    []Check                               // what /health/ready asks
@@ -56,6 +60,11 @@ func Routes() []Route {
 		{"POST", "/ai/embeddings", "embeddings", (*Server).Embeddings},
 		{"GET", "/ai/models", "models", (*Server).Models},
 		{"GET", "/ai/models/{id...}", "models", (*Server).Models},
+		{"POST", "/ai/documents", "local", (*Server).Documents},
+		{"GET", "/ai/documents", "local", (*Server).Documents},
+		{"GET", "/ai/documents/{id...}", "local", (*Server).Documents},
+		{"DELETE", "/ai/documents/{id...}", "local", (*Server).Documents},
+		{"POST", "/ai/search", "local", (*Server).Search},
 		{"POST", "/admin/users", "admin", (*Server).Admin},
 		{"GET", "/admin/users", "admin", (*Server).Admin},
 		{"GET", "/admin/users/{id}", "admin", (*Server).Admin},

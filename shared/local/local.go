@@ -33,6 +33,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/inference"
 	"github.com/devmentor/ai-gateway/shared/prometheus"
 	"github.com/devmentor/ai-gateway/shared/providers"
+	"github.com/devmentor/ai-gateway/shared/shelf"
 	"github.com/devmentor/ai-gateway/shared/telemetry"
 	"github.com/devmentor/ai-gateway/shared/upstream"
 )
@@ -102,6 +103,9 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
 			Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
 	}
+	library := shelf.New(filepath.Join(c.DataDir, "documents"))
+	g.closers = append(g.closers, library.Close)
+	g.Server.Library, g.Server.Passages = library, library
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
 		Version: config.Version(), HTTP: transport, Log: log})
 	if err != nil {

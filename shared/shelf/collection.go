@@ -1,6 +1,7 @@
 package shelf
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -165,8 +166,12 @@ func (c *collection) append(record []byte) (pos int64, err error) {
 
 // add indexes the record at pos. It needs c.mu.
 func (c *collection) add(pos int64, length, at int, about description, terms [][]rag.Term) {
-	d := &document{sum: about.Sum, labels: rag.Labels(about.Metadata), pos: pos, length: length, text: pos + headSize + int64(at), size: about.Text}
-	d.Document = rag.Document{Key: rag.Key{Collection: c.name, ID: about.ID}, Kind: about.Kind, Language: about.Language, Metadata: about.Metadata,
+	var metadata json.RawMessage
+	if about.Metadata != "" {
+		metadata = json.RawMessage(about.Metadata)
+	}
+	d := &document{sum: about.Sum, labels: rag.Labels(metadata), pos: pos, length: length, text: pos + headSize + int64(at), size: about.Text}
+	d.Document = rag.Document{Key: rag.Key{Collection: c.name, ID: about.ID}, Kind: about.Kind, Language: about.Language, Metadata: metadata,
 		Created: about.Created, Passages: len(about.Passages)}
 	where := d.text + int64(d.size)
 	for i, p := range about.Passages {

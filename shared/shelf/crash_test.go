@@ -3,6 +3,7 @@ package shelf
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -68,9 +69,12 @@ func TestDocumentsSurviveARestart(t *testing.T) {
 	s := New(dir)
 	put(t, s, "a", "Herons stand in water.")
 	put(t, s, "b", "Herons and storks.")
-	put(t, s, "a", "Herons stand on one leg.")
+	_, _, err := s.Put(t.Context(), tenant, rag.Document{Key: key("a"), Kind: rag.Text, Text: "Herons stand on one leg.", Metadata: json.RawMessage(`{ "x" : 1.50, "y":"<"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	put(t, s, "c", "Gone herons.")
-	if err := s.Delete(t.Context(), tenant, key("c")); err != nil {
+	if err = s.Delete(t.Context(), tenant, key("c")); err != nil {
 		t.Fatal(err)
 	}
 	want := found(t, s, "herons on a leg")

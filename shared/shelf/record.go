@@ -49,14 +49,14 @@ func parseHead(b []byte) (head, bool) {
 
 // description is the JSON of a payload.
 type description struct {
-	ID       string          `json:"id"`
-	Kind     rag.Kind        `json:"kind"`
-	Language string          `json:"language,omitempty"`
-	Metadata json.RawMessage `json:"metadata,omitempty"`
-	Created  time.Time       `json:"created"`
-	Sum      string          `json:"sum"`
-	Text     int             `json:"text"` // bytes
-	Passages []passage       `json:"passages"`
+	ID       string    `json:"id"`
+	Kind     rag.Kind  `json:"kind"`
+	Language string    `json:"language,omitempty"`
+	Metadata string    `json:"metadata,omitempty"` // as it was given: JSON in JSON would be rewritten
+	Created  time.Time `json:"created"`
+	Sum      string    `json:"sum"`
+	Text     int       `json:"text"` // bytes
+	Passages []passage `json:"passages"`
 }
 
 // passage is a passage without its text.
@@ -69,7 +69,7 @@ type passage struct {
 
 // encode returns a document's record, and what parsePayload would return.
 func encode(d rag.Document, passages []rag.Passage, replaces int64) (record []byte, about description, at int, err error) {
-	about = description{ID: d.ID, Kind: d.Kind, Language: d.Language, Metadata: d.Metadata, Created: d.Created, Sum: contentSum(d), Text: len(d.Text),
+	about = description{ID: d.ID, Kind: d.Kind, Language: d.Language, Metadata: string(d.Metadata), Created: d.Created, Sum: contentSum(d), Text: len(d.Text),
 		Passages: make([]passage, len(passages))}
 	for i, p := range passages {
 		about.Passages[i] = passage{len(p.Text), p.Context, p.Lead, p.Code}

@@ -1,0 +1,279 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// Limits of documents, in bytes.
+const (
+	maxText        = 1 << 20
+	maxMetadata    = 16 << 10
+	maxDocumentID  = 256
+	maxCollection  = 64
+	maxLanguage    = 32
+	metadataNested = 16
+)
+
+type documentBody struct {
+	Collection json.RawMessage `json:"collection"`
+	ID         json.RawMessage `json:"id"`
+	Text       json.RawMessage `json:"text"`
+	Metadata   json.RawMessage `json:"metadata"`
+	Type       json.RawMessage `json:"type"`
+	Language   json.RawMessage `json:"language"`
+}
+
+type documentObject struct {
+	ID         string          `json:"id"`
+	Object     string          `json:"object"`
+	Collection string          `json:"collection"`
+	Type       rag.Kind        `json:"type"`
+	Language   string          `json:"language,omitempty"`
+	Passages   int             `json:"passages"`
+	Text       string          `json:"text,omitempty"`
+	Metadata   json.RawMessage `json:"metadata"`
+	Created    time.Time       `json:"created_at"`
+}
+
+// Documents serves everything under /ai/documents. What it stores and shows
+// belongs to the key's user.
+func (s *Server) Documents() http.Handler {
+	mux := http.NewServeMux()
+	for _, base := range []string{"/ai/documents", "/ai/v1/documents"} {
+		mux.Handle(base, s.endpoint("GET POST", func(v *visit) error {
+			if v.r.Method == http.MethodPost {
+				return s.owned(v, "documents", s.createDocument)
+			}
+			return s.owned(v, "documents", s.listDocuments)
+		}))
+		mux.Handle(base+"/{id...}", s.endpoint("GET DELETE", func(v *visit) error {
+			if v.r.Method == http.MethodDelete {
+				return s.owned(v, "documents", s.deleteDocument)
+			}
+			return s.owned(v, "documents", s.getDocument)
+		}))
+	}
+	return mux
+}
+
+// owned is the frame of requests about what belongs to the key's user: the
+// key first, then a slot of the rate limit, then the work. Failures of a
+// library are told in our own words.
+func (s *Server) owned(v *visit, operation string, work func(context.Context, *visit, *gateway.Call) error) error {
+	ctx := v.r.Context()
+	c, err := s.begin(v, operation)
+	if err != nil {
+		return err
+	}
+	if err := s.Gateway.Touch(ctx, c, "inference"); err != nil {
+		return err
+	}
+	limits(v.Header(), c.Grant.Limits)
+	err = work(ctx, v, c)
+	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
+		s.Log.LogAttrs(ctx, slog.LevelError, "documents failed", slog.String("request_id", v.id), slog.Any("err", err))
+		return fault.Wrap(fault.Unavailable, err, "The documents cannot be used right now; try again.")
+	}
+	return err
+}
+
+func (s *Server) createDocument(ctx context.Context, v *visit, c *gateway.Call) error {
+	var b documentBody
+	if err := v.decode(&b); err != nil {
+		return err
+	}
+	d, err := b.document(v.id)
+	if err != nil {
+		return err
+	}
+	d, changed, err := s.Library.Put(ctx, c.User, d)
+	if err != nil {
+		return err
+	}
+	return v.json(http.StatusCreated, struct {
+		documentObject
+		Changed bool `json:"changed"`
+	}{showDocument(d, false), changed})
+}
+
+// document checks the body; id is for a document without one.
+func (b *documentBody) document(id string) (d rag.Document, err error) {
+	if d.Collection, err = collectionName(b.Collection); err != nil {
+		return d, err
+	}
+	d.ID = "doc_" + id
+	if !rawjson.IsNull(b.ID) {
+		var ok bool
+		if d.ID, ok = rawjson.String(b.ID); !ok || !validDocumentID(d.ID) {
+			return d, fault.Field("id", "'id' must be a string of 1 to %d bytes, without control characters; between slashes it must not be empty, '.' or '..'.", maxDocumentID)
+		}
+	}
+	var ok bool
+	if d.Text, ok = rawjson.String(b.Text); !ok || strings.TrimSpace(d.Text) == "" {
+		return d, fault.Field("text", "'text' must be a string that is not blank.")
+	}
+	if len(d.Text) > maxText {
+		return d, &fault.Error{Kind: fault.TooLarge, Param: "text", Message: fmt.Sprintf("'text' has %d bytes; the limit is %d. Store it as several documents.", len(d.Text), maxText)}
+	}
+	if !rawjson.IsNull(b.Metadata) {
+		if rawjson.Kind(b.Metadata) != "object" || len(b.Metadata) > maxMetadata {
+			return d, fault.Field("metadata", "'metadata' must be an object of at most %d bytes.", maxMetadata)
+		}
+		if _, err := rawjson.Object(nil, b.Metadata, metadataNested); err != nil {
+			return d, fault.Field("metadata", "'metadata' is wrong: %v.", err)
+		}
+		d.Metadata = b.Metadata
+	}
+	if err := optional("language", b.Language, maxLanguage, &d.Language); err != nil {
+		return d, err
+	}
+	d.Language = strings.ToLower(d.Language)
+	return d, b.kind(&d)
+}
+
+// kind reads the type, or guesses it.
+func (b *documentBody) kind(d *rag.Document) error {
+	switch given, ok := rawjson.String(b.Type); {
+	case !rawjson.IsNull(b.Type) && (!ok || !slices.Contains(rag.Kinds, rag.Kind(given))):
+		return fault.Field("type", "'type' must be \"text\", \"markdown\", \"html\" or \"code\".")
+	case given != "":
+		d.Kind = rag.Kind(given)
+	case d.Language != "":
+		d.Kind = rag.Code
+	default:
+		d.Kind = rag.GuessKind(d.Text)
+	}
+	if d.Kind == rag.Code && d.Language == "" {
+		d.Language = rag.GuessLanguage(d.Text)
+	}
+	return nil
+}
+
+var collectionPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func validCollection(name string) bool {
+	return len(name) <= maxCollection && collectionPattern.MatchString(name)
+}
+
+func wrongCollection() error {
+	return fault.Field("collection", "'collection' must be 1 to %d letters, digits, '.', '_' or '-', and begin with a letter or digit.", maxCollection)
+}
+
+func collectionName(value []byte) (string, error) {
+	name, _ := rawjson.String(value)
+	if !validCollection(name) {
+		return "", wrongCollection()
+	}
+	return name, nil
+}
+
+// validDocumentID takes what survives being part of a URL's path.
+func validDocumentID(id string) bool {
+	return id != "" && len(id) <= maxDocumentID && path.Clean("/"+id) == "/"+id && !strings.ContainsFunc(id, unicode.IsControl)
+}
+
+func (s *Server) listDocuments(ctx context.Context, v *visit, c *gateway.Call) error {
+	q := v.r.URL.Query()
+	of := rag.Key{Collection: q.Get("collection")}
+	if of.Collection != "" && !validCollection(of.Collection) {
+		return wrongCollection()
+	}
+	limit := pageSize
+	if text := q.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxPage {
+			return fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
+		}
+		limit = n
+	}
+	list, next, err := s.Library.Documents(ctx, c.User, of, q.Get("after"), limit)
+	if err != nil {
+		return err
+	}
+	data := []documentObject{}
+	for _, d := range list {
+		data = append(data, showDocument(d, false))
+	}
+	answer := map[string]any{"object": "list", "data": data, "has_more": next != ""}
+	if next != "" {
+		answer["next"] = next
+	}
+	return v.json(http.StatusOK, answer)
+}
+
+// named finds the document that the path names. A collection need be given
+// only where several have such a document.
+func (s *Server) named(ctx context.Context, v *visit, c *gateway.Call) (rag.Key, error) {
+	k := rag.Key{Collection: v.r.URL.Query().Get("collection"), ID: strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/documents/")}
+	if k.Collection != "" && !validCollection(k.Collection) {
+		return k, wrongCollection()
+	}
+	if !validDocumentID(k.ID) {
+		return k, fault.New(fault.NotFound, "There is no such document.")
+	}
+	if k.Collection != "" {
+		return k, nil
+	}
+	list, _, err := s.Library.Documents(ctx, c.User, rag.Key{ID: k.ID}, "", 2)
+	switch {
+	case err != nil:
+		return k, err
+	case len(list) == 0:
+		return k, fault.New(fault.NotFound, "There is no document '%s'.", k.ID)
+	case len(list) > 1:
+		return k, fault.Field("collection", "More than one collection has a document '%s': add ?collection=NAME.", k.ID)
+	}
+	return list[0].Key, nil
+}
+
+func (s *Server) getDocument(ctx context.Context, v *visit, c *gateway.Call) error {
+	k, err := s.named(ctx, v, c)
+	if err != nil {
+		return err
+	}
+	d, err := s.Library.Get(ctx, c.User, k)
+	if err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, showDocument(d, true))
+}
+
+func (s *Server) deleteDocument(ctx context.Context, v *visit, c *gateway.Call) error {
+	k, err := s.named(ctx, v, c)
+	if err != nil {
+		return err
+	}
+	if err := s.Library.Delete(ctx, c.User, k); err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, map[string]any{"id": k.ID, "object": "document.deleted", "collection": k.Collection, "deleted": true})
+}
+
+func showDocument(d rag.Document, text bool) documentObject {
+	o := documentObject{ID: d.ID, Object: "document", Collection: d.Collection, Type: d.Kind, Language: d.Language, Passages: d.Passages,
+		Metadata: metadata(d.Metadata), Created: d.Created}
+	if text {
+		o.Text = d.Text
+	}
+	return o
+}
+
+// metadata shows none as an empty object.
+func metadata(m json.RawMessage) json.RawMessage { return json.RawMessage(cmp.Or(string(m), "{}")) }

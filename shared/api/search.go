@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	maxQuery   = 8 << 10 // bytes
+	defaultTop = 10
+	maxTop     = 100
+)
+
+type searchBody struct {
+	Collection json.RawMessage `json:"collection"`
+	Query      json.RawMessage `json:"query"`
+	Top        json.RawMessage `json:"top_k"`
+	Filter     json.RawMessage `json:"filter"`
+	PerDoc     json.RawMessage `json:"per_document"`
+}
+
+type hitObject struct {
+	ID       string          `json:"id"`
+	Score    float64         `json:"score"`
+	Text     string          `json:"text"`
+	Metadata json.RawMessage `json:"metadata"`
+	Passage  int             `json:"passage"`
+}
+
+// Search serves POST /ai/search.
+func (s *Server) Search() http.Handler {
+	return s.endpoint("POST", func(v *visit) error { return s.owned(v, "search", s.search) })
+}
+
+func (s *Server) search(ctx context.Context, v *visit, c *gateway.Call) error {
+	var b searchBody
+	if err := v.decode(&b); err != nil {
+		return err
+	}
+	q, err := b.query()
+	if err != nil {
+		return err
+	}
+	hits, err := s.Passages.Search(ctx, c.User, q)
+	if err != nil {
+		return err
+	}
+	data := []hitObject{}
+	for _, h := range hits {
+		data = append(data, hitObject{ID: h.ID, Score: h.Score, Text: h.Text, Metadata: metadata(h.Metadata), Passage: h.Passage})
+	}
+	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
+}
+
+func (b *searchBody) query() (q rag.Query, err error) {
+	if q.Collection, err = collectionName(b.Collection); err != nil {
+		return q, err
+	}
+	var ok bool
+	if q.Text, ok = rawjson.String(b.Query); !ok || strings.TrimSpace(q.Text) == "" || len(q.Text) > maxQuery {
+		return q, fault.Field("query", "'query' must be a string of at most %d bytes that is not blank.", maxQuery)
+	}
+	if q.Limit, err = count("top_k", b.Top, defaultTop); err != nil {
+		return q, err
+	}
+	if q.PerDoc, err = count("per_document", b.PerDoc, 1); err != nil {
+		return q, err
+	}
+	q.Filter, err = rag.ParseFilter("filter", b.Filter)
+	return q, err
+}
+
+// count reads a number of passages.
+func count(param string, value []byte, ifNull int) (int, error) {
+	if rawjson.IsNull(value) {
+		return ifNull, nil
+	}
+	n, ok := rawjson.Int(value)
+	if !ok || n < 1 || n > maxTop {
+		return 0, fault.Field(param, "'%s' must be an integer from 1 to %d.", param, maxTop)
+	}
+	return int(n), nil
+}
