@@ -1,0 +1,80 @@
+package sdktest_test
+
+import (
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/dynamo"
+	"github.com/devmentor/ai-gateway/shared/dynamotest"
+	"github.com/devmentor/ai-gateway/shared/invoke"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// lambdaProcesses is how many of each function run at a time; more requests
+// wait.
+const lambdaProcesses = 4
+
+// startLambda starts the Lambda functions behind the API of template.yaml,
+// with their tables in DynamoDB Local and a user "ana".
+func startLambda(t testing.TB) *site {
+	t.Helper()
+	endpoint := dynamotest.Endpoint(t)
+	if err := buildLambda(); err != nil {
+		t.Fatal(err)
+	}
+	up := startFake(t)
+	db, state, ledger := dynamotest.ClientOf(endpoint), dynamotest.Table("state"), dynamotest.Table("ledger")
+	if err := dynamo.CreateTables(t.Context(), db, state, ledger); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "template.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template, err := invoke.ReadTemplate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{name: "lambda", admin: "gwadmin-of-these-tests-0123456789", up: up}
+	env := append(providers(up), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "SSL_CERT_DIR=/none",
+		"GATEWAY_STORE=dynamodb", "AWS_ENDPOINT_URL_DYNAMODB="+endpoint, "STATE_TABLE="+state, "LEDGER_TABLE="+ledger,
+		"GATEWAY_KEY_PEPPER="+pepper, "GATEWAY_ADMIN_KEY="+s.admin)
+	logs := newOutput()
+	var all []*invoke.Function
+	api := template.API(func(name string) *invoke.Function {
+		f := invoke.New(invoke.Config{Name: name, Binary: filepath.Join(programs, name), Env: env, Memory: 256,
+			Concurrency: lambdaProcesses, Output: logs, Freeze: true})
+		all = append(all, f)
+		return f
+	})
+	front := httptest.NewServer(api)
+	stop := sync.OnceFunc(func() {
+		front.CloseClientConnections()
+		front.Close()
+		for _, f := range all {
+			f.Close()
+		}
+	})
+	t.Cleanup(stop)
+	s.root, s.logs = front.URL, logs.String
+	s.stop = func(testing.TB) { stop() }
+	s.records = func(t testing.TB) (list []usage.Record) {
+		t.Helper()
+		store := dynamo.New(db, state, ledger)
+		for _, user := range s.users {
+			for r, err := range store.Records(t.Context(), user, time.Unix(0, 0), time.Now().Add(time.Hour)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, r)
+			}
+		}
+		return list
+	}
+	s.key = s.user(t, "ana", nil)
+	return s
+}

@@ -1,0 +1,5 @@
+package sdktest_test
+
+import "testing"
+
+func testGuarantees(t *testing.T, s *site) {}
