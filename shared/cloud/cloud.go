@@ -102,6 +102,9 @@ func (b *Base) Registry(ctx context.Context, link func([]gateway.Instance)) erro
 		return err
 	}
 	models.Watch(log)
+	if link != nil { // models are called, and other instances call them too
+		models.Router.Board = b.Store.Breakers()
+	}
 	b.Server.Gateway.Models = models
 	return nil
 }

@@ -139,6 +139,9 @@ func (o *offer) build(p *Public, mode catalog.Mode) (*Model, error) {
 	m.Errors = o.fallbacks(p.Errors, mode, func(p *Public) []string { return p.Errors }, []string{p.Name})
 	m.Context = o.fallbacks(p.Context, mode, func(p *Public) []string { return p.Context }, []string{p.Name})
 	m.Content = o.fallbacks(p.Content, mode, func(p *Public) []string { return p.Content }, []string{p.Name})
+	if len(m.Group.Targets) > 1 || len(m.Errors) > 0 { // where there is no choice, nothing need be known
+		o.watch(m.Group)
+	}
 	first, _ := o.models.LoadOrStore(key, m) // the turns of its strategy are kept in one place
 	return first.(*Model), nil
 }
@@ -172,9 +175,7 @@ func (o *offer) own(p *Public, mode catalog.Mode) (*Model, error) {
 		return nil, failed
 	}
 	m.Provider = m.Group.Targets[0].Provider
-	for i := range m.Group.Targets {
-		t := &m.Group.Targets[i]
-		t.Health = o.router.Health(t.Name)
+	for _, t := range m.Group.Targets {
 		if t.Provider != m.Provider {
 			m.Provider = ""
 		}
@@ -195,17 +196,23 @@ func (o *offer) fallbacks(names []string, mode catalog.Mode, next func(*Public) 
 		seen = append(seen, name)
 		if i := slices.IndexFunc(o.Models, func(p Public) bool { return p.Name == name }); i >= 0 {
 			if m, err := o.own(&o.Models[i], mode); err == nil {
-				list = append(list, m.Group)
+				list = append(list, o.watch(m.Group))
 			}
 			names = append(names, next(&o.Models[i])...)
 		} else if m, err := o.find(name, mode); err == nil {
-			for i := range m.Group.Targets {
-				m.Group.Targets[i].Health = o.router.Health(m.Group.Targets[i].Name)
-			}
-			list = append(list, m.Group)
+			g := &router.Group{Model: name, Targets: slices.Clone(m.Group.Targets), Policy: m.Group.Policy}
+			list = append(list, o.watch(g))
 		}
 	}
 	return list
+}
+
+// watch has the health of g's targets observed.
+func (o *offer) watch(g *router.Group) *router.Group {
+	for i := range g.Targets {
+		g.Targets[i].Health = o.router.Health(g.Targets[i].Name)
+	}
+	return g
 }
 
 // ask is what allow-lists are asked about m.

@@ -94,6 +94,9 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		return nil, err
 	}
 	models.Watch(log)
+	if shared, ok := g.store.(*dynamo.Store); ok {
+		models.Router.Board = shared.Breakers()
+	}
 	metrics := prometheus.New(config.Version())
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{

@@ -19,8 +19,9 @@ type Board interface {
 type Seen struct{ Calls, Failures int64 }
 
 const (
-	poolEvery = time.Second
-	poolLimit = time.Second // for one exchange
+	poolEvery = time.Second     // at most, with failures to tell
+	poolIdle  = 5 * time.Second // at most, without
+	poolLimit = time.Second     // for one exchange
 )
 
 // pool is when the board was last asked.
@@ -29,8 +30,8 @@ type pool struct {
 	last time.Time
 }
 
-// Share exchanges news with the board, if there are any and if the last time is
-// more than a second ago. It is for the end of a request: on Lambda, nothing
+// Share exchanges news with the board, if there are any: failures a second
+// after the last time, successes after five. It is for the end of a request: on Lambda, nothing
 // runs between requests. A board that does not answer changes nothing: each
 // instance then goes by what it sees itself.
 func (r *Router) Share(ctx context.Context) error {
@@ -42,7 +43,7 @@ func (r *Router) Share(ctx context.Context) error {
 	if now.Sub(r.pool.last) < poolEvery {
 		return nil
 	}
-	seen := r.news()
+	seen := r.news(now.Sub(r.pool.last) >= poolIdle)
 	if len(seen) == 0 {
 		return nil
 	}
@@ -63,10 +64,17 @@ func (r *Router) Share(ctx context.Context) error {
 	return nil
 }
 
-// news takes what has not been told yet.
-func (r *Router) news() map[string]Seen {
+// news takes what has not been told yet, if there are failures in it or if
+// successes are due as well.
+func (r *Router) news(due bool) map[string]Seen {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, h := range r.targets {
+		due = due || h.failed()
+	}
+	if !due {
+		return nil
+	}
 	seen := map[string]Seen{}
 	for name, h := range r.targets {
 		if t := h.take(); t.calls > 0 {
@@ -74,6 +82,12 @@ func (r *Router) news() map[string]Seen {
 		}
 	}
 	return seen
+}
+
+func (h *Health) failed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pending.failures > 0
 }
 
 func (h *Health) take() tally {
