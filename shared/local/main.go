@@ -18,6 +18,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/bolt"
 	"github.com/devmentor/ai-gateway/shared/config"
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/jsonlog"
 )
@@ -56,8 +57,8 @@ func run(ctx context.Context, stop func(), c config.Config, log *slog.Logger, st
 	if err != nil {
 		return fmt.Errorf("%w (set PORT to use another port)", err)
 	}
-	alive, kill := context.WithCancel(context.Background())
-	defer kill()
+	alive, kill := context.WithCancelCause(context.Background())
+	defer kill(nil)
 	srv := &http.Server{
 		Handler:           g.Server.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -80,7 +81,9 @@ func run(ctx context.Context, stop func(), c config.Config, log *slog.Logger, st
 	defer stop2()
 	fmt.Fprintln(stdout, "\nFinishing open requests; interrupt again to end them now.")
 	if srv.Shutdown(ctx2) != nil {
-		kill() // streams see their context end, tell their clients, and settle
+		// Streams see their context end, tell their clients, and settle. The cause
+		// keeps them from taking it for a client that left.
+		kill(fault.New(fault.Unavailable, "The gateway is shutting down."))
 		last, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if srv.Shutdown(last) != nil {

@@ -43,7 +43,8 @@ const retryAfter = "27"
 //	#garbage      something comes that is not the protocol
 //	#unmetered    nothing is said of the usage
 //	#flood-1000   the answer has so many words
-//	#hold-NAME    the stream stops in the middle until release(NAME)
+//	#hold-NAME    the stream stops in the middle until release(NAME); what is
+//	              not streamed comes then
 type fake struct {
 	*httptest.Server
 
@@ -223,10 +224,23 @@ func (f *fake) chat(p protocol) http.HandlerFunc {
 			w.Write(p.answer(q, a)[:20])
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
+		case what == "hold" && !f.hold(arg).wait(r):
 		default:
 			w.Header().Set("Content-Type", "application/json")
 			w.Write(p.answer(q, a))
 		}
+	}
+}
+
+// wait waits for the release, or until the client goes away.
+func (h *hold) wait(r *http.Request) (released bool) {
+	close(h.reached)
+	select {
+	case <-h.release:
+		return true
+	case <-r.Context().Done():
+		close(h.left)
+		return false
 	}
 }
 
@@ -287,12 +301,7 @@ func (f *fake) play(w http.ResponseWriter, r *http.Request, s *script, what, arg
 	case "garbage":
 		send(s.garbage)
 	case "hold":
-		h := f.hold(arg)
-		close(h.reached)
-		select {
-		case <-h.release:
-		case <-r.Context().Done():
-			close(h.left)
+		if !f.hold(arg).wait(r) {
 			return
 		}
 	}

@@ -1,5 +1,0 @@
-package sdktest_test
-
-import "testing"
-
-func testGuarantees(t *testing.T, s *site) {}
