@@ -382,3 +382,26 @@ func TestSourcesOfTheFile(t *testing.T) {
 		}
 	}
 }
+
+// The example in the documentation must be one that works.
+func TestDocumentedExampleIsGood(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "### gateway.yaml")
+	_, rest, _ = strings.Cut(rest, "```yaml\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("docs/configuration.md has no example")
+	}
+	f, err := providers.ParseFile([]byte(example))
+	if err != nil || len(f.Providers) != 3 || len(f.Models) != 1 {
+		t.Errorf("the example: %+v, %v", f, err)
+	}
+	for _, m := range providers.Default() {
+		if !strings.Contains(string(doc), "`"+m.Name+"`") {
+			t.Errorf("docs/configuration.md does not name the default model %s", m.Name)
+		}
+	}
+}
