@@ -186,7 +186,7 @@ func (m *meter) funded(err error) error {
 // the lease holds.
 func (m *meter) stop() {
 	if m.topup != nil {
-		<-m.topup
+		_ = <-m.topup
 		m.topup = nil
 	}
 }

@@ -127,13 +127,3 @@ var (
 )
 
 func always(a answer) func(string, int) answer { return func(string, int) answer { return a } }
-
-// firstFails makes target a fail with err and all others answer.
-func firstFails(err error) func(string, int) answer {
-	return func(target string, _ int) answer {
-		if target == "a" {
-			return answer{err: err}
-		}
-		return ok
-	}
-}

@@ -267,7 +267,7 @@ func notFound(k rag.Key) error {
 // contentSum is the same for the same content.
 func contentSum(d rag.Document) string {
 	h := sha256.New()
-	json.NewEncoder(h).Encode([]string{string(d.Kind), d.Language, d.Text, string(d.Metadata)}) // a hash takes everything
+	_ = json.NewEncoder(h).Encode([]string{string(d.Kind), d.Language, d.Text, string(d.Metadata)}) // a hash takes everything
 	return hex.EncodeToString(h.Sum(nil))
 }
 
