@@ -72,6 +72,7 @@ func measure(dir string) (float64, error) {
 		return 0, err
 	}
 	var index rag.Inverted
+	var analyzer rag.Analyzer
 	doc := map[uint32]string{}
 	start := time.Now()
 	for _, d := range docs {
@@ -81,7 +82,7 @@ func measure(dir string) (float64, error) {
 			language = rag.GuessLanguage(d.Text)
 		}
 		for _, p := range rag.Split(kind, language, d.Text) {
-			doc[index.Add(p.Terms())] = d.ID
+			doc[index.Add(analyzer.Terms(p))] = d.ID
 		}
 	}
 	rate := float64(index.Len()) / time.Since(start).Seconds()

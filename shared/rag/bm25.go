@@ -17,11 +17,11 @@ const (
 // slot, a small number. Searches may run concurrently with each other, but not
 // with Add and Remove. The zero value is empty.
 type Inverted struct {
-	lists   map[string][]posting // in the order of slots
-	lengths []uint32             // terms of the passage, by slot; 0 for none
-	free    []uint32             // slots that can be used again
-	total   uint64               // of lengths
-	scratch sync.Pool            // *scores
+	lists   map[string]*[]posting // in the order of slots
+	lengths []uint32              // terms of the passage, by slot; 0 for none
+	free    []uint32              // slots that can be used again
+	total   uint64                // of lengths
+	scratch sync.Pool             // *scores
 }
 
 // posting is a slot and how often its passage has the term.
@@ -52,7 +52,7 @@ func (x *Inverted) Full(n int) bool { return x.Len()+n > MaxSlots }
 // Add indexes a passage and returns its slot.
 func (x *Inverted) Add(terms []Term) uint32 {
 	if x.lists == nil {
-		x.lists = map[string][]posting{}
+		x.lists = map[string]*[]posting{}
 	}
 	var slot uint32
 	if n := len(x.free); n > 0 {
@@ -65,12 +65,16 @@ func (x *Inverted) Add(terms []Term) uint32 {
 	for _, t := range terms {
 		length += uint32(t.Count)
 		p, list := newPosting(slot, t.Count), x.lists[t.Text]
-		if n := len(list); n == 0 || list[n-1] < p {
-			x.lists[t.Text] = append(list, p)
+		if list == nil {
+			x.lists[t.Text] = &[]posting{p}
 			continue
 		}
-		i, _ := slices.BinarySearch(list, p)
-		x.lists[t.Text] = slices.Insert(list, i, p)
+		if last := (*list)[len(*list)-1]; last < p {
+			*list = append(*list, p)
+			continue
+		}
+		i, _ := slices.BinarySearch(*list, p)
+		*list = slices.Insert(*list, i, p)
 	}
 	x.lengths[slot] = length
 	x.total += uint64(length)
@@ -81,15 +85,16 @@ func (x *Inverted) Add(terms []Term) uint32 {
 func (x *Inverted) Remove(slot uint32, terms []Term) {
 	for _, t := range terms {
 		list := x.lists[t.Text]
-		i, found := slices.BinarySearch(list, newPosting(slot, t.Count))
-		if !found {
+		if list == nil {
 			continue
 		}
-		if len(list) == 1 {
+		i, found := slices.BinarySearch(*list, newPosting(slot, t.Count))
+		switch {
+		case found && len(*list) == 1:
 			delete(x.lists, t.Text)
-			continue
+		case found:
+			*list = slices.Delete(*list, i, i+1)
 		}
-		x.lists[t.Text] = slices.Delete(list, i, i+1)
 	}
 	x.total -= uint64(x.lengths[slot])
 	x.lengths[slot] = 0
@@ -121,11 +126,11 @@ func (x *Inverted) Search(terms []string, k int, keep func(slot uint32) bool) []
 	average := float32(float64(x.total) / n)
 	for _, t := range terms {
 		list := x.lists[t]
-		if len(list) == 0 {
+		if list == nil {
 			continue
 		}
-		idf := float32(IDF(n, float64(len(list))))
-		for _, p := range list {
+		idf := float32(IDF(n, float64(len(*list))))
+		for _, p := range *list {
 			slot := p.slot()
 			if s.by[slot] == 0 {
 				s.touched = append(s.touched, slot)

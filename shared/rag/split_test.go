@@ -170,12 +170,13 @@ func TestGuessKind(t *testing.T) {
 
 // TestNoTextIsSlow would run for minutes if any step were quadratic.
 func TestNoTextIsSlow(t *testing.T) {
+	var a Analyzer
 	for _, s := range []string{"<", "</", "<script></", "<p", "<p>", "<a href='", "<!--", "&", "\n", " ", "# a\n", "```\n", "a", "_", "A", "aB", "def f(", "def f():\n", "日", ". ", "\xff", "#", "\n\n",
 		"public static final ", "class a\n", "from a", "\t"} {
 		text := strings.Repeat(s, 256<<10/len(s))
 		for _, kind := range Kinds {
 			for _, p := range Split(kind, "", text) {
-				p.Terms()
+				a.Terms(p)
 			}
 		}
 		GuessLanguage(text)
@@ -189,12 +190,13 @@ func FuzzSplit(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		var a Analyzer
 		for _, kind := range Kinds {
 			for i, p := range Split(kind, "", text) {
 				if len(p.Text) > maxPassage || p.Lead > len(p.Text) || strings.TrimSpace(p.Text) == "" || utf8.ValidString(text) && !utf8.ValidString(p.Text+p.Context) {
 					t.Errorf("%s: passage %d = %q, lead %d", kind, i, p.Text, p.Lead)
 				}
-				p.Terms()
+				a.Terms(p)
 			}
 		}
 		GuessKind(text)

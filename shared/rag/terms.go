@@ -16,29 +16,58 @@ type Term struct {
 	Count uint8 // at most 255
 }
 
-// counts gathers the terms of a passage.
-type counts map[string]int
+// Analyzer turns passages into terms. It remembers words that it has seen,
+// which makes many passages cheaper than one; a zero Analyzer has seen none. It
+// is not safe for concurrent use.
+type Analyzer struct {
+	seen   map[string][]string // the terms of a word as it is written
+	counts map[string]int
+}
+
+// maxSeen bounds what an Analyzer remembers.
+const maxSeen = 1 << 16
 
 // Terms returns the terms of a passage in no particular order. The name of a
 // definition, a title and the passage's context say more than other words do,
 // and count as often as their weights say.
-func (p Passage) Terms() []Term {
-	c := counts{}
-	c.add(p.Text, 1)
-	c.add(p.Context, contextWeight)
-	c.add(p.Text[:p.Lead], leadWeight)
+func (a *Analyzer) Terms(p Passage) []Term {
+	if a.seen == nil {
+		a.seen, a.counts = map[string][]string{}, map[string]int{}
+	}
+	clear(a.counts)
+	a.add(p.Text, 1)
+	a.add(p.Context, contextWeight)
+	a.add(p.Text[:p.Lead], leadWeight)
 	if p.Code {
 		for _, name := range definitions(p.Text) {
-			c.add(name, nameWeight)
+			a.add(name, nameWeight)
 		}
 	}
-	return c.list()
+	list := make([]Term, 0, len(a.counts))
+	for text, n := range a.counts {
+		list = append(list, Term{text, uint8(min(n, math.MaxUint8))})
+	}
+	return list
 }
 
-func (c counts) list() []Term {
-	list := make([]Term, 0, len(c))
-	for text, n := range c {
-		list = append(list, Term{text, uint8(min(n, math.MaxUint8))})
+func (a *Analyzer) add(text string, weight int) {
+	words(text, func(word string) {
+		for _, t := range a.terms(word) {
+			a.counts[t] += weight
+		}
+	})
+}
+
+// terms are those of one word. They are copies: the index keeps them, and must
+// not keep the text that they are from.
+func (a *Analyzer) terms(word string) []string {
+	list, ok := a.seen[word]
+	if !ok {
+		identifier(word, func(t string) { list = append(list, strings.Clone(t)) })
+		if len(a.seen) >= maxSeen {
+			clear(a.seen)
+		}
+		a.seen[strings.Clone(word)] = list
 	}
 	return list
 }
@@ -53,23 +82,19 @@ const (
 func QueryTerms(query string) []string {
 	seen := map[string]bool{}
 	var list []string
-	words(query, func(t string) {
-		if !seen[t] {
-			seen[t] = true
-			list = append(list, t)
-		}
+	words(query, func(word string) {
+		identifier(word, func(t string) {
+			if !seen[t] {
+				seen[t] = true
+				list = append(list, t)
+			}
+		})
 	})
 	return list
 }
 
-func (c counts) add(text string, weight int) {
-	words(text, func(t string) { c[t] += weight })
-}
-
-// words calls yield with every term of text: words in lower case without their
-// endings, identifiers both whole and in parts (getUserName and get_user_name
-// are get, user, name and getusername), scripts without spaces in pairs of
-// characters. Words that every text has are left out.
+// words calls yield with every word of text: runs of letters, digits and '_',
+// and in scripts without spaces pairs of characters.
 func words(text string, yield func(string)) {
 	for i := 0; i < len(text); {
 		r, size := rune(text[i]), 1
@@ -90,7 +115,9 @@ func words(text string, yield func(string)) {
 					break
 				}
 			}
-			identifier(text[start:i], yield)
+			if i-start <= maxTerm {
+				yield(text[start:i])
+			}
 		default:
 			i += size
 		}
@@ -133,12 +160,11 @@ func pairs(text string, i int, yield func(string)) int {
 	return i
 }
 
-// identifier yields the parts of one word, and the word itself if it has more
-// than one.
+// identifier yields the terms of one word: its parts in lower case without
+// their endings, and the word itself if it has more than one (getUserName and
+// get_user_name are get, user, name and getusername). Words that every text has
+// are left out.
 func identifier(word string, yield func(string)) {
-	if len(word) > maxTerm {
-		return
-	}
 	parts := 0
 	start := 0
 	for start < len(word) {

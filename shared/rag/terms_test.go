@@ -53,7 +53,7 @@ func TestStem(t *testing.T) {
 
 func TestNamesAndTitlesWeighMore(t *testing.T) {
 	count := func(p Passage, term string) uint8 {
-		for _, got := range p.Terms() {
+		for _, got := range new(Analyzer).Terms(p) {
 			if got.Text == term {
 				return got.Count
 			}

@@ -72,9 +72,10 @@ func (c *collection) document(id string) *document {
 
 // put stores a document; the caller holds its id.
 func (c *collection) put(d rag.Document, passages []rag.Passage) error {
+	var analyzer rag.Analyzer
 	terms := make([][]rag.Term, len(passages))
 	for i, p := range passages {
-		terms[i] = p.Terms()
+		terms[i] = analyzer.Terms(p)
 	}
 	old := c.document(d.ID)
 	var replaces int64
@@ -200,8 +201,9 @@ func (c *collection) drop(d *document) error {
 	if err != nil || len(passages) != len(d.slots) {
 		return fmt.Errorf("shelf: %s: document at byte %d: %w", c.path, d.pos, errRecord)
 	}
+	var analyzer rag.Analyzer
 	for i, slot := range d.slots {
-		c.index.Remove(slot, passages[i].Terms())
+		c.index.Remove(slot, analyzer.Terms(passages[i]))
 		c.slots[slot] = place{}
 	}
 	delete(c.docs, d.ID)

@@ -212,6 +212,7 @@ func (c *collection) build(live []entry) error {
 	}
 	list := make([]parsed, batch)
 	workers := runtime.GOMAXPROCS(0)
+	analyzers := make([]rag.Analyzer, workers)
 	for part := range slices.Chunk(live, batch) {
 		var wg sync.WaitGroup
 		for w := range workers {
@@ -222,7 +223,7 @@ func (c *collection) build(live []entry) error {
 					var passages []rag.Passage
 					p.about, passages, p.at, p.err = parsePayload(part[i].payload)
 					for _, passage := range passages {
-						p.terms = append(p.terms, passage.Terms())
+						p.terms = append(p.terms, analyzers[w].Terms(passage))
 					}
 				}
 			})
