@@ -86,13 +86,13 @@ func (g *Group) weigh(list []*Target) {
 	if g.current == nil {
 		g.current = make([]int64, len(g.Targets))
 	}
-	index := func(t *Target) int {
-		return slices.IndexFunc(g.Targets, func(u Target) bool { return u.Name == t.Name })
-	}
 	at := make(map[*Target]int, len(list))
 	total := int64(0)
-	for _, t := range list {
-		i := index(t)
+	for i := range g.Targets {
+		t := &g.Targets[i]
+		if !slices.Contains(list, t) {
+			continue
+		}
 		at[t] = i
 		g.current[i] += t.Weight
 		total += t.Weight
