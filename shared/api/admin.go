@@ -153,6 +153,11 @@ func (s *Server) deleteUser(v *visit) error {
 	if err := s.Users.DeleteUser(v.r.Context(), id); err != nil {
 		return err
 	}
+	if s.Library != nil {
+		if err := forget(v.r.Context(), s.Library, id); err != nil {
+			return fault.Wrap(fault.Unavailable, err, "The user is deleted, but not all of its documents.")
+		}
+	}
 	return v.json(http.StatusOK, map[string]any{"object": "user.deleted", "id": id, "deleted": true})
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -264,6 +265,22 @@ func (s *Server) deleteDocument(ctx context.Context, v *visit, c *gateway.Call) 
 		return err
 	}
 	return v.json(http.StatusOK, map[string]any{"id": k.ID, "object": "document.deleted", "collection": k.Collection, "deleted": true})
+}
+
+// forget deletes all documents of a user: another of the same name must not
+// find them.
+func forget(ctx context.Context, l rag.Library, user string) error {
+	for {
+		list, _, err := l.Documents(ctx, user, rag.Key{}, "", pageSize)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, d := range list {
+			if err := l.Delete(ctx, user, d.Key); err != nil && !errors.Is(err, fault.NotFound) {
+				return err
+			}
+		}
+	}
 }
 
 func showDocument(d rag.Document, text bool) documentObject {

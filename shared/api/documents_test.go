@@ -286,3 +286,28 @@ func TestALibraryThatFails(t *testing.T) {
 		t.Errorf("log = %s", r.log)
 	}
 }
+
+func TestAUsersDocumentsGoWithTheUser(t *testing.T) {
+	r := newReader(t)
+	bob := []string{"Authorization", "Bearer " + r.user("bob", nil)}
+	for i := range 3 {
+		body := fmt.Sprintf(`{"collection":"c%d","id":"a","text":"Herons."}`, i)
+		if a := r.do("POST", "/ai/documents", body, bob...); a.status != 201 {
+			t.Fatal(a.body)
+		}
+	}
+	r.keep("c0", "mine", "Herons.")
+	if a := r.do("DELETE", "/admin/users/bob", "", "Authorization", "Bearer "+adminKey); a.status != 200 {
+		t.Fatalf("DELETE bob: %d %s", a.status, a.body)
+	}
+	again := []string{"Authorization", "Bearer " + r.user("bob", nil)}
+	if a := r.do("GET", "/ai/documents", "", again...); strings.Contains(a.body, `"object":"document"`) {
+		t.Errorf("a new bob has %s", a.body)
+	}
+	if got := r.found(`{"collection":"c0","query":"herons"}`, again...); got != "" {
+		t.Errorf("a new bob finds %q", got)
+	}
+	if got := r.found(`{"collection":"c0","query":"herons"}`); got != "mine" {
+		t.Errorf("ana finds %q", got)
+	}
+}
