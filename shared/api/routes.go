@@ -51,6 +51,7 @@ func (s *Server) Handler() http.Handler {
 			mux.Handle("/ai/v1/"+rest, h)
 		}
 	}
+	mux.Handle("/admin/", s.Admin()) // what is not there is nobody's business without a key
 	mux.Handle("/", s.handle(func(v *visit) error {
 		if v.r.Method == http.MethodOptions {
 			return preflight(v)

@@ -46,12 +46,14 @@ func conversations(t *testing.T, s *site) {
 }
 
 func TestLocal(t *testing.T) {
+	t.Parallel()
 	s := startLocal(t)
 	conversations(t, s)
 	s.audit(t)
 }
 
 func TestLambda(t *testing.T) {
+	t.Parallel()
 	s := startLambda(t)
 	conversations(t, s)
 	s.audit(t)

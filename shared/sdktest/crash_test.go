@@ -31,6 +31,7 @@ func byID(t *testing.T, list []usage.Record) map[string]usage.Record {
 // TestKill: whatever a killed process had admitted, the ledger has one record
 // of it after the next start, and the account agrees.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	up := startFake(t)
 	p := newProcess(t, up)
 	p.start(t)
@@ -84,6 +85,7 @@ func TestKill(t *testing.T) {
 
 // TestKillUnderLoad kills at no particular moment, over and over.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	up := startFake(t)
 	p := newProcess(t, up)
 	p.start(t)
@@ -148,6 +150,7 @@ func TestKillUnderLoad(t *testing.T) {
 
 // TestInterrupt: an interrupted process finishes what it has begun.
 func TestInterrupt(t *testing.T) {
+	t.Parallel()
 	up := startFake(t)
 	p := newProcess(t, up)
 	p.start(t)
@@ -172,6 +175,7 @@ func TestInterrupt(t *testing.T) {
 // TestInterruptTwice: a second signal ends streams, but not silently, and not
 // without settling them.
 func TestInterruptTwice(t *testing.T) {
+	t.Parallel()
 	up := startFake(t)
 	p := newProcess(t, up)
 	p.start(t)
@@ -219,6 +223,7 @@ func TestInterruptTwice(t *testing.T) {
 // TestRestart: users, keys, limits and what was spent outlive the process, and
 // it prints no secret but those of its greeting.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	up := startFake(t)
 	p := newProcess(t, up)
 	p.start(t)
