@@ -128,6 +128,9 @@ func TestAnyEndOfAFile(t *testing.T) {
 		if strings.Contains(got, "b:Two herons.") != (n == len(whole)) || !strings.Contains(got, "a:A heron.") {
 			t.Fatalf("cut at %d of %d: hits = %s", n, len(whole), got)
 		}
+		if n < len(whole) && bytes.Contains(file(t, r), []byte("Two")) {
+			t.Fatalf("cut at %d of %d: a part of the last document stays in the file", n, len(whole))
+		}
 		put(t, r, "c", "Three herons.")
 		if got := found(t, r, "three"); !strings.HasPrefix(got, "c:Three herons.") {
 			t.Fatalf("cut at %d of %d: after another Put: %s", n, len(whole), got)
@@ -219,6 +222,15 @@ func TestErasedSpaceIsGivenBack(t *testing.T) {
 		}
 		if after := len(file(t, s)); after > 2000 {
 			t.Errorf("the file has %d bytes, and had %d", after, before)
+		}
+		live, _, _, err := scan("", file(t, s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range live { // where that was there may be another record now
+			if e.head.replaces != 0 {
+				t.Errorf("the record at byte %d still replaces that at byte %d", e.pos, e.head.replaces)
+			}
 		}
 		put(t, s, "keep", "A heron.")
 		put(t, s, "more", "A stork.")
