@@ -101,6 +101,22 @@ func TestBreakerNeedsHalfOfTheCalls(t *testing.T) {
 	})
 }
 
+// In a burst, what fails is known before what succeeds.
+func TestABurstIsNoIllness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(func(target string, n int) answer {
+			if target == "a" && n%3 == 0 {
+				return answer{err: status(429)}
+			}
+			return answer{wait: time.Second, texts: []string{"x"}}
+		})
+		simulate(t, s, s.group(router.Policy{}, "a", "b"), 100, 0)
+		if st := state(s, "a"); st.State != "closed" || st.Failures != 33 {
+			t.Errorf("after a burst of which a third failed at once: %+v, want closed", st)
+		}
+	})
+}
+
 func TestOldFailuresAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sick := true

@@ -16,7 +16,7 @@ func TestRaceIsWonByTheFirstToSpeak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(func(target string, _ int) answer {
 			return answer{wait: map[string]time.Duration{"a": 300 * time.Millisecond, "b": 100 * time.Millisecond, "c": time.Hour}[target],
-				texts: []string{"from ", target}}
+				texts: []string{"from ", target}, pause: 10 * time.Second}
 		})
 		r := s.route(s.group(router.Policy{Strategy: router.Race, Parallel: 3}, "a", "b", "c", "d"))
 		picked := ""
@@ -26,8 +26,8 @@ func TestRaceIsWonByTheFirstToSpeak(t *testing.T) {
 		if text != "from b" || err != nil || picked != "b" {
 			t.Errorf("answer %q by %q, %v, want b's alone", text, picked, err)
 		}
-		if took := time.Since(start); took != 100*time.Millisecond {
-			t.Errorf("took %v, want 100ms", took)
+		if took := time.Since(start); took != 20*time.Second+100*time.Millisecond {
+			t.Errorf("took %v, want 20.1s", took)
 		}
 		for _, loser := range []string{"a", "c"} {
 			if late := s.ended[loser].Sub(start) - 100*time.Millisecond; late > 50*time.Millisecond || s.errs[loser] == nil {
@@ -78,7 +78,11 @@ func TestRaceSurvivesItsRunners(t *testing.T) {
 				r := s.route(s.group(router.Policy{Strategy: router.Race, TTFT: time.Second}, "a", "b", "c"))
 				p := router.Policy{}
 				r.Fallbacks, r.Context, r.Content = []*router.Group{s.group(p, "e")}, []*router.Group{s.group(p, "l")}, []*router.Group{s.group(p, "c2")}
+				start := time.Now()
 				text, err := s.run(t.Context(), r)
+				if took := time.Since(start); took > 10*time.Second {
+					t.Errorf("took %v, want no longer than the bounds of its calls", took)
+				}
 				if text != tc.want || (err == nil) != (tc.err == "") || err != nil && fault.As(err).Kind != tc.err {
 					t.Errorf("answer %q, %v, want %q, %q", text, err, tc.want, tc.err)
 				}

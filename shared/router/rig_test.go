@@ -15,6 +15,7 @@ import (
 type answer struct {
 	wait  time.Duration // before the first event, or before the error if there is none
 	texts []string
+	pause time.Duration // after each text
 	err   error
 	hang  bool // until the context ends; after the texts
 }
@@ -84,6 +85,9 @@ func (s *stage) ask(ctx context.Context, t *router.Target, req *llm.Request, emi
 			e = llm.Event{Finish: "content_filter"}
 		}
 		if err := emit(&e); err != nil {
+			return err
+		}
+		if err := wait(a.pause); a.pause > 0 && err != nil {
 			return err
 		}
 	}

@@ -181,6 +181,19 @@ func TestNoAttemptWithoutTimeForIt(t *testing.T) {
 	})
 }
 
+func TestNoPauseBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(always(answer{err: status(500)}))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		_, err := s.run(ctx, s.route(s.group(router.Policy{Retries: 2}, "a")))
+		if took := time.Since(start); took != 0 || fault.As(err).Status != 500 {
+			t.Errorf("error %v after %v, want the 500 at once", err, took)
+		}
+	})
+}
+
 func TestPausesGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time

@@ -115,6 +115,20 @@ func TestLatencyFollowsTheFaster(t *testing.T) {
 	})
 }
 
+func TestLatencyDoesNotHerd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(func(target string, _ int) answer {
+			return answer{wait: map[string]time.Duration{"a": 1000, "b": 1100}[target] * time.Millisecond, texts: []string{"x"}}
+		})
+		g := s.group(router.Policy{Strategy: router.Latency}, "a", "b")
+		simulate(t, s, g, 10, 2*time.Second)
+		share, _ := simulate(t, s, g, 100, time.Millisecond)
+		if share["b"] < 0.4 || share["b"] > 0.55 {
+			t.Errorf("in a burst the slightly slower target has a share of %.2f, want a little less than half", share["b"])
+		}
+	})
+}
+
 func TestLatencySparesWhoFailsFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(func(target string, _ int) answer {
@@ -123,9 +137,9 @@ func TestLatencySparesWhoFailsFast(t *testing.T) {
 			}
 			return answer{wait: 300 * time.Millisecond, texts: []string{"x"}}
 		})
-		simulate(t, s, s.group(router.Policy{Strategy: router.Latency}, "a", "b"), 200, time.Second)
-		if s.count["a"] > 40 {
-			t.Errorf("the target that always fails was asked %d times in 200 requests, want 40 at most", s.count["a"])
+		simulate(t, s, s.group(router.Policy{Strategy: router.Latency}, "a", "b"), 15, time.Second) // too few for its breaker
+		if s.count["a"] > 4 {
+			t.Errorf("the target that always fails was asked %d times in 15 requests, want 4 at most", s.count["a"])
 		}
 	})
 }
