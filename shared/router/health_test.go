@@ -129,7 +129,36 @@ func TestOldFailuresAreForgotten(t *testing.T) {
 		if st := state(s, "a"); st.State != "closed" || st.Calls > 15 {
 			t.Errorf("15 failures in any 30 seconds: %+v, want closed", st)
 		}
+		time.Sleep(time.Hour)
+		s.run(t.Context(), s.route(g))
+		if st := state(s, "a"); st.Calls != 1 {
+			t.Errorf("an hour later: %+v, want one call", st)
+		}
 	})
+}
+
+// What breaks in the middle of its answers is ill, too.
+func TestBrokenStreamsAreFailures(t *testing.T) {
+	for _, strategy := range []router.Strategy{router.Priority, router.Race} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(func(target string, _ int) answer {
+				if target == "a" {
+					return stopped
+				}
+				return answer{wait: time.Second, texts: []string{"x"}}
+			})
+			g := s.group(router.Policy{Strategy: strategy}, "a", "b")
+			for range 20 {
+				s.run(t.Context(), s.route(g))
+			}
+			if st := state(s, "a"); st.State != "open" {
+				t.Errorf("%s: after 20 broken streams: %+v, want open", strategy, st)
+			}
+			if _, err := s.run(t.Context(), s.route(g)); err != nil {
+				t.Errorf("%s: %v, want b's answer", strategy, err)
+			}
+		})
+	}
 }
 
 func TestOneTargetNeverFailsFast(t *testing.T) {

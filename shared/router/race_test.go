@@ -18,7 +18,7 @@ func TestRaceIsWonByTheFirstToSpeak(t *testing.T) {
 			return answer{wait: map[string]time.Duration{"a": 300 * time.Millisecond, "b": 100 * time.Millisecond, "c": time.Hour}[target],
 				texts: []string{"from ", target}, pause: 10 * time.Second}
 		})
-		r := s.route(s.group(router.Policy{Strategy: router.Race, Parallel: 3}, "a", "b", "c", "d"))
+		r := s.route(s.group(router.Policy{Strategy: router.Race, Parallel: 3, TTFT: time.Second}, "a", "b", "c", "d"))
 		picked := ""
 		r.Picked = func(to *router.Target) { picked += to.Name }
 		start := time.Now()

@@ -115,7 +115,7 @@ func (r *Route) exhaust(ctx context.Context, order []*Target, p Policy, rest boo
 
 // attempt makes one call. If the first event takes longer than bound, the call
 // is cancelled and has failed.
-func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, call Call) (verdict Verdict, err error) {
+func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, call Call) (_ Verdict, err error) {
 	start, inner := time.Now(), ctx
 	var timer *time.Timer
 	if bound > 0 {
@@ -125,8 +125,8 @@ func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, cal
 		defer timer.Stop()
 		inner = limited
 	}
-	verdict = Rotate // in case of a panic
-	defer func() { t.Health.leave(time.Now(), time.Since(start), verdict) }()
+	found := Rotate // of the target's health; so it stays if the call panics
+	defer func() { t.Health.leave(time.Now(), time.Since(start), found) }()
 	err = call(inner, t, func() {
 		r.begun = true
 		if timer != nil {
@@ -135,17 +135,17 @@ func (r *Route) attempt(ctx context.Context, t *Target, bound time.Duration, cal
 		t.Health.spoke(time.Now(), time.Since(start))
 	})
 	if err == nil {
-		verdict = ""
-		return verdict, nil
+		found = ""
+		return "", nil
 	}
 	if slow, ok := context.Cause(inner).(*fault.Error); ok && !r.begun && ctx.Err() == nil {
 		err = slow // whatever the provider made of it
 	}
-	verdict = Judge(ctx, err, r.broke) // of the target, which may break in the middle too
+	found = Judge(ctx, err, r.broke)
 	if r.begun {
 		return Stop, err
 	}
-	return verdict, err
+	return found, err
 }
 
 // slowly cancels a call whose first event takes longer than bound.

@@ -57,6 +57,7 @@ func TestWhatFollowsFromAFailure(t *testing.T) {
 		{"404, alone", answer{err: status(404)}, true, "a e"},
 		{"429, alone", answer{err: status(429)}, true, "a a a e"},
 		{"500, alone", answer{err: status(500)}, true, "a a a e"},
+		{"409, alone", answer{err: status(409)}, true, "a a a e"},
 		{"reset, alone", answer{err: reset}, true, "a a a e"},
 		{"hang, alone", answer{hang: true}, true, "a a a e"},
 
