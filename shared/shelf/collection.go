@@ -16,6 +16,7 @@ import (
 // collection is a file and its index.
 type collection struct {
 	path, name string
+	users      int // requests at work in it; protected by Shelf.mu
 
 	loading sync.Mutex
 	file    *os.File // nil until loaded

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -294,6 +295,15 @@ func TestCollectionsAreBounded(t *testing.T) {
 	}
 	if err := add("c0"); err != nil {
 		t.Errorf("into one that exists: %v", err)
+	}
+	if err := s.Delete(t.Context(), tenant, rag.Key{Collection: "c7", ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := add("one-more"); err != nil {
+		t.Errorf("after another was emptied: %v", err)
+	}
+	if names, err := s.names(tenant); err != nil || len(names) != MaxCollections || slices.Contains(names, "c7") {
+		t.Errorf("collections = %q, %v", names, err)
 	}
 }
 

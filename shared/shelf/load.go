@@ -39,8 +39,9 @@ func (c *collection) load() (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil { // the next use tries again, from nothing
 			f.Close()
+			c.docs, c.slots, c.index = map[string]*document{}, nil, rag.Inverted{}
 		}
 	}()
 	data, err := io.ReadAll(f)

@@ -99,21 +99,39 @@ func (s *Shelf) names(tenant string) ([]string, error) {
 	return names, nil
 }
 
-// collection returns a loaded collection; nil if there is none and create is
-// false.
-func (s *Shelf) collection(tenant, name string, create bool) (*collection, error) {
+// collection returns a loaded collection, and what to call when it is no longer
+// used; nil if there is none and create is false.
+func (s *Shelf) collection(tenant, name string, create bool) (*collection, func(), error) {
 	c, err := s.entry(tenant, name, create)
 	if err != nil || c == nil {
-		return nil, err
+		return nil, func() {}, err
 	}
+	release := func() { s.release(tenant, c) }
 	c.loading.Lock()
 	defer c.loading.Unlock()
 	if c.file == nil {
 		if err := c.load(); err != nil {
-			return nil, fmt.Errorf("shelf: %w", err)
+			release()
+			return nil, func() {}, fmt.Errorf("shelf: %w", err)
 		}
 	}
-	return c, nil
+	return c, release, nil
+}
+
+// release removes a collection that nobody uses any more and that is empty:
+// empty ones would count among those that a tenant may have.
+func (s *Shelf) release(tenant string, c *collection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.users--
+	if c.users > 0 || s.closed || c.file == nil || len(c.docs) > 0 || c.broken != nil {
+		return
+	}
+	if err := os.Remove(c.path); err != nil { // it stays, empty
+		return
+	}
+	c.file.Close()
+	delete(s.tenants[tenant], c.name)
 }
 
 func (s *Shelf) entry(tenant, name string, create bool) (*collection, error) {
@@ -123,6 +141,7 @@ func (s *Shelf) entry(tenant, name string, create bool) (*collection, error) {
 		return nil, fmt.Errorf("shelf: %w", os.ErrClosed)
 	}
 	if c := s.tenants[tenant][name]; c != nil {
+		c.users++
 		return c, nil
 	}
 	path := s.path(tenant, name)
@@ -146,7 +165,7 @@ func (s *Shelf) entry(tenant, name string, create bool) (*collection, error) {
 	if s.tenants[tenant] == nil {
 		s.tenants[tenant] = map[string]*collection{}
 	}
-	c := &collection{path: path, name: name, docs: map[string]*document{}}
+	c := &collection{path: path, name: name, users: 1, docs: map[string]*document{}}
 	s.tenants[tenant][name] = c
 	return c, nil
 }
@@ -177,10 +196,11 @@ func (s *Shelf) Put(ctx context.Context, tenant string, d rag.Document) (rag.Doc
 	}
 	passages := rag.Split(d.Kind, d.Language, d.Text)
 	d.Passages = len(passages)
-	c, err := s.collection(tenant, d.Collection, true)
+	c, release, err := s.collection(tenant, d.Collection, true)
 	if err != nil {
 		return d, false, err
 	}
+	defer release()
 	defer c.hold(d.ID)()
 	if old := c.document(d.ID); old != nil && old.sum == contentSum(d) {
 		return old.Document, false, nil
@@ -196,7 +216,8 @@ func (s *Shelf) Put(ctx context.Context, tenant string, d rag.Document) (rag.Doc
 
 // Get implements rag.Library.
 func (s *Shelf) Get(_ context.Context, tenant string, k rag.Key) (rag.Document, error) {
-	c, err := s.collection(tenant, k.Collection, false)
+	c, release, err := s.collection(tenant, k.Collection, false)
+	defer release()
 	if err != nil || c == nil {
 		return rag.Document{}, cmp.Or(err, notFound(k))
 	}
@@ -205,7 +226,8 @@ func (s *Shelf) Get(_ context.Context, tenant string, k rag.Key) (rag.Document, 
 
 // Delete implements rag.Library.
 func (s *Shelf) Delete(_ context.Context, tenant string, k rag.Key) error {
-	c, err := s.collection(tenant, k.Collection, false)
+	c, release, err := s.collection(tenant, k.Collection, false)
+	defer release()
 	if err != nil || c == nil {
 		return cmp.Or(err, notFound(k))
 	}
@@ -228,7 +250,7 @@ func (s *Shelf) Documents(_ context.Context, tenant string, of rag.Key, after st
 		if after != "" && name < afterName {
 			continue
 		}
-		c, err := s.collection(tenant, name, false)
+		c, release, err := s.collection(tenant, name, false)
 		if err != nil {
 			return nil, "", err
 		}
@@ -240,6 +262,7 @@ func (s *Shelf) Documents(_ context.Context, tenant string, of rag.Key, after st
 			from = afterID
 		}
 		list = append(list, c.list(of.ID, from, limit+1-len(list))...)
+		release()
 		if len(list) > limit {
 			last := list[limit-1].Key
 			return list[:limit], last.Collection + "/" + last.ID, nil
@@ -253,7 +276,8 @@ func (s *Shelf) Search(ctx context.Context, tenant string, q rag.Query) ([]rag.H
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	c, err := s.collection(tenant, q.Collection, false)
+	c, release, err := s.collection(tenant, q.Collection, false)
+	defer release()
 	if err != nil || c == nil {
 		return nil, err
 	}
