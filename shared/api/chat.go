@@ -19,6 +19,11 @@ func (s *Server) Chat() http.Handler {
 
 func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
 	var out answer
+	defer func() {
+		if st, ok := out.(*stream); ok {
+			st.drop() // if it panicked, nobody else would stop the heartbeat
+		}
+	}()
 	err := s.Gateway.Chat(ctx, c, body, func(e *llm.Event) error {
 		if out == nil {
 			out = newAnswer(v, c)

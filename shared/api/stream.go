@@ -67,6 +67,14 @@ func (s *stream) beat() {
 	s.timer.Reset(heartbeat)
 }
 
+// drop ends the heartbeat of a stream that will not come to its end.
+func (s *stream) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	s.timer.Stop()
+}
+
 // flush writes what is gathered. The caller holds mu.
 func (s *stream) flush() error {
 	s.last = time.Now()

@@ -1,0 +1,63 @@
+package api_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// A stream whose provider panicked must not go on pinging: the connection is
+// gone, and writing to it would panic where nobody recovers.
+func TestNoHeartbeatAfterAPanic(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		store, err := bolt.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		log := slog.New(slog.NewTextHandler(io.Discard, nil))
+		crash := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+			if err := emit(&llm.Event{Text: "half"}); err != nil {
+				return err
+			}
+			panic("bug")
+		})
+		s := &api.Server{Log: log, Gateway: &gateway.Gateway{Store: store, Log: log, Pepper: secret(pepper),
+			Models: gateway.NewRegistry(gateway.Instance{Name: "script", Chats: true, Own: []string{"script"}, Free: true, Chat: crash})}}
+		u := admission.User{ID: "ana", Active: true, Models: []string{"*"}, Burst: 10, Parallel: 10, Tokens: admission.NoTokenLimit, Day: usage.None, Month: usage.None}
+		if _, err := store.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		key, hash := admission.NewKey([]byte(pepper), "ana")
+		if err := store.PutKey(t.Context(), "ana", admission.Key{ID: admission.KeyID(hash), Hash: hash, Models: []string{"*"}, Scopes: []string{"inference"}, Created: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("POST", "/ai/chat/completions", strings.NewReader(`{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`))
+		r.Header.Set("Authorization", "Bearer "+key)
+		w := httptest.NewRecorder()
+		func() {
+			defer func() { recover() }()
+			s.Handler().ServeHTTP(w, r)
+		}()
+		if !strings.Contains(w.Body.String(), "half") {
+			t.Fatalf("the stream did not begin: %d %s", w.Code, w.Body)
+		}
+		time.Sleep(time.Minute)
+		if strings.Contains(w.Body.String(), ": ping") {
+			t.Errorf("a dead stream pings on: %s", w.Body)
+		}
+	})
+}
