@@ -197,4 +197,9 @@ func TestAskErrorsReachTheCaller(t *testing.T) {
 	if !errors.Is(err, gone) {
 		t.Errorf("error %v, want the client's", err)
 	}
+	for _, st := range s.router.States() {
+		if st.Failures != 0 {
+			t.Errorf("state %+v, want no failure: the client was gone", st)
+		}
+	}
 }
