@@ -40,6 +40,7 @@ func Main(args []string, stdout io.Writer) error {
 		debug.SetGCPercent(200) // the heap is small: rarer collections cost little memory
 	}
 	log := jsonlog.New(os.Stderr, c.LogLevel)
+	slog.SetDefault(log) // for what the stores have to say when they open
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return run(ctx, stop, c, log, stdout)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -81,6 +82,7 @@ func TestKill(t *testing.T) {
 	if sum != a.Spent.Month || unsettled != open.Reserved || a.Budgets[0].Remaining != 100*usage.Dollar-sum {
 		t.Errorf("the records sum up to $%s, of which $%s by estimate; want $%s and $%s; account %+v", sum.USD(), unsettled.USD(), a.Spent.Month.USD(), open.Reserved.USD(), a)
 	}
+	s.checkLogs(t)
 }
 
 // TestKillUnderLoad kills at no particular moment, over and over.
@@ -160,6 +162,11 @@ func TestInterrupt(t *testing.T) {
 	<-up.hold("drain").reached
 	p.interrupt(t)
 	p.stdout.wait(t, "Finishing open requests", p.exited)
+	select { // the provider is not hung up on; if it were, that would show at once
+	case <-up.hold("drain").left:
+		t.Error("the stream was cut")
+	case <-time.After(200 * time.Millisecond):
+	}
 	up.release("drain")
 	if text := rest(t, resp); !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Contains(text, `"error"`) {
 		t.Errorf("the stream ended with %q", text[max(0, len(text)-300):])

@@ -286,6 +286,11 @@ func (s *site) checkLogs(t testing.TB) {
 			t.Errorf("the logs hold %q: %.1500s", bad, logs[max(0, i-200):])
 		}
 	}
+	for line := range strings.Lines(logs) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line of the log is no JSON: %.300q", line)
+		}
+	}
 	if !strings.Contains(logs, `"message":"request"`) {
 		t.Error("the logs hold no request: are they the right ones?")
 	}
