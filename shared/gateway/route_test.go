@@ -195,7 +195,9 @@ func TestLosersOfARaceAreBilled(t *testing.T) {
 		chatty := llm.ProviderFunc(func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
 			time.Sleep(100 * time.Millisecond)
 			err := emit(&llm.Event{Text: strings.Repeat("b", 400)}) // at the very moment at which a speaks
-			left = time.Now()
+			if err != nil {
+				left = time.Now() // only the loser writes this
+			}
 			return err
 		})
 		a := llm.ProviderFunc(func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
