@@ -42,6 +42,9 @@ func conversations(t *testing.T, s *site) {
 	t.Run("openai-go", func(t *testing.T) { testOpenAIGo(t, s) })
 	t.Run("go-openai", func(t *testing.T) { testGoOpenAI(t, s) })
 	t.Run("node", func(t *testing.T) { testNode(t, s) })
+	t.Run("echo", func(t *testing.T) { testEcho(t, s) })
+	t.Run("limits", func(t *testing.T) { testLimits(t, s) })
+	t.Run("health", func(t *testing.T) { testHealth(t, s) })
 	t.Run("guarantees", func(t *testing.T) { testGuarantees(t, s) })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -278,5 +280,35 @@ func TestRestart(t *testing.T) {
 		if err != nil || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s: %v, %v; want a file of its owner's alone", name, info, err)
 		}
+	}
+}
+
+// TestLambdaKilled: a function that dies in the middle of a stream leaves its
+// client without a proper end, and a lease. The sweep makes the one record.
+func TestLambdaKilled(t *testing.T) {
+	t.Parallel()
+	s := startLambda(t)
+	resp := s.held(t, s.key, "dying", "")
+	<-s.up.hold("dying").reached
+	open := s.account(t, "ana").Open
+	if open.Count != 1 {
+		t.Fatalf("%d open requests, want 1", open.Count)
+	}
+	s.kill("chat")
+	buf, err := readAll(resp)
+	if err == nil || strings.Contains(buf, "[DONE]") {
+		t.Errorf("the stream ended well: %v after %q", err, buf)
+	}
+	for i := range 3 { // at first it may live yet; the third time there is nothing left to do
+		if err := gateway.SweepExpired(t.Context(), s.store, slog.New(slog.DiscardHandler), time.Now().Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(s.records(t)); n != min(i, 1) {
+			t.Errorf("%d records after sweep %d, want %d", n, i+1, min(i, 1))
+		}
+	}
+	a, list := s.account(t, "ana"), s.records(t)
+	if r := list[0]; !r.Unsettled || r.ID != resp.Header.Get("X-Request-Id") || r.Cost != open.Reserved || a.Spent.Month != r.Cost || a.Open.Count != 0 {
+		t.Errorf("record = %+v; account = %+v; reserved were $%s", r, a, open.Reserved.USD())
 	}
 }

@@ -101,19 +101,30 @@ func accounts(t *testing.T, s *site) {
 // held starts a stream that stops in its middle.
 func (s *site) held(t testing.TB, key, name, more string) *http.Response {
 	t.Helper()
+	return s.stream(t, key, ask("gpt-4o-mini", "Stop at #hold-"+name+" please", `,"stream":true`+more))
+}
+
+// stream returns when the answer begins.
+func (s *site) stream(t testing.TB, key, body string) *http.Response {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	return s.open(t, ctx, http.DefaultClient, "POST", "/ai/chat/completions", key, ask("gpt-4o-mini", "Stop at #hold-"+name+" please", `,"stream":true`+more))
+	return s.open(t, ctx, http.DefaultClient, "POST", "/ai/chat/completions", key, body)
+}
+
+func readAll(resp *http.Response) (string, error) {
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
 
 func rest(t testing.TB, resp *http.Response) string {
 	t.Helper()
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	text, err := readAll(resp)
 	if err != nil {
 		t.Errorf("the stream broke: %v after %.300q", err, text)
 	}
-	return string(text)
+	return text
 }
 
 // oneBudget: of many requests at once, exactly those are admitted that the

@@ -44,11 +44,11 @@ func startLambda(t testing.TB) *site {
 		"GATEWAY_STORE=dynamodb", "AWS_ENDPOINT_URL_DYNAMODB="+endpoint, "STATE_TABLE="+state, "LEDGER_TABLE="+ledger,
 		"GATEWAY_KEY_PEPPER="+pepper, "GATEWAY_ADMIN_KEY="+s.admin)
 	logs := newOutput()
-	var all []*invoke.Function
+	all := map[string]*invoke.Function{}
 	api := template.API(func(name string) *invoke.Function {
 		f := invoke.New(invoke.Config{Name: name, Binary: filepath.Join(programs, name), Env: env, Memory: 256,
 			Concurrency: lambdaProcesses, Output: logs, Freeze: true})
-		all = append(all, f)
+		all[name] = f
 		return f
 	})
 	front := httptest.NewServer(api)
@@ -62,11 +62,12 @@ func startLambda(t testing.TB) *site {
 	t.Cleanup(stop)
 	s.root, s.logs = front.URL, logs.String
 	s.stop = func(testing.TB) { stop() }
+	s.kill = func(function string) { all[function].Close() }
+	s.store = dynamo.New(db, state, ledger)
 	s.records = func(t testing.TB) (list []usage.Record) {
 		t.Helper()
-		store := dynamo.New(db, state, ledger)
 		for _, user := range s.users {
-			for r, err := range store.Records(t.Context(), user, time.Unix(0, 0), time.Now().Add(time.Hour)) {
+			for r, err := range s.store.Records(t.Context(), user, time.Unix(0, 0), time.Now().Add(time.Hour)) {
 				if err != nil {
 					t.Fatal(err)
 				}

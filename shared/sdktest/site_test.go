@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/dynamo"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -27,6 +28,8 @@ type site struct {
 	logs    func() string                     // what the programs printed, but for the greeting
 	records func(t testing.TB) []usage.Record // the ledger; the programs may be stopped for it
 	stop    func(t testing.TB)                // in an orderly way; may be called twice
+	kill    func(function string)             // of the Lambda functions
+	store   *dynamo.Store                     // of the Lambda functions
 
 	mu    sync.Mutex
 	users []string
