@@ -25,7 +25,7 @@ var rank = map[string]int{
 	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/rag": 3,
 	"shared/gateway": 4, "shared/telemetry": 4, "shared/prometheus": 4,
 	"shared/openai": 4, "shared/anthropic": 4, "shared/gemini": 4, "shared/bedrock": 4, "shared/echo": 4,
-	"shared/bolt": 4, "shared/shelf": 4, "shared/dynamo": 4, "shared/awssecret": 4, "shared/dynamolocal": 0,
+	"shared/bolt": 4, "shared/shelf": 4, "shared/dynamo": 4, "shared/awssecret": 4, "shared/s3": 4, "shared/dynamolocal": 0,
 	"shared/api": 5, "shared/providers": 5,
 	"shared/vitals": 6, "shared/cloud": 6, "shared/embedders": 6, "shared/connect": 7,
 	"shared/inference": 8, "shared/local": 9,
@@ -38,7 +38,7 @@ var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotes
 // confined says which packages may import a third-party module directly.
 var confined = map[string][]string{
 	"github.com/aws/aws-lambda-go": {"shared/lambdahttp"},
-	"github.com/aws/aws-sdk-go-v2": {"shared/dynamo", "shared/bedrock", "shared/awssecret", "shared/cloud", "shared/vitals", "shared/embedders", "shared/local", "shared/dynamotest", "functions/invoke"},
+	"github.com/aws/aws-sdk-go-v2": {"shared/dynamo", "shared/bedrock", "shared/awssecret", "shared/s3", "shared/cloud", "shared/vitals", "shared/embedders", "shared/local", "shared/dynamotest", "functions/invoke"},
 	"go.etcd.io/bbolt":             {"shared/bolt"},
 	"github.com/prometheus":        {"shared/prometheus"},
 	"go.opentelemetry.io":          {"shared/telemetry"},

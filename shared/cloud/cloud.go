@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +22,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/jsonlog"
 	"github.com/devmentor/ai-gateway/shared/providers"
+	"github.com/devmentor/ai-gateway/shared/s3"
 	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
@@ -90,12 +92,23 @@ func pepper(get func(context.Context) (string, error)) func(context.Context) (st
 	}
 }
 
+// Fetch reads what GATEWAY_CONFIG refers to, ssm:NAME or s3://BUCKET/KEY, afresh
+// each time. s3URL replaces S3's own address; "" keeps it.
+func Fetch(cfg aws.Config, s3URL string) func(context.Context, string) (string, error) {
+	return func(ctx context.Context, ref string) (string, error) {
+		if strings.HasPrefix(ref, "s3://") {
+			return s3.Get(ctx, cfg, s3URL, ref)
+		}
+		return awssecret.New(cfg).Get(ref)(ctx)
+	}
+}
+
 // Registry gives the server what the environment and GATEWAY_CONFIG offer,
 // which may be a path or a reference to a parameter. link gives instances their
 // adapters; nil leaves them without.
 func (b *Base) Registry(ctx context.Context, link func([]gateway.Instance)) error {
 	source := providers.Source{Config: b.Config, Getenv: os.Getenv, Echo: true, Link: link,
-		Fetch: func(ctx context.Context, ref string) (string, error) { return awssecret.New(b.AWS).Get(ref)(ctx) }} // afresh
+		Fetch: Fetch(b.AWS, b.Config.S3URL)}
 	log := b.Server.Log
 	models, err := source.Registry(ctx, func(err error) { log.Error("GATEWAY_CONFIG has a bad version; the old one stays", "err", err) })
 	if err != nil {

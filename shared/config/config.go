@@ -38,6 +38,7 @@ type Config struct {
 	GeminiKey     string `env:"GEMINI_API_KEY" secret:"true"`
 	GeminiURL     string `env:"GEMINI_BASE_URL" url:"true"`
 	BedrockURL    string `env:"AWS_ENDPOINT_URL_BEDROCK_RUNTIME" url:"true"`
+	S3URL         string `env:"AWS_ENDPOINT_URL_S3" url:"true"`
 	DynamoURL     string `env:"AWS_ENDPOINT_URL_DYNAMODB" url:"true"`
 	Region        string `env:"AWS_REGION"`
 	AccessKeyID   string `env:"AWS_ACCESS_KEY_ID" secret:"true"`

@@ -25,6 +25,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/awssecret"
 	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/connect"
 	"github.com/devmentor/ai-gateway/shared/dynamo"
@@ -85,7 +86,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		pepper = func(context.Context) (string, error) { return text, nil }
 	}
 	source := providers.Source{Config: c, Getenv: os.Getenv, Echo: true,
-		Fetch: func(ctx context.Context, ref string) (string, error) { return awssecret.New(cfg).Get(ref)(ctx) }, // afresh
+		Fetch: cloud.Fetch(cfg, c.S3URL),
 		Link: func(list []gateway.Instance) {
 			connect.Adapters(list, embedders.Parts{HTTP: transport, AWS: cfg, BedrockURL: c.BedrockURL, Secret: secrets.Get})
 		}}

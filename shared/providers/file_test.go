@@ -369,12 +369,12 @@ providers:
 
 func TestSourcesOfTheFile(t *testing.T) {
 	fetch := func(_ context.Context, ref string) (string, error) {
-		if ref != "ssm:gateway" {
+		if ref != "ssm:gateway" && ref != "s3://b/k" {
 			return "", errors.New("no such parameter")
 		}
 		return whole, nil
 	}
-	for where, want := range map[string]string{"ssm:gateway": "", "ssm:other": "no such parameter", "/nowhere/gateway.yaml": "no such file", "s3://b/k": "not supported"} {
+	for where, want := range map[string]string{"ssm:gateway": "", "ssm:other": "no such parameter", "/nowhere/gateway.yaml": "no such file", "s3://b/k": "", "s3://b/none": "no such"} {
 		s := providers.Source{Config: config.Config{File: where}, Fetch: fetch}
 		_, err := s.Registry(t.Context(), nil)
 		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "GATEWAY_CONFIG")) {

@@ -70,13 +70,11 @@ func (s *Source) text(ctx context.Context) (string, error) {
 	switch {
 	case where == "":
 		return "", nil
-	case strings.HasPrefix(where, "ssm:"):
+	case strings.HasPrefix(where, "ssm:"), strings.HasPrefix(where, "s3://"):
 		if s.Fetch == nil {
 			return "", errors.New("references into AWS cannot be read here")
 		}
 		return s.Fetch(ctx, where)
-	case strings.HasPrefix(where, "s3:"):
-		return "", errors.New("s3:// is not supported; use ssm:NAME or a path")
 	}
 	text, err := os.ReadFile(where)
 	return string(text), err
