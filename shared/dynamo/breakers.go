@@ -84,15 +84,38 @@ func (b *Breakers) add(ctx context.Context, slot int64, now time.Time, seen map[
 	if err != nil {
 		return nil, fail(ctx, "breakers", err)
 	}
-	in := reader{item: out.Attributes}
 	sums := map[string]router.Seen{}
-	for attribute := range out.Attributes {
+	return sums, sumBreakers(ctx, sums, out.Attributes)
+}
+
+// Look returns what the fleet has seen lately without telling anything; for
+// those who may only read.
+func (b *Breakers) Look(ctx context.Context) (map[string]router.Seen, error) {
+	sums := map[string]router.Seen{}
+	slot := time.Now().UnixNano() / int64(breakerSlot)
+	for _, n := range []int64{slot, slot - 1} {
+		out, err := b.store.client.GetItem(ctx, &dynamodb.GetItemInput{TableName: &b.store.state, Key: key("B#"+strconv.FormatInt(n, 10), "-")}, tune)
+		if err != nil {
+			return nil, fail(ctx, "breakers", err)
+		}
+		if err := sumBreakers(ctx, sums, out.Item); err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
+}
+
+// sumBreakers adds the counts of an item to sums.
+func sumBreakers(ctx context.Context, sums map[string]router.Seen, item map[string]types.AttributeValue) error {
+	in := reader{item: item}
+	for attribute := range item {
 		if name, ok := strings.CutPrefix(attribute, "c:"); ok {
-			sums[name] = router.Seen{Calls: in.num(attribute), Failures: in.num("f:" + name)}
+			have := sums[name]
+			sums[name] = router.Seen{Calls: have.Calls + in.num(attribute), Failures: have.Failures + in.num("f:"+name)}
 		}
 	}
 	if in.err != nil {
-		return nil, fail(ctx, "breakers", in.err)
+		return fail(ctx, "breakers", in.err)
 	}
-	return sums, nil
+	return nil
 }

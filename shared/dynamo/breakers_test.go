@@ -31,4 +31,11 @@ func TestBreakersAddUpTheFleet(t *testing.T) {
 			t.Errorf("Pool(%v) (-want +got):\n%s", tc.seen, diff)
 		}
 	}
+	got, err := open(dynamotest.Client(t), state, ledger).Breakers().Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(counts{"openai/gpt-4o": {Calls: 5, Failures: 3}, "anthropic/claude-x#b": {Calls: 1}}, got); diff != "" {
+		t.Errorf("Look (-want +got):\n%s", diff)
+	}
 }

@@ -2,6 +2,8 @@ package router
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,6 +25,20 @@ const (
 	poolIdle  = 5 * time.Second // at most, without
 	poolLimit = time.Second     // for one exchange
 )
+
+// States describes the targets of a fleet by what it has seen of them in the
+// window, for those who call none themselves. Sorted by name.
+func States(seen map[string]Seen) []State {
+	list := make([]State, 0, len(seen))
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		s := State{Target: name, State: "closed", Calls: seen[name].Calls, Failures: seen[name].Failures}
+		if s.Calls >= minCalls && 2*s.Failures >= s.Calls {
+			s.State = "open"
+		}
+		list = append(list, s)
+	}
+	return list
+}
 
 // pool is when the board was last asked.
 type pool struct {

@@ -5,6 +5,7 @@ package vitals
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -14,6 +15,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/dynamo"
 	"github.com/devmentor/ai-gateway/shared/jsonlog"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
@@ -33,5 +35,17 @@ func Open(context.Context) (*api.Server, error) {
 		}
 	})
 	store := dynamo.New(client, c.StateTable, c.LedgerTable)
-	return &api.Server{Version: config.Version(), Log: jsonlog.New(os.Stdout, c.LogLevel), Ready: []api.Check{{Name: "store", Ask: store.Ping}}}, nil
+	log := jsonlog.New(os.Stdout, c.LogLevel)
+	return &api.Server{Version: config.Version(), Log: log, Ready: []api.Check{{Name: "store", Ask: store.Ping}}, Targets: func() []router.State {
+		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+		defer cancel()
+		seen, err := store.Breakers().Look(ctx)
+		if err != nil { // the check of the store says what matters
+			log.Warn("targets cannot be read", "err", err)
+		}
+		return router.States(seen)
+	}}, nil
 }
+
+// lookTimeout bounds the look at what the fleet has seen of its targets.
+const lookTimeout = time.Second
