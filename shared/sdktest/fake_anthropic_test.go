@@ -45,12 +45,13 @@ type anthropicBlock struct {
 	} `json:"source"`
 }
 
-// UnmarshalJSON also takes the short form of text.
+// UnmarshalJSON is strict, as the whole is.
 func (b *anthropicBlock) UnmarshalJSON(text []byte) error {
 	type plain anthropicBlock
 	return strict(text, (*plain)(b))
 }
 
+// anthropicContent may be given in short, as text.
 type anthropicContent []anthropicBlock
 
 func (c *anthropicContent) UnmarshalJSON(text []byte) error {
@@ -78,14 +79,10 @@ func anthropicQuestion(_ *http.Request, body []byte) (*question, error) {
 			Content anthropicContent `json:"content"`
 		} `json:"messages"`
 		Tools []struct {
-			Name        string `json:"name"`
-			Description string `json:"description"`
-			InputSchema struct {
-				Type       string          `json:"type"`
-				Properties json.RawMessage `json:"properties"`
-			} `json:"-"`
-			Schema json.RawMessage `json:"input_schema"`
-			Strict bool            `json:"strict"`
+			Name        string          `json:"name"`
+			Description string          `json:"description"`
+			Schema      json.RawMessage `json:"input_schema"`
+			Strict      bool            `json:"strict"`
 		} `json:"tools"`
 		ToolChoice struct {
 			Type     string `json:"type"`

@@ -146,7 +146,7 @@ func openaiFinish(a *reply) string {
 func logprobs(pieces ...string) any {
 	list := []any{}
 	for _, p := range pieces {
-		list = append(list, object{"token": p, "logprob": -0.25, "bytes": []byte(p)[:0], "top_logprobs": []any{}})
+		list = append(list, object{"token": p, "logprob": -0.25, "bytes": nil, "top_logprobs": []any{}})
 	}
 	return object{"content": list, "refusal": nil}
 }
