@@ -13,7 +13,7 @@ func Adapters(list []gateway.Instance, p embedders.Parts) {
 	embedders.Adapters(list, p)
 	for i := range list {
 		if in := &list[i]; in.Kind == "anthropic" && in.Missing == "" {
-			in.Chat = &anthropic.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), HTTP: p.HTTP,
+			in.Chat = &anthropic.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: embedders.Header(in.Header), HTTP: p.HTTP,
 				MaxTokens: embedders.MaxTokens(in.Catalog)}
 		}
 	}

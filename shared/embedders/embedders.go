@@ -36,13 +36,13 @@ func Adapters(list []gateway.Instance, p Parts) {
 		}
 		switch in.Kind {
 		case "openai":
-			a := &openai.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: header(in.Header), HTTP: p.HTTP}
+			a := &openai.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: Header(in.Header), HTTP: p.HTTP}
 			if a.BaseURL == "" {
 				a.BaseURL = "https://api.openai.com/v1"
 			}
 			in.Chat, in.Embedder = a, a
 		case "gemini":
-			a := &gemini.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), HTTP: p.HTTP}
+			a := &gemini.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: Header(in.Header), HTTP: p.HTTP}
 			in.Chat, in.Embedder = a, a
 		case "bedrock":
 			a := bedrock.New(p.AWS, nil, func(o *bedrockruntime.Options) {
@@ -74,7 +74,9 @@ func MaxTokens(provider string) func(model string) int64 {
 	}
 }
 
-func header(m map[string]string) http.Header {
+// Header makes the headers of an instance, which gateway.yaml names, ready for
+// its adapter.
+func Header(m map[string]string) http.Header {
 	h := http.Header{}
 	for k, v := range m {
 		h.Set(k, v)
