@@ -22,6 +22,7 @@ func main() {
 	var passed, failed int
 	output := map[string]*strings.Builder{} // by package and test
 	reasons := map[string]int{}
+	broken := map[string]bool{} // packages with a failed test
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 64<<20)
 	for in.Scan() {
@@ -52,9 +53,10 @@ func main() {
 			}
 			delete(output, key)
 		case "fail":
-			if e.Test != "" {
+			if e.Test != "" || !broken[e.Package] { // a package may fail outside any test
 				failed++
 			}
+			broken[e.Package] = true
 			fmt.Printf("FAIL  %s %s\n", short(e.Package), e.Test)
 			if b := output[key]; b != nil {
 				fmt.Print(b.String())
