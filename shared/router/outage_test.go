@@ -32,7 +32,9 @@ func TestAnOutageIsHardlyFelt(t *testing.T) {
 		var mu sync.Mutex
 		var slow, after, lost int
 		var opened time.Time
-		s.router.Notify = func(c router.Change) {
+		s.router.Notify = func(c router.Change) { // by requests, none of which holds mu then
+			mu.Lock()
+			defer mu.Unlock()
 			if c.Open && opened.IsZero() {
 				opened = time.Now()
 			}
