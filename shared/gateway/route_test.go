@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -76,13 +77,17 @@ func TestBadDays(t *testing.T) {
 				const requests, workers = 10_000, 100
 				var mu sync.Mutex
 				good := 0
+				var times []time.Duration
 				var wg sync.WaitGroup
 				for range workers {
 					wg.Go(func() {
 						for range requests / workers {
+							start := time.Now()
 							got := r.chat(t.Context(), "m", "")
+							took := time.Since(start)
 							price := map[string]usage.Nano{"a/gpt-4o-mini": cost(t, "gpt-4o-mini"), "b/gpt-4o": cost(t, "gpt-4o"), "c/gpt-4.1-mini": cost(t, "gpt-4.1-mini")}
 							mu.Lock()
+							times = append(times, took)
 							switch want, known := price[got.text]; {
 							case got.err == nil && !known:
 								t.Errorf("answer %q, want exactly one", got.text)
@@ -100,6 +105,10 @@ func TestBadDays(t *testing.T) {
 				wg.Wait()
 				if good < tc.minSuccesses {
 					t.Errorf("%d of %d requests succeeded, want %d", good, requests, tc.minSuccesses)
+				}
+				slices.Sort(times)
+				if p99, budget := times[requests*99/100], 3*2*time.Second; p99 > budget { // three attempts, each left after its TTFT
+					t.Errorf("p99 = %v, want the attempt budget of %v at most", p99, budget)
 				}
 				if n := len(r.vault.records); n != requests {
 					t.Errorf("%d records, want %d", n, requests)
