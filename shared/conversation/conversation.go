@@ -1,0 +1,81 @@
+// Package conversation keeps the turns of dialogues, so that a client need not
+// send them again with every request.
+package conversation
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+// Limits.
+const (
+	MaxMessages = 64        // of one append
+	MaxAppend   = 256 << 10 // bytes of one append
+	MaxMetadata = 16 << 10  // bytes
+	DefaultTTL  = 30 * 24 * time.Hour
+	MaxTTL      = 366 * 24 * time.Hour
+)
+
+// Conversation is a dialogue without its turns.
+type Conversation struct {
+	ID       string // "conv_" and what a client may not guess
+	Title    string
+	Metadata json.RawMessage // an object; nil for none
+	TTL      time.Duration   // from the last append on
+	Created  time.Time
+	Updated  time.Time // of the last append
+	Expires  time.Time // Updated + TTL; it is not found after that
+}
+
+// Turn is what one request added: messages in OpenAI's format, in their order.
+type Turn struct {
+	Request  string // its id, by which turns are ordered: ids grow with time
+	Messages []json.RawMessage
+	Created  time.Time
+}
+
+var idPattern = regexp.MustCompile(`^conv_[A-Za-z0-9]{8,64}$`)
+
+// ValidID says whether s can be a conversation's id.
+func ValidID(s string) bool { return idPattern.MatchString(s) }
+
+// Reader is what those need who continue conversations.
+type Reader interface {
+	// Turns returns up to limit turns before the turn of a request ("": from the
+	// newest on), newest first. It fails with fault.NotFound without the
+	// conversation.
+	Turns(ctx context.Context, tenant, id, before string, limit int) ([]Turn, error)
+	// Append adds a turn, whole or not at all, and puts off the conversation's
+	// end. Turns appended at the same time are all kept. A turn with a request id
+	// that is there already changes nothing. It fails with fault.NotFound without
+	// the conversation.
+	Append(ctx context.Context, tenant, id string, t Turn) error
+}
+
+// Store holds the conversations of tenants, who never see each other's. It is
+// safe for concurrent use by many processes (the embedded one: by one). Limits
+// are the caller's business. What has expired is not there, whether or not it
+// is still on disk. An error that is no fault.Error is a failure of the store.
+type Store interface {
+	Reader
+	// Create stores c, with Created and TTL as given. It fails with
+	// fault.Conflict if the id is taken.
+	Create(ctx context.Context, tenant string, c Conversation) (Conversation, error)
+	// Get returns a conversation. It fails with fault.NotFound.
+	Get(ctx context.Context, tenant, id string) (Conversation, error)
+	// List returns up to limit conversations with ids above after, in the order
+	// of their ids.
+	List(ctx context.Context, tenant, after string, limit int) ([]Conversation, error)
+	// Delete removes a conversation with all its turns. It fails with
+	// fault.NotFound.
+	Delete(ctx context.Context, tenant, id string) error
+}
+
+// Missing is the error for a conversation that is not there.
+func Missing(id string) error {
+	return fault.New(fault.NotFound, "There is no conversation '%.80s'.", id)
+}
