@@ -32,32 +32,27 @@ type attempt struct {
 }
 
 // bill holds the attempts of one request and the money that is reserved for
-// them. Attempts of a race use it concurrently.
+// them. Attempts of a race, and the calls of a session, use it concurrently: mu
+// guards it and, while calls are under way, the call's record and times.
 type bill struct {
 	g   *Gateway
 	c   *Call
 	ctx context.Context
-	est estimate
 
 	mu       sync.Mutex
 	attempts []*attempt
 	reserved usage.Nano
+	answered llm.Usage   // of all works that have ended
 	one      [1]*attempt // where attempts usually fit
 }
 
-func newBill(ctx context.Context, g *Gateway, c *Call, est estimate) *bill {
-	b := &bill{g: g, c: c, ctx: ctx, est: est, reserved: c.Grant.Lease.Reserved}
-	b.attempts = b.one[:0]
-	return b
-}
-
-// open begins an attempt at t. If the reservation does not cover it besides
+// open begins an attempt at t for w. If the reservation does not cover it besides
 // what the others cost, more is reserved first; where that is refused, or t has
 // no known price while prices matter, it fails with fault.Quota.
-func (b *bill) open(t *Target) (*attempt, error) {
+func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := &attempt{target: t, held: b.est.cost(t)}
+	a := &attempt{target: t, held: w.est.cost(t)}
 	if len(b.attempts) > 0 && !t.Priced && b.g.UnknownPrice != "allow" && b.attempts[0].target.Priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
@@ -71,7 +66,7 @@ func (b *bill) open(t *Target) (*attempt, error) {
 	}
 	b.attempts = append(b.attempts, a)
 	c.Record.Attempts++
-	if len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended { // in a race, the first stands for all until one speaks
+	if !w.Side && (len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended) { // in a race, the first stands for all until one speaks
 		c.Record.Provider, c.Record.Model = t.Provider, t.Model
 	}
 	return a, nil
@@ -154,15 +149,23 @@ func (b *bill) close(a *attempt, input func() int64, err error) {
 	b.mu.Unlock()
 }
 
-// book enters in the record what speaker was billed, and what all attempts
-// cost so far.
-func (b *bill) book(speaker *attempt) {
+// book enters in the record what speaker was billed for its part of w's answer,
+// and what all attempts cost so far. over says that it is all.
+func (b *bill) book(w *Work, speaker *attempt, over bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	defer b.sum()
+	if w.Side {
+		return
+	}
+	all := b.answered
+	all.Add(speaker.usage)
+	if over {
+		b.answered = all
+	}
 	r := &b.c.Record
-	r.Count(speaker.usage)
+	r.Count(all)
 	r.Provider, r.Model = speaker.target.Provider, speaker.target.Model
-	b.sum()
 }
 
 // sum adds up the costs. The caller holds mu.

@@ -10,18 +10,17 @@ import (
 
 // embed asks the route's targets one after the other; vectors of different
 // models do not compare, so that only the configuration can name fallbacks.
-func (g *Gateway) embed(ctx context.Context, c *Call, req *llm.EmbedRequest, route *router.Route, b *bill) (out *llm.Embeddings, err error) {
-	defer b.finish()
-	var last *attempt
-	err = route.Run(ctx, func(ctx context.Context, to *router.Target, begun func()) error {
+func (b *bill) embed(ctx context.Context, w *Work) (out *llm.Embeddings, err error) {
+	req, c, last := w.embed, b.c, (*attempt)(nil)
+	err = w.route.Run(ctx, func(ctx context.Context, to *router.Target, begun func()) error {
 		t := to.Of.(*Target)
-		a, err := b.open(t)
+		a, err := b.open(w, t)
 		if err != nil {
 			return err
 		}
 		last = a
 		req.Model, req.Dropped = t.Model, nil
-		ctx, end := g.trace(ctx, c, t, nil)
+		ctx, end := b.g.trace(ctx, c, t, nil)
 		out, err = t.Embedder.Embed(ctx, req)
 		a.result.TTFT = time.Since(a.asked)
 		if err == nil {
@@ -32,12 +31,17 @@ func (g *Gateway) embed(ctx context.Context, c *Call, req *llm.EmbedRequest, rou
 		end(a.result)
 		return err
 	})
-	c.timing.done = time.Now()
-	c.timing.first = c.timing.done
-	c.Dropped, c.Record.Rotations = req.Dropped, route.Rotations
 	if last != nil {
-		b.book(last)
+		b.book(w, last, true)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.Record.Rotations += w.route.Rotations
+	c.timing.done = time.Now()
+	if w.Side {
+		return out, err
+	}
+	c.timing.first, c.Dropped = c.timing.done, req.Dropped
 	if err == nil {
 		c.Record.TTFT = c.timing.done.Sub(c.Start)
 	}

@@ -5,16 +5,13 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
-	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -48,6 +45,7 @@ type Call struct {
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
 
+	session      *Session
 	timing       timing
 	includeUsage bool
 	settled      bool
@@ -117,59 +115,32 @@ func (g *Gateway) Refuse(ctx context.Context, c *Call, reason error) error {
 // says who answers and, from the event with the usage on, what it costs. After
 // Chat the caller finishes its answer and then must call Settle.
 func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm.Event) error) error {
-	req, opts, err := parseChat(body)
+	w, err := g.PrepareChat(ctx, c, body)
 	if err != nil {
 		return g.Refuse(ctx, c, err)
 	}
-	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, opts.Tags, req.IncludeUsage
-	model, err := g.Models.choose(ctx, req.Model, catalog.Chat, opts)
+	req := w.chat
+	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, w.opts.Tags, req.IncludeUsage
+	s, err := g.Open(ctx, c, w)
 	if err != nil {
-		return g.Refuse(ctx, c, err)
-	}
-	req.ID, req.Strict = c.Record.ID, opts.Strict
-	est := estimateChat(req)
-	route, err := g.route(c, model, opts, est, req.Stream)
-	if err != nil {
-		return g.Refuse(ctx, c, err)
-	}
-	if err := g.reserve(ctx, c, model, opts, route, est); err != nil {
 		return err
 	}
-	if opts.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
-		defer cancel()
-	}
-	return newMeter(ctx, g, c, req, route, est).run(emit)
+	return s.Chat(ctx, w, emit)
 }
 
 // Embed runs an embeddings request; otherwise as Chat.
 func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRequest, *llm.Embeddings, error) {
-	req, opts, err := parseEmbed(body)
+	w, err := g.PrepareEmbed(ctx, c, body)
 	if err != nil {
 		return nil, nil, g.Refuse(ctx, c, err)
 	}
-	c.Record.Asked, c.Record.Tags = req.Model, opts.Tags
-	model, err := g.Models.choose(ctx, req.Model, catalog.Embedding, opts)
+	c.Record.Asked, c.Record.Tags = w.embed.Model, w.opts.Tags
+	s, err := g.Open(ctx, c, w)
 	if err != nil {
-		return nil, nil, g.Refuse(ctx, c, err)
-	}
-	req.ID, req.Strict = c.Record.ID, opts.Strict
-	est := estimateEmbed(req)
-	route, err := g.route(c, model, opts, est, false)
-	if err != nil {
-		return nil, nil, g.Refuse(ctx, c, err)
-	}
-	if err := g.reserve(ctx, c, model, opts, route, est); err != nil {
 		return nil, nil, err
 	}
-	if opts.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, opts.Timeout)
-		defer cancel()
-	}
-	out, err := g.embed(ctx, c, req, route, newBill(ctx, g, c, est))
-	return req, out, err
+	out, err := s.Embed(ctx, w)
+	return w.embed, out, err
 }
 
 // Attempt is one call to a provider.
@@ -197,36 +168,6 @@ func (g *Gateway) trace(ctx context.Context, c *Call, t *Target, chat *llm.Reque
 	return g.Trace(ctx, Attempt{Provider: t.Provider, Model: t.Model, Operation: c.Record.Operation, Chat: chat})
 }
 
-// reserve admits the request with what it may cost at most where it will be
-// asked first.
-func (g *Gateway) reserve(ctx context.Context, c *Call, model *Model, opts Options, route *router.Route, est estimate) error {
-	ask := admission.Ask{
-		ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: "inference",
-		Model: model.Name, Provider: model.Provider, Lease: true, Now: time.Now(),
-	}
-	for _, first := range route.First() {
-		t := first.Of.(*Target)
-		input, output := est.tokens(t)
-		ask.Reserve, ask.Tokens = ask.Reserve+est.cost(t), ask.Tokens+input+output
-		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
-	}
-	if opts.MaxPrice > 0 && ask.Reserve > opts.MaxPrice {
-		return g.Refuse(ctx, c, tooDear(ask.Reserve))
-	}
-	grant, err := g.Store.Admit(ctx, ask)
-	if errors.Is(err, fault.Unavailable) && g.FailOpen {
-		g.Log.LogAttrs(ctx, slog.LevelWarn, "admitted although the store is down", slog.String("request_id", c.Record.ID), slog.Any("err", err))
-		c.Record.FailOpen = true
-		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}}, nil
-	}
-	if err != nil {
-		return err
-	}
-	c.Grant, c.admitted = grant, true
-	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
-	return model.permits(grant, opts)
-}
-
 // Settle closes the books of an admitted request: the ledger record first,
 // then the lease. It is the last thing that happens before the response ends,
 // and it happens whatever became of the request; so it runs on after the
@@ -237,6 +178,9 @@ func (g *Gateway) Settle(ctx context.Context, c *Call, status int, err error) {
 		return
 	}
 	c.settled = true
+	if c.session != nil {
+		c.session.finish()
+	}
 	r := &c.Record
 	r.Status, r.Overhead, r.Duration = status, c.Overhead(), time.Since(c.Start)
 	if f := fault.As(err); f != nil {

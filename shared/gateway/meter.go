@@ -18,10 +18,14 @@ var errCut = errors.New("gateway: budget exceeded")
 // usage, and asks for more money while a stream runs.
 type meter struct {
 	*bill
+	ctx   context.Context
+	w     *Work
 	req   *llm.Request
 	route *router.Route
 	emit  func(*llm.Event) error
+	own   []*attempt // those of this work
 
+	one      [1]*attempt
 	speaker  *attempt // whose events the client gets
 	soft     int64    // bytes at which a top-up is asked for
 	hard     int64    // bytes at which the stream waits for its answer
@@ -29,9 +33,10 @@ type meter struct {
 	topup    chan error
 }
 
-func newMeter(ctx context.Context, g *Gateway, c *Call, req *llm.Request, route *router.Route, est estimate) *meter {
-	m := &meter{bill: newBill(ctx, g, c, est), req: req, route: route, soft: math.MaxInt64, hard: math.MaxInt64}
-	route.Ask, route.Picked = m.ask, m.picked
+func newMeter(ctx context.Context, b *bill, w *Work) *meter {
+	m := &meter{bill: b, ctx: ctx, w: w, req: w.chat, route: w.route, soft: math.MaxInt64, hard: math.MaxInt64}
+	m.own = m.one[:0]
+	m.route.Ask, m.route.Picked = m.ask, m.picked
 	return m
 }
 
@@ -52,15 +57,19 @@ func (m *meter) inputTokens() int64 { return countPrompt(m.req) }
 // run has the request answered and leaves the books complete, whatever happens.
 func (m *meter) run(emit func(*llm.Event) error) error {
 	m.emit = emit
-	defer m.finish()
 	defer m.stop()
 	err := m.route.Complete(m.ctx, m.req, m.event)
-	m.c.timing.done = time.Now()
-	m.c.Record.Rotations = m.route.Rotations
-	if last := m.last(); last != nil {
-		m.c.Dropped = last.dropped
-		m.book(last)
+	last := m.last()
+	if last != nil {
+		m.book(m.w, last, true)
 	}
+	m.mu.Lock()
+	m.c.timing.done = time.Now()
+	m.c.Record.Rotations += m.route.Rotations
+	if last != nil && !m.w.Side {
+		m.c.Dropped = last.dropped
+	}
+	m.mu.Unlock()
 	if errors.Is(err, errCut) {
 		return nil
 	}
@@ -69,8 +78,8 @@ func (m *meter) run(emit func(*llm.Event) error) error {
 
 // last is the attempt that the record is about: the speaker, or the last one.
 func (m *meter) last() *attempt {
-	if m.speaker == nil && len(m.attempts) > 0 {
-		return m.attempts[len(m.attempts)-1]
+	if m.speaker == nil && len(m.own) > 0 {
+		return m.own[len(m.own)-1]
 	}
 	return m.speaker
 }
@@ -78,7 +87,7 @@ func (m *meter) last() *attempt {
 // ask makes one call to a target and counts what comes of it.
 func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, emit func(*llm.Event) error) error {
 	t := to.Of.(*Target)
-	a, err := m.open(t)
+	a, err := m.open(m.w, t)
 	if err != nil {
 		return err
 	}
@@ -86,6 +95,11 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 	if m.route.Racing() { // others write to theirs at the same time
 		clone := *req
 		own = &clone
+		m.mu.Lock()
+		m.own = append(m.own, a)
+		m.mu.Unlock()
+	} else {
+		m.own = append(m.own, a)
 	}
 	own.Model, own.Dropped = t.Model, nil
 	ctx, end := m.g.trace(ctx, m.c, t, own)
@@ -108,27 +122,34 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 // picked hears which target speaks to the client.
 func (m *meter) picked(to *router.Target) {
 	m.mu.Lock()
-	for _, a := range m.attempts {
+	for _, a := range m.own {
 		if a.target == to.Of.(*Target) {
 			m.speaker = a // the last one, if the target was asked again
 		}
 	}
+	if c, a := m.c, m.speaker; !m.w.Side {
+		if c.timing.first.IsZero() {
+			c.timing.first = time.Now()
+			c.Record.TTFT = c.timing.first.Sub(c.Start)
+		}
+		c.Record.Provider, c.Record.Model = a.target.Provider, a.target.Model
+		c.Dropped = a.dropped
+	}
 	m.mu.Unlock()
-	c, a := m.c, m.speaker
-	c.timing.first = time.Now()
-	c.Record.TTFT = c.timing.first.Sub(c.Start)
-	c.Record.Provider, c.Record.Model = a.target.Provider, a.target.Model
-	c.Dropped = a.dropped
 	m.aim()
 }
 
 // event passes an event of the speaker on.
 func (m *meter) event(e *llm.Event) error {
 	if e.Usage != nil {
-		m.book(m.speaker)
+		m.book(m.w, m.speaker, false)
 	}
-	if e.Finish != "" && m.c.Record.Finish == "" {
-		m.c.Record.Finish = e.Finish
+	if e.Finish != "" && !m.w.Side {
+		m.mu.Lock()
+		if m.c.Record.Finish == "" {
+			m.c.Record.Finish = e.Finish
+		}
+		m.mu.Unlock()
 	}
 	if err := m.emit(e); err != nil {
 		return err
@@ -169,8 +190,9 @@ func (m *meter) fund() error {
 func (m *meter) funded(err error) error {
 	m.topup = nil
 	if err != nil {
-		m.c.Record.Partial = true
-		m.c.Record.Finish = "length"
+		m.mu.Lock()
+		m.c.Record.Partial, m.c.Record.Finish = true, "length"
+		m.mu.Unlock()
 		for i := range m.req.N {
 			if err := m.emit(&llm.Event{Index: int(i), Finish: "length", Notice: "budget_exceeded"}); err != nil {
 				return err

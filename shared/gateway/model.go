@@ -6,9 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/catalog"
-	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/router"
 )
 
@@ -213,21 +211,6 @@ func (o *offer) watch(g *router.Group) *router.Group {
 		g.Targets[i].Health = o.router.Health(g.Targets[i].Name)
 	}
 	return g
-}
-
-// ask is what allow-lists are asked about m.
-func (m *Model) ask() admission.Ask { return admission.Ask{Model: m.Name, Provider: m.Provider} }
-
-// permits says whether an admitted request may use the fallbacks that it named
-// itself. Those of the configuration belong to the model.
-func (m *Model) permits(grant admission.Grant, opts Options) error {
-	for i, f := range m.requested {
-		if a := f.ask(); !a.AllowedBy(grant.KeyModels) || !a.AllowedBy(grant.UserModels) {
-			return &fault.Error{Kind: fault.Invalid, Param: "gateway.fallbacks[" + strconv.Itoa(i) + "]", Code: "model_not_allowed",
-				Message: "This key may not use the model '" + opts.Fallbacks[i] + "'."}
-		}
-	}
-	return nil
 }
 
 // public lists the public models that can be called.

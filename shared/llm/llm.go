@@ -124,6 +124,16 @@ type Usage struct {
 	Reasoning    int64 // thinking, visible or not
 }
 
+// Add adds what another answer took.
+func (u *Usage) Add(v Usage) {
+	u.Input += v.Input
+	u.CachedInput += v.CachedInput
+	u.CacheWrite += v.CacheWrite
+	u.CacheWrite1h += v.CacheWrite1h
+	u.Output += v.Output
+	u.Reasoning += v.Reasoning
+}
+
 // Drop compares the request's top-level fields with those the provider can
 // take. What it cannot take is noted in Dropped, or refused if Strict. Fields
 // that ask for nothing (null, false, n = 1, empty lists) do not count.

@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/catalog"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/router"
+)
+
+// Work is one call to a model, prepared: its body read, its model found, its
+// way planned. It is used once.
+type Work struct {
+	chat  *llm.Request
+	embed *llm.EmbedRequest // instead of chat
+	opts  Options
+	model *Model
+	route *router.Route
+	est   estimate
+
+	// Side marks a call whose answer the client does not get: its cost counts,
+	// its tokens and times are not those of the request.
+	Side bool
+}
+
+// Chat is the request of a chat; the caller may ask more of it (Need) before
+// the call is made.
+func (w *Work) Chat() *llm.Request { return w.chat }
+
+// Options are the request's own, from its gateway object.
+func (w *Work) Options() Options { return w.opts }
+
+// PrepareChat reads the body of a chat, without any I/O. It fails with what is
+// wrong in it, naming the field, or with fault.NotFound for the model.
+func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work, error) {
+	req, opts, err := parseChat(body)
+	if err != nil {
+		return nil, err
+	}
+	return g.plan(ctx, c, &Work{chat: req, opts: opts})
+}
+
+// PrepareEmbed is PrepareChat for the body of an embeddings request.
+func (g *Gateway) PrepareEmbed(ctx context.Context, c *Call, body []byte) (*Work, error) {
+	req, opts, err := parseEmbed(body)
+	if err != nil {
+		return nil, err
+	}
+	return g.plan(ctx, c, &Work{embed: req, opts: opts})
+}
+
+// plan finds the model of w and the way to it.
+func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err error) {
+	stream := false
+	if req := w.chat; req != nil {
+		req.ID, req.Strict, stream = c.Record.ID, w.opts.Strict, req.Stream
+		w.est = estimateChat(req)
+		w.model, err = g.Models.choose(ctx, req.Model, catalog.Chat, w.opts)
+	} else {
+		req := w.embed
+		req.ID, req.Strict = c.Record.ID, w.opts.Strict
+		w.est = estimateEmbed(req)
+		w.model, err = g.Models.choose(ctx, req.Model, catalog.Embedding, w.opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.route, err = g.route(c, w.model, w.opts, w.est, stream)
+	return w, err
+}
+
+// Session is an admitted request while it calls models: once for a chat, many
+// times for a chain. Its calls are on one bill and end in one ledger record,
+// which Settle writes after the last of them. It may be used concurrently.
+type Session struct{ bill }
+
+// Open admits the request with what first may cost at most where it is asked
+// first; every call after it raises what is held, or fails with fault.Quota.
+// It fails as admission.Store.Admit, and with fault.Invalid if first may cost
+// more than its own maximum.
+func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, error) {
+	ask := admission.Ask{
+		ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: "inference",
+		Model: first.model.Name, Provider: first.model.Provider, Lease: true, Now: time.Now(),
+	}
+	for _, to := range first.route.First() {
+		t := to.Of.(*Target)
+		input, output := first.est.tokens(t)
+		ask.Reserve, ask.Tokens = ask.Reserve+first.est.cost(t), ask.Tokens+input+output
+		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
+	}
+	if most := first.opts.MaxPrice; most > 0 && ask.Reserve > most {
+		return nil, g.Refuse(ctx, c, tooDear(ask.Reserve))
+	}
+	grant, err := g.Store.Admit(ctx, ask)
+	if errors.Is(err, fault.Unavailable) && g.FailOpen {
+		g.Log.LogAttrs(ctx, slog.LevelWarn, "admitted although the store is down", slog.String("request_id", c.Record.ID), slog.Any("err", err))
+		c.Record.FailOpen = true
+		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Grant, c.admitted = grant, true
+	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
+	s := &Session{bill{g: g, c: c, ctx: ctx, reserved: grant.Lease.Reserved}}
+	s.attempts = s.one[:0]
+	c.session = s
+	return s, first.model.permits(grant, first.opts)
+}
+
+// Allows says whether the key may use w's model, which Open has asked for the
+// first call only. It fails with fault.Forbidden.
+func (s *Session) Allows(w *Work) error {
+	grant := s.c.Grant
+	if a := w.model.ask(); !s.c.Record.FailOpen && (!a.AllowedBy(grant.KeyModels) || !a.AllowedBy(grant.UserModels)) {
+		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed", Message: "This key may not use the model '" + w.model.Name + "'."}
+	}
+	return w.model.permits(grant, w.opts)
+}
+
+// Chat makes a call and passes its events on, one at a time. It returns what
+// ended the answer, if that was not its own end.
+func (s *Session) Chat(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
+	if w.opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.opts.Timeout)
+		defer cancel()
+	}
+	return newMeter(ctx, &s.bill, w).run(emit)
+}
+
+// Answer makes a call and returns its answer, as far as it came if there is an
+// error.
+func (s *Session) Answer(ctx context.Context, w *Work) (*llm.Answer, error) {
+	a := &llm.Answer{}
+	w.chat.Need |= llm.NeedText
+	err := s.Chat(ctx, w, func(e *llm.Event) error {
+		a.Add(e)
+		return nil
+	})
+	return a, err
+}
+
+// Embed makes a call for vectors.
+func (s *Session) Embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
+	if w.opts.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, w.opts.Timeout)
+		defer cancel()
+	}
+	return s.embed(ctx, w)
+}
+
+// permits says whether an admitted request may use the fallbacks that it named
+// itself. Those of the configuration belong to the model.
+func (m *Model) permits(grant admission.Grant, opts Options) error {
+	for i, f := range m.requested {
+		if a := f.ask(); !a.AllowedBy(grant.KeyModels) || !a.AllowedBy(grant.UserModels) {
+			return &fault.Error{Kind: fault.Invalid, Param: "gateway.fallbacks[" + strconv.Itoa(i) + "]", Code: "model_not_allowed",
+				Message: "This key may not use the model '" + opts.Fallbacks[i] + "'."}
+		}
+	}
+	return nil
+}
+
+// ask is what allow-lists are asked about m.
+func (m *Model) ask() admission.Ask { return admission.Ask{Model: m.Name, Provider: m.Provider} }
+
+// PrepareVectors is PrepareEmbed for texts of our own, in model's vectors.
+func (g *Gateway) PrepareVectors(ctx context.Context, c *Call, model string, texts []string) (*Work, error) {
+	body := rawjson.AppendString([]byte(`{"model":`), model)
+	body = append(body, `,"input":[`...)
+	for i, t := range texts {
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = rawjson.AppendString(body, t)
+	}
+	return g.PrepareEmbed(ctx, c, append(body, `]}`...))
+}
+
+// Vectors makes a call for vectors and returns one per input.
+func (s *Session) Vectors(ctx context.Context, w *Work) ([][]float32, error) {
+	out, err := s.Embed(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	list, err := out.Floats(len(w.embed.Inputs))
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Upstream, Provider: s.c.Record.Provider, Message: "The provider sent vectors that cannot be used.", Err: err}
+	}
+	return list, nil
+}
