@@ -69,7 +69,7 @@ func (h *chunkHead) appendChunk(dst []byte, e *llm.Event, role bool, c *gateway.
 		dst = append(rawjson.AppendString(append(dst, `"refusal":`...), e.Refusal), ',')
 	}
 	if e.Thinking != nil {
-		dst = append(appendThinking(append(dst, `"thinking_blocks":`...), []llm.Thinking{*e.Thinking}), ',')
+		dst = append(llm.AppendThinking(append(dst, `"thinking_blocks":`...), []llm.Thinking{*e.Thinking}), ',')
 	}
 	if len(e.Tools) > 0 {
 		dst = append(dst, `"tool_calls":[`...)
@@ -79,7 +79,7 @@ func (h *chunkHead) appendChunk(dst []byte, e *llm.Event, role bool, c *gateway.
 			}
 			dst = append(dst, `{"index":`...)
 			dst = strconv.AppendInt(dst, int64(t.Index), 10)
-			dst = appendCall(append(dst, ','), t.ID, t.Name, t.Arguments, t.Signature)
+			dst = llm.AppendToolCall(append(dst, ','), t.ID, t.Name, t.Arguments, t.Signature)
 		}
 		dst = append(dst, `],`...)
 	}
@@ -100,39 +100,6 @@ func appendFinish(dst []byte, finish string) []byte {
 		return append(dst, "null"...)
 	}
 	return rawjson.AppendString(dst, finish)
-}
-
-// appendCall writes the members of a tool call and its closing brace. A stream
-// gives id and name once, with the call's first fragment.
-func appendCall(dst []byte, id, name, arguments, signature string) []byte {
-	if id != "" {
-		dst = append(rawjson.AppendString(append(dst, `"id":`...), id), `,"type":"function",`...)
-	}
-	dst = append(dst, `"function":{`...)
-	if name != "" {
-		dst = append(rawjson.AppendString(append(dst, `"name":`...), name), ',')
-	}
-	dst = append(rawjson.AppendString(append(dst, `"arguments":`...), arguments), '}')
-	if signature != "" {
-		dst = append(rawjson.AppendString(append(dst, `,"extra_content":{"google":{"thought_signature":`...), signature), `}}`...)
-	}
-	return append(dst, '}')
-}
-
-func appendThinking(dst []byte, blocks []llm.Thinking) []byte {
-	dst = append(dst, '[')
-	for i, b := range blocks {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if b.Redacted != "" {
-			dst = append(rawjson.AppendString(append(dst, `{"type":"redacted_thinking","data":`...), b.Redacted), '}')
-			continue
-		}
-		dst = rawjson.AppendString(append(dst, `{"type":"thinking","thinking":`...), b.Text)
-		dst = append(rawjson.AppendString(append(dst, `,"signature":`...), b.Signature), '}')
-	}
-	return append(dst, ']')
 }
 
 // appendUsage renders the usage chunk of a stream.
@@ -188,7 +155,7 @@ func appendCompletion(dst []byte, a *llm.Answer, c *gateway.Call) []byte {
 			dst = rawjson.AppendString(append(dst, `,"reasoning_content":`...), ch.Reasoning.String())
 		}
 		if len(ch.Thinking) > 0 {
-			dst = appendThinking(append(dst, `,"thinking_blocks":`...), ch.Thinking)
+			dst = llm.AppendThinking(append(dst, `,"thinking_blocks":`...), ch.Thinking)
 		}
 		dst = append(dst, `,"refusal":`...)
 		dst = appendFinish(dst, ch.Refusal.String())
@@ -198,7 +165,7 @@ func appendCompletion(dst []byte, a *llm.Answer, c *gateway.Call) []byte {
 				if j > 0 {
 					dst = append(dst, ',')
 				}
-				dst = appendCall(append(dst, '{'), t.ID, t.Name, t.Arguments, t.Signature)
+				dst = llm.AppendToolCall(append(dst, '{'), t.ID, t.Name, t.Arguments, t.Signature)
 			}
 			dst = append(dst, ']')
 		}
