@@ -1,12 +1,13 @@
 // Package bolt keeps everything of the single process in one directory.
 //
-// Users, keys and the ledger are in a bbolt file, fsynced. A commit there costs
-// milliseconds, which admission cannot wait for: so accounts live in memory,
-// what changes them is appended to a journal by one write(2), and settled
-// records move from the journal to the ledger once a second, in bulk. A killed
-// process loses nothing. A power cut loses what came after the last sync, which
-// follows each settlement within milliseconds: the ledger and the amounts left
-// agree even then, because the latter are derived from the former.
+// Users, keys, recipes, conversations and the ledger are in a bbolt file,
+// fsynced. A commit there costs milliseconds, which admission cannot wait for:
+// so accounts live in memory, what changes them is appended to a journal by one
+// write(2), and settled records move from the journal to the ledger once a
+// second, in bulk. A killed process loses nothing. A power cut loses what came
+// after the last sync, which follows each settlement within milliseconds: the
+// ledger and the amounts left agree even then, because the latter are derived
+// from the former.
 package bolt
 
 import (
@@ -84,7 +85,7 @@ func open(dir string, create func(name string) (file, error)) (*Store, error) {
 		db: db, accounts: map[string]*account{}, stop: make(chan struct{}), stopped: make(chan struct{}),
 		journal: &journal{dir: dir, create: create, wake: make(chan struct{}, 1), records: map[string][]byte{}},
 	}
-	if err := s.recover(); err != nil {
+	if err := errors.Join(s.recover(), s.Conversations().sweep()); err != nil {
 		_ = s.journal.close()
 		db.Close()
 		return nil, err

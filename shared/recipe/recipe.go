@@ -126,3 +126,8 @@ func Missing(kind Kind, name string, ref Ref) error {
 	}
 	return fault.New(fault.NotFound, "There is no %s '%s'.", kind, name)
 }
+
+// TooManyLabels is the error for a recipe that has MaxLabels labels already.
+func TooManyLabels() error {
+	return fault.New(fault.Conflict, "There may be %d labels; remove one first.", MaxLabels)
+}
