@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ import (
 )
 
 // Dump prints what the data directory holds: users, keys (nothing that opens a
-// door) and the ledger. It changes nothing, and fails while a gateway runs.
+// door), recipes, conversations and the ledger. It changes nothing, and fails
+// while a gateway runs.
 func Dump(w io.Writer, dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, fileName)); errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("bolt: there is no data in %s yet", dir)
@@ -75,6 +77,12 @@ func dump(w io.Writer, tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := dumpRecipes(w, tx); err != nil {
+		return err
+	}
+	if err := dumpConversations(w, tx); err != nil {
+		return err
+	}
 	fmt.Fprintln(w, "\nLEDGER")
 	return tx.Bucket(ledgerBucket).ForEach(func(_, b []byte) error {
 		_, err := fmt.Fprintf(w, "%s\n", b)
@@ -113,6 +121,80 @@ func dumpKey(w io.Writer, k admission.Key) {
 		state = "expires " + k.Expires.Format(time.RFC3339)
 	}
 	fmt.Fprintf(w, "  key %s %q …%s, models %s, scopes %s, %s\n", k.ID, k.Name, k.Hint, strings.Join(k.Models, " "), strings.Join(k.Scopes, " "), state)
+}
+
+// dumpRecipes prints recipes, each with its versions below it.
+func dumpRecipes(w io.Writer, tx *bbolt.Tx) error {
+	heads := tx.Bucket(recipesBucket)
+	if heads == nil {
+		return nil
+	}
+	fmt.Fprintln(w, "\nRECIPES")
+	return heads.ForEach(func(key, b []byte) error {
+		var h recipeHead
+		if err := json.Unmarshal(b, &h); err != nil {
+			return fmt.Errorf("recipe %q: %w", key, err)
+		}
+		part := strings.SplitN(string(key), "\x00", 3)
+		fmt.Fprintf(w, "%s %s of %s: latest %d", part[0], part[2], part[1], h.Latest)
+		if h.Deleted {
+			fmt.Fprint(w, ", deleted")
+		}
+		for _, l := range slices.Sorted(maps.Keys(h.Labels)) {
+			fmt.Fprintf(w, ", %s %d", l, h.Labels[l])
+		}
+		fmt.Fprintln(w)
+		return forPrefix(tx.Bucket(versionsBucket), append(bytes.Clone(key), 0), func(number, v []byte) error {
+			var l versionLine
+			body, err := cutLine(v, &l)
+			if err != nil {
+				return fmt.Errorf("version %s of %q: %w", number, key, err)
+			}
+			_, err = fmt.Fprintf(w, "  version %s, %s by %s: %s\n", bytes.TrimLeft(number, "0"), l.Created.Format(time.RFC3339), l.Author, body)
+			return err
+		})
+	})
+}
+
+// dumpConversations prints conversations, each with its turns below it.
+func dumpConversations(w io.Writer, tx *bbolt.Tx) error {
+	all := tx.Bucket(conversationsBucket)
+	if all == nil {
+		return nil
+	}
+	fmt.Fprintln(w, "\nCONVERSATIONS")
+	return all.ForEach(func(key, b []byte) error {
+		c, err := parseConversation(key, b)
+		if err != nil {
+			return err
+		}
+		tenant, _, _ := bytes.Cut(key, []byte{0})
+		fmt.Fprintf(w, "%s of %s: %q, expires %s", c.ID, tenant, c.Title, c.Expires.Format(time.RFC3339))
+		if c.Metadata != nil {
+			fmt.Fprintf(w, ", metadata %s", c.Metadata)
+		}
+		fmt.Fprintln(w)
+		return forPrefix(tx.Bucket(turnsBucket), append(bytes.Clone(key), 0), func(request, v []byte) error {
+			var l turnLine
+			messages, err := cutLine(v, &l)
+			if err != nil {
+				return fmt.Errorf("turn %s of %q: %w", request, key, err)
+			}
+			_, err = fmt.Fprintf(w, "  %s, %s: %s\n", request, l.Created.Format(time.RFC3339), messages)
+			return err
+		})
+	})
+}
+
+// forPrefix calls f with what follows prefix in each key that begins with it.
+func forPrefix(b *bbolt.Bucket, prefix []byte, f func(rest, value []byte) error) error {
+	c := b.Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		if err := f(k[len(prefix):], v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func dollars(n usage.Nano) string {

@@ -93,7 +93,16 @@ func (p *talker) wantTurns(id, before string, limit int, want ...conversation.Tu
 		p.Errorf("Turns(%s) = %v", id, err)
 		return
 	}
-	wantEqual(p.T, fmt.Sprintf("Turns(%s, before %q, limit %d)", id, before, limit), got, want)
+	wantEqual(p.T, fmt.Sprintf("Turns(%s, before %q, limit %d)", id, before, limit), plain(got), plain(want))
+}
+
+// plain writes turns as text, which is compared in one go.
+func plain(turns []conversation.Turn) []string {
+	var all []string
+	for _, t := range turns {
+		all = append(all, fmt.Sprintf("%s %s %s", t.Request, t.Created.Format(time.RFC3339Nano), t.Messages))
+	}
+	return all
 }
 
 func (p *talker) ids(page int) []string {
