@@ -310,7 +310,7 @@ func (a *Account) LeasesBefore(t time.Time) iter.Seq[Lease] {
 
 // Grant describes the admission of ask, as a stands after it.
 func (a *Account) Grant(ask Ask) Grant {
-	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project, KeyModels: a.Keys[ask.KeyHash].Models, UserModels: a.Models}
+	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project, KeyModels: a.Keys[ask.KeyHash].Models, UserModels: a.Models, Budgeted: a.Budgeted()}
 	if ask.Lease {
 		g.Lease = Lease{ID: ask.ID, User: ask.User, Reserved: a.Leases[ask.ID], Tokens: ask.Tokens, Admitted: ask.Period()}
 		g.Expired = a.ExpiredLeases(ask.Now, ask.ID)

@@ -74,6 +74,8 @@ type Grant struct {
 	Project string
 	// Models are the allow-lists of the key and of its user; both must allow.
 	KeyModels, UserModels []string
+	// Budgeted says that the user has a budget, so that prices matter.
+	Budgeted bool
 	// Expired are leases of the same user whose requests must be dead. The
 	// caller settles them when it has time.
 	Expired []Lease

@@ -42,6 +42,7 @@ type bill struct {
 	mu       sync.Mutex
 	attempts []*attempt
 	reserved usage.Nano
+	priced   bool        // targets without a known price must not be asked
 	answered llm.Usage   // of all works that have ended
 	one      [1]*attempt // where attempts usually fit
 }
@@ -53,7 +54,7 @@ func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := &attempt{target: t, held: w.est.cost(t)}
-	if len(b.attempts) > 0 && !t.Priced && b.g.UnknownPrice != "allow" && b.attempts[0].target.Priced {
+	if !t.Priced && b.priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
 	if err := b.raise(b.committed() + a.held); err != nil {

@@ -112,6 +112,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
 	s := &Session{bill{g: g, c: c, ctx: ctx, reserved: grant.Lease.Reserved}}
 	s.attempts = s.one[:0]
+	s.priced = g.UnknownPrice != "allow" && grant.Budgeted // or "reject", which routes see to
 	c.session = s
 	return s, first.model.permits(grant, first.opts)
 }

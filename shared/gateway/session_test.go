@@ -168,3 +168,22 @@ func TestSessionMakesVectors(t *testing.T) {
 	}
 	r.books()
 }
+
+// TestUnknownPricesMatterToBudgets: a later call without a known price is let
+// through for those who have no budget, and refused to the others.
+func TestUnknownPricesMatterToBudgets(t *testing.T) {
+	own := gateway.Instance{Name: "own", Kind: "openai", Chats: true, Chat: says("own"), Own: []string{"llama"}}
+	for _, month := range []usage.Nano{usage.None, usage.Dollar} {
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("openai")), own}}, func(u *admission.User, _ *admission.Rule) { u.Month = month })
+		c, s, w := r.session("openai/gpt-4o-mini")
+		if _, err := s.Answer(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Answer(t.Context(), r.work(c, "own/llama"))
+		if budgeted := month != usage.None; (err != nil) != budgeted || budgeted && !errors.Is(err, fault.Quota) {
+			t.Errorf("with a budget: %t; a model without a price = %v", budgeted, err)
+		}
+		r.gateway.Settle(t.Context(), c, 200, err)
+		r.books()
+	}
+}
