@@ -1,7 +1,6 @@
 package rag
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sync"
@@ -146,43 +145,17 @@ func (x *Inverted) Search(terms []string, k int, keep func(slot uint32) bool) []
 	return best
 }
 
-// best keeps the k best in a heap whose root is the worst of them.
+// best are the k best of what keep lets pass.
 func (s *scores) best(k int, keep func(uint32) bool) []Scored {
-	heap := make([]Scored, 0, min(k, len(s.touched)))
+	best := ranking{k: k, heap: make([]Scored, 0, min(k, len(s.touched)))}
 	for _, slot := range s.touched {
 		c := Scored{slot, s.by[slot]}
-		if len(heap) == k && better(heap[0], c) || keep != nil && !keep(slot) {
-			continue
-		}
-		if len(heap) < k {
-			heap = append(heap, c)
-			for i := len(heap) - 1; i > 0 && better(heap[(i-1)/2], heap[i]); i = (i - 1) / 2 {
-				heap[i], heap[(i-1)/2] = heap[(i-1)/2], heap[i]
-			}
-			continue
-		}
-		heap[0] = c
-		for i := 0; ; {
-			worst := i
-			for child := 2*i + 1; child <= 2*i+2 && child < k; child++ {
-				if better(heap[worst], heap[child]) {
-					worst = child
-				}
-			}
-			if worst == i {
-				break
-			}
-			heap[i], heap[worst] = heap[worst], heap[i]
-			i = worst
+		if best.wants(c) && (keep == nil || keep(slot)) {
+			best.add(c)
 		}
 	}
-	slices.SortFunc(heap, func(a, b Scored) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Slot, b.Slot))
-	})
-	return heap
+	return best.sorted()
 }
-
-func better(a, b Scored) bool { return a.Score > b.Score || a.Score == b.Score && a.Slot < b.Slot }
 
 // IDF is the weight of a term that df of n passages have.
 func IDF(n, df float64) float64 { return math.Log(1 + (n-df+0.5)/(df+0.5)) }

@@ -29,7 +29,17 @@ type Document struct {
 	Metadata json.RawMessage // an object; nil for none
 	Passages int             // set by the library
 	Created  time.Time
+
+	// Embedding is the public name of the model whose vectors the passages have,
+	// or are to have, if Embed is not nil; "" for none.
+	Embedding string
+	// Embed makes vectors, for Put alone, which calls it when it knows that there
+	// is something to store. Nil: none.
+	Embed Embedder
 }
+
+// Embedder returns one vector per text, all of the same length.
+type Embedder func(ctx context.Context, texts []string) ([][]float32, error)
 
 // Query is a question to one collection.
 type Query struct {
@@ -38,6 +48,11 @@ type Query struct {
 	Limit      int    // hits at most
 	PerDoc     int    // hits of one document at most; 0 for no limit
 	Filter     Filter // on metadata; nil takes all
+
+	// Vector is Text as the model Embedding sees it. Nil: passages are found by
+	// their words alone.
+	Vector    []float32
+	Embedding string
 }
 
 // Hit is a passage that was found.
@@ -52,11 +67,17 @@ type Hit struct {
 // Library holds the documents of tenants, who never see each other's: a
 // document is found under its tenant or not at all. It is safe for concurrent
 // use. An error that is no fault.Error is a failure of the library.
+//
+// All passages of a collection have vectors of one model, or none has any: the
+// first document decides that, until the collection is empty again.
 type Library interface {
 	// Put stores d and makes its passages searchable before it returns,
 	// replacing the document with the same key, whole or not at all. It returns
 	// the document with Passages set, and whether anything changed: the same
-	// content again changes nothing, not even Created.
+	// content again changes nothing, not even Created, and costs no embeddings. A
+	// collection without vectors takes none. Put fails with fault.Conflict if the
+	// collection has vectors of another model than d.Embedding or d has none, with
+	// fault.Invalid if they are of another length, and with what Embed returns.
 	Put(ctx context.Context, tenant string, d Document) (_ Document, changed bool, _ error)
 	// Documents lists up to limit documents in an order of the library's own,
 	// without their texts; an empty Collection means all, an ID only those with
@@ -72,7 +93,10 @@ type Library interface {
 
 // Searcher finds passages.
 type Searcher interface {
-	// Search returns the best hits, best first. A collection without documents
-	// has none.
+	// Search returns the best hits, best first: by the ranks that words and
+	// vectors give them, or by words alone, if the query or the collection has no
+	// vectors. A collection without documents has no hits. It fails with
+	// fault.Conflict for vectors of another model than the collection's, and with
+	// fault.Invalid for another length.
 	Search(ctx context.Context, tenant string, q Query) ([]Hit, error)
 }

@@ -1,6 +1,7 @@
 package shelf
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -60,6 +61,40 @@ func BenchmarkIngestLong(b *testing.B) {
 		passages += d.Passages
 	}
 	b.ReportMetric(float64(passages)/b.Elapsed().Seconds(), "passages/s")
+}
+
+// BenchmarkDense asks 10,000 passages with vectors of 384 dimensions.
+func BenchmarkDense(b *testing.B) {
+	s := New(b.TempDir())
+	defer s.Close()
+	w, rnd := newWriter(1), rand.New(rand.NewPCG(1, 2))
+	vector := func() []float32 {
+		v := make([]float32, 384)
+		for i := range v {
+			v[i] = float32(rnd.NormFloat64())
+		}
+		return v
+	}
+	embed := func(_ context.Context, texts []string) (list [][]float32, _ error) {
+		for range texts {
+			list = append(list, vector())
+		}
+		return list, nil
+	}
+	for i, passages := 0, 0; passages < 10_000; i++ {
+		d, _, err := s.Put(b.Context(), tenant, rag.Document{Key: key(fmt.Sprint("d", i)), Kind: rag.Text, Text: w.words(30_000), Embedding: "m", Embed: embed})
+		if err != nil {
+			b.Fatal(err)
+		}
+		passages += d.Passages
+	}
+	q := rag.Query{Collection: "docs", Limit: 10, Vector: vector(), Embedding: "m"}
+	for b.Loop() {
+		q.Text = w.words(6)
+		if _, err := s.Search(b.Context(), tenant, q); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkSearch asks 100,000 passages questions of six words. The first

@@ -34,6 +34,7 @@ type collection struct {
 	docs  map[string]*document
 	index rag.Inverted
 	slots []place // of passages, by slot
+	kind  kind
 }
 
 // document is a record in the file.
@@ -72,7 +73,7 @@ func (c *collection) document(id string) *document {
 }
 
 // put stores a document; the caller holds its id.
-func (c *collection) put(d rag.Document, passages []rag.Passage) error {
+func (c *collection) put(d rag.Document, passages []rag.Passage, vectors [][]float32) error {
 	var analyzer rag.Analyzer
 	terms := make([][]rag.Term, len(passages))
 	for i, p := range passages {
@@ -83,7 +84,7 @@ func (c *collection) put(d rag.Document, passages []rag.Passage) error {
 	if old != nil {
 		replaces = old.pos
 	}
-	record, about, at, err := encode(d, passages, replaces)
+	record, about, at, err := encode(d, passages, vectors, replaces)
 	if err != nil {
 		return fmt.Errorf("shelf: %w", err)
 	}
@@ -102,7 +103,7 @@ func (c *collection) put(d rag.Document, passages []rag.Passage) error {
 	if err := c.drop(old); err != nil {
 		return err
 	}
-	c.add(pos, len(record)-headSize, at, about, terms)
+	c.add(pos, len(record)-headSize, at, about, terms, vectors)
 	return nil
 }
 
@@ -167,14 +168,17 @@ func (c *collection) append(record []byte) (pos int64, err error) {
 }
 
 // add indexes the record at pos. It needs c.mu.
-func (c *collection) add(pos int64, length, at int, about description, terms [][]rag.Term) {
+func (c *collection) add(pos int64, length, at int, about description, terms [][]rag.Term, vectors [][]float32) {
 	var metadata json.RawMessage
 	if about.Metadata != "" {
 		metadata = json.RawMessage(about.Metadata)
 	}
 	d := &document{sum: about.Sum, labels: rag.Labels(metadata), pos: pos, length: length, text: pos + headSize + int64(at), size: about.Text}
 	d.Document = rag.Document{Key: rag.Key{Collection: c.name, ID: about.ID}, Kind: about.Kind, Language: about.Language, Metadata: metadata,
-		Created: about.Created, Passages: len(about.Passages)}
+		Created: about.Created, Passages: len(about.Passages), Embedding: about.Embedding}
+	if len(terms) > 0 {
+		c.kind.use(about.Embedding, about.Dimensions)
+	}
 	where := d.text + int64(d.size)
 	for i, p := range about.Passages {
 		slot := c.index.Add(terms[i])
@@ -183,6 +187,9 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 		}
 		c.slots[slot] = place{d, i, where, p.Length}
 		d.slots = append(d.slots, slot)
+		if vectors != nil {
+			c.kind.vectors.Add(slot, vectors[i])
+		}
 		where += int64(p.Length)
 	}
 	c.docs[about.ID] = d
@@ -206,6 +213,12 @@ func (c *collection) drop(d *document) error {
 	for i, slot := range d.slots {
 		c.index.Remove(slot, analyzer.Terms(passages[i]))
 		c.slots[slot] = place{}
+		if c.kind.vectors != nil {
+			c.kind.vectors.Remove(slot)
+		}
+	}
+	if len(d.slots) > 0 {
+		c.kind.leave()
 	}
 	delete(c.docs, d.ID)
 	return c.erase(d.pos, d.length)
@@ -266,6 +279,10 @@ func (c *collection) list(id, after string, limit int) []rag.Document {
 	return list[:min(limit, len(list))]
 }
 
+// deepest is how many ranks of words and of vectors are fused at least: what is
+// good in one list is seldom first in the other.
+const deepest = 100
+
 func (c *collection) search(q rag.Query) ([]rag.Hit, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -274,13 +291,29 @@ func (c *collection) search(q rag.Query) ([]rag.Hit, error) {
 		keep = nil
 	}
 	terms := rag.QueryTerms(q.Text)
-	var best []rag.Scored
-	for k := q.Limit; ; k *= 4 { // more, as long as passages of the same documents crowd out others
+	find := func(k int) ([]rag.Scored, bool) {
 		found := c.index.Search(terms, k, keep)
-		best = c.atMost(found, q.PerDoc)
-		if len(best) >= q.Limit || len(found) < k {
-			break
+		return found, len(found) == k
+	}
+	k := q.Limit
+	if c.kind.vectors != nil {
+		v, err := q.QueryVector(c.kind.embedding, c.kind.dimensions)
+		if err != nil {
+			return nil, err
 		}
+		if v != nil {
+			k = max(k, deepest)
+			find = func(k int) ([]rag.Scored, bool) {
+				words, likes := c.index.Search(terms, k, keep), c.kind.vectors.Search(v, k, keep)
+				return rag.Fuse(words, likes), len(words) == k || len(likes) == k
+			}
+		}
+	}
+	var best []rag.Scored
+	for more := true; more; k *= 4 { // deeper, as long as passages of the same documents crowd out others
+		best, more = find(k)
+		best = c.atMost(best, q.PerDoc)
+		more = more && len(best) < q.Limit
 	}
 	best = best[:min(q.Limit, len(best))]
 	hits := make([]rag.Hit, len(best))

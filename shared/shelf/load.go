@@ -41,7 +41,7 @@ func (c *collection) load() (err error) {
 	defer func() {
 		if err != nil { // the next use tries again, from nothing
 			f.Close()
-			c.docs, c.slots, c.index = map[string]*document{}, nil, rag.Inverted{}
+			c.docs, c.slots, c.index, c.kind = map[string]*document{}, nil, rag.Inverted{}, kind{}
 		}
 	}()
 	data, err := io.ReadAll(f)
@@ -232,10 +232,13 @@ func (c *collection) build(live []entry) error {
 		wg.Wait()
 		for i, e := range part {
 			p := &list[i]
+			if p.err == nil && len(p.terms) > 0 && c.kind.users > 0 && (p.about.Embedding != c.kind.embedding || p.about.Dimensions != c.kind.dimensions) {
+				p.err = errRecord
+			}
 			if p.err != nil {
 				return fmt.Errorf("%s: document at byte %d: %w", c.path, e.pos, p.err)
 			}
-			c.add(e.pos, int(e.head.length), p.at, p.about, p.terms)
+			c.add(e.pos, int(e.head.length), p.at, p.about, p.terms, parseVectors(e.payload, p.about))
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/crc32"
+	"math"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -15,8 +16,9 @@ import (
 //	length of the payload, its checksum, the position of the record that this
 //	one replaces or 0, checksum of the head: 4, 4, 8, 4 bytes, big-endian
 //
-// The payload is the length of some JSON (a uvarint), that JSON, the text, and
-// the passages' texts. Without a payload the record only deletes another one.
+// The payload is the length of some JSON (a uvarint), that JSON, the text, the
+// passages' texts, and their vectors, if they have any: little-endian float32.
+// Without a payload the record only deletes another one.
 const (
 	magic    = "gwdocs1\n"
 	headSize = 20
@@ -57,6 +59,9 @@ type description struct {
 	Sum      string    `json:"sum"`
 	Text     int       `json:"text"` // bytes
 	Passages []passage `json:"passages"`
+
+	Embedding  string `json:"embedding,omitempty"`
+	Dimensions int    `json:"dimensions,omitempty"`
 }
 
 // passage is a passage without its text.
@@ -68,23 +73,31 @@ type passage struct {
 }
 
 // encode returns a document's record, and what parsePayload would return.
-func encode(d rag.Document, passages []rag.Passage, replaces int64) (record []byte, about description, at int, err error) {
+func encode(d rag.Document, passages []rag.Passage, vectors [][]float32, replaces int64) (record []byte, about description, at int, err error) {
 	about = description{ID: d.ID, Kind: d.Kind, Language: d.Language, Metadata: string(d.Metadata), Created: d.Created, Sum: contentSum(d), Text: len(d.Text),
 		Passages: make([]passage, len(passages))}
 	for i, p := range passages {
 		about.Passages[i] = passage{len(p.Text), p.Context, p.Lead, p.Code}
 	}
+	if len(vectors) > 0 {
+		about.Embedding, about.Dimensions = d.Embedding, len(vectors[0])
+	}
 	text, err := json.Marshal(about)
 	if err != nil {
 		return nil, about, 0, err
 	}
-	record = make([]byte, headSize, headSize+binary.MaxVarintLen64+len(text)+2*len(d.Text))
+	record = make([]byte, headSize, headSize+binary.MaxVarintLen64+len(text)+2*len(d.Text)+4*about.Dimensions*len(vectors))
 	record = binary.AppendUvarint(record, uint64(len(text)))
 	record = append(record, text...)
 	at = len(record) - headSize
 	record = append(record, d.Text...)
 	for _, p := range passages {
 		record = append(record, p.Text...)
+	}
+	for _, v := range vectors {
+		for _, x := range v {
+			record = binary.LittleEndian.AppendUint32(record, math.Float32bits(x))
+		}
 	}
 	payload := record[headSize:]
 	head{length: uint32(len(payload)), sum: crc32.Checksum(payload, castagnoli), replaces: replaces}.append(record[:0])
@@ -93,8 +106,9 @@ func encode(d rag.Document, passages []rag.Passage, replaces int64) (record []by
 
 var errRecord = errors.New("a record does not say what it should")
 
-// parsePayload is the reverse of encode. at is where the text begins
-// within the payload; the passages follow it.
+// parsePayload is the reverse of encode, but leaves the vectors to
+// parseVectors. at is where the text begins within the payload; the passages
+// follow it.
 func parsePayload(payload []byte) (about description, passages []rag.Passage, at int, err error) {
 	n, size := binary.Uvarint(payload)
 	if size <= 0 || n > uint64(len(payload)-size) {
@@ -112,8 +126,26 @@ func parsePayload(payload []byte) (about description, passages []rag.Passage, at
 		passages = append(passages, rag.Passage{Text: string(payload[pos : pos+p.Length]), Context: p.Context, Lead: p.Lead, Code: p.Code})
 		pos += p.Length
 	}
-	if pos != len(payload) {
+	if about.Dimensions < 0 || len(payload)-pos != 4*about.Dimensions*len(passages) {
 		return about, nil, 0, errRecord
 	}
 	return about, passages, at, nil
+}
+
+// parseVectors reads the vectors at the end of a payload that parsePayload has
+// read.
+func parseVectors(payload []byte, about description) [][]float32 {
+	if about.Dimensions == 0 {
+		return nil
+	}
+	list := make([][]float32, len(about.Passages))
+	rest := payload[len(payload)-4*about.Dimensions*len(list):]
+	for i := range list {
+		v := make([]float32, about.Dimensions)
+		for j := range v {
+			v[j] = math.Float32frombits(binary.LittleEndian.Uint32(rest[4*j:]))
+		}
+		list[i], rest = v, rest[4*about.Dimensions:]
+	}
+	return list
 }

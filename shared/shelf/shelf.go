@@ -1,5 +1,5 @@
 // Package shelf keeps the documents of the single process, and finds passages
-// in them by their terms.
+// in them by their terms and by their vectors.
 //
 // A collection is one file to which records are appended, and an index in
 // memory that is built from it on first use. A document that is deleted or
@@ -201,14 +201,26 @@ func (s *Shelf) Put(ctx context.Context, tenant string, d rag.Document) (rag.Doc
 		return d, false, err
 	}
 	defer release()
+	old, vectors, unclaim, err := c.prepare(ctx, d, passages)
+	d.Embed = nil
+	if err != nil {
+		return d, false, err
+	}
+	if old != nil {
+		return old.Document, false, nil
+	}
+	defer unclaim()
 	defer c.hold(d.ID)()
 	if old := c.document(d.ID); old != nil && old.sum == contentSum(d) {
 		return old.Document, false, nil
 	}
+	if vectors == nil {
+		d.Embedding = ""
+	}
 	if d.Created.IsZero() {
 		d.Created = time.Now().UTC()
 	}
-	if err := c.put(d, passages); err != nil {
+	if err := c.put(d, passages, vectors); err != nil {
 		return d, false, err
 	}
 	return d, true, nil

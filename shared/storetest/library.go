@@ -28,7 +28,7 @@ type Library interface {
 // backends may return the same library each time, since every subtest has
 // tenants of its own.
 func RunLibrary(t *testing.T, open func(t *testing.T) Library) {
-	for _, c := range libraryCases {
+	for _, c := range slices.Concat(libraryCases, vectorCases) {
 		t.Run(c.name, func(t *testing.T) {
 			c.run(&reader{T: t, Library: open(t), tenant: "t-" + requestid.New(time.Now())})
 		})
@@ -127,10 +127,12 @@ func essay(about string) string {
 	return b.String()
 }
 
-var libraryCases = []struct {
+type libraryCase struct {
 	name string
 	run  func(r *reader)
-}{
+}
+
+var libraryCases = []libraryCase{
 	{"what was stored is found at once", func(r *reader) {
 		d, changed := r.put("docs", "a", "Budgets hold money in nano-dollars.", `{"b": 1, "a": ["x"]}`)
 		if !changed || d.Passages != 1 || d.Created.IsZero() {

@@ -1,0 +1,156 @@
+package rag
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+// Embed returns a vector of length 1 per passage. Its errors name what is wrong
+// with what d.Embed returned.
+func Embed(ctx context.Context, d Document, passages []Passage) ([][]float32, error) {
+	texts := make([]string, len(passages))
+	for i, p := range passages {
+		texts[i] = p.Text
+		if p.Context != "" {
+			texts[i] = p.Context + "\n" + p.Text
+		}
+	}
+	vectors, err := d.Embed(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	if len(vectors) != len(texts) {
+		return nil, fault.New(fault.Upstream, "The model '%s' returned %d vectors for %d passages.", d.Embedding, len(vectors), len(texts))
+	}
+	for i, v := range vectors {
+		if len(v) != len(vectors[0]) {
+			return nil, fault.New(fault.Upstream, "The model '%s' returned vectors of %d and of %d dimensions.", d.Embedding, len(vectors[0]), len(v))
+		}
+		if vectors[i], err = Unit(v); err != nil {
+			return nil, fault.New(fault.Upstream, "The model '%s' returned a vector that cannot be used: %v.", d.Embedding, err)
+		}
+	}
+	return vectors, nil
+}
+
+// Unit returns v with length 1: then the product of two is the cosine of their
+// angle. It fails for vectors that have no direction.
+func Unit(v []float32) ([]float32, error) {
+	var sum float64
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	if !(sum > 0) || math.IsInf(sum, 0) {
+		return nil, fmt.Errorf("its length is the root of %v", sum)
+	}
+	unit, by := make([]float32, len(v)), 1/math.Sqrt(sum)
+	for i, x := range v {
+		unit[i] = float32(float64(x) * by)
+	}
+	return unit, nil
+}
+
+// QueryVector returns the query's vector with length 1, for a collection with
+// vectors of a model; nil if the query has none. It fails as Searcher.Search.
+func (q *Query) QueryVector(model string, dimensions int) ([]float32, error) {
+	if q.Vector == nil {
+		return nil, nil
+	}
+	if q.Embedding != model {
+		return nil, OtherModel(q.Collection, model, q.Embedding)
+	}
+	if len(q.Vector) != dimensions {
+		return nil, OtherLength(q.Collection, model, dimensions, len(q.Vector))
+	}
+	v, err := Unit(q.Vector)
+	if err != nil {
+		return nil, fault.Field("query", "The vector of the query cannot be used: %v.", err)
+	}
+	return v, nil
+}
+
+// OtherModel is the error of vectors that do not compare with a collection's.
+// given is "" if there are none.
+func OtherModel(collection, has, given string) error {
+	if given == "" {
+		return &fault.Error{Kind: fault.Conflict, Param: "collection", Message: fmt.Sprintf("The collection '%s' has vectors of the model '%s', and no model is set that could make more: use it again, or another collection.", collection, has)}
+	}
+	return &fault.Error{Kind: fault.Conflict, Param: "collection", Message: fmt.Sprintf("The collection '%s' has vectors of the model '%s', which do not compare with those of '%s': use the old model again, or another collection.", collection, has, given)}
+}
+
+// OtherLength is the error of vectors of another length than a collection's.
+func OtherLength(collection, model string, has, given int) error {
+	return fault.Field("collection", "The vectors in the collection '%s' have %d dimensions; '%s' now returned one of %d.", collection, has, model, given)
+}
+
+// chunk is how many vectors lie together: an index grows without copying.
+const chunk = 1024
+
+// Dense is an index of passages by their vectors, which it compares one by one.
+// Searches may run concurrently with each other, but not with Add and Remove.
+type Dense struct {
+	dimensions int
+	chunks     [][]float32
+	has        []bool // by slot
+}
+
+// NewDense returns an empty index.
+func NewDense(dimensions int) *Dense { return &Dense{dimensions: dimensions} }
+
+// Add sets the vector of a slot, which has length 1.
+func (x *Dense) Add(slot uint32, v []float32) {
+	for int(slot) >= len(x.chunks)*chunk {
+		x.chunks = append(x.chunks, make([]float32, chunk*x.dimensions))
+		x.has = append(x.has, make([]bool, chunk)...)
+	}
+	copy(x.vector(slot), v)
+	x.has[slot] = true
+}
+
+// Remove takes a slot out.
+func (x *Dense) Remove(slot uint32) { x.has[slot] = false }
+
+func (x *Dense) vector(slot uint32) []float32 {
+	at := int(slot%chunk) * x.dimensions
+	return x.chunks[slot/chunk][at : at+x.dimensions]
+}
+
+// Search returns the passages that are most like v, which has length 1, best
+// first and at most k. A nil keep takes all.
+func (x *Dense) Search(v []float32, k int, keep func(slot uint32) bool) []Scored {
+	best := ranking{k: k}
+	if k <= 0 {
+		return nil
+	}
+	for i, has := range x.has {
+		slot := uint32(i)
+		if !has || keep != nil && !keep(slot) {
+			continue
+		}
+		if c := (Scored{slot, dot(v, x.vector(slot))}); best.wants(c) {
+			best.add(c)
+		}
+	}
+	return best.sorted()
+}
+
+// dot has four sums, so that additions need not wait for each other.
+func dot(a, b []float32) float32 {
+	b = b[:len(a)]
+	var s0, s1, s2, s3 float32
+	i := 0
+	for ; i+4 <= len(a); i += 4 {
+		x, y := a[i:i+4:i+4], b[i:i+4:i+4]
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+	}
+	for ; i < len(a); i++ {
+		s0 += a[i] * b[i]
+	}
+	return s0 + s1 + s2 + s3
+}

@@ -1,0 +1,97 @@
+package shelf
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/storetest"
+)
+
+var trigrams = &storetest.Trigrams{Model: "p/one", Dimensions: 64}
+
+func embed(t *testing.T, s *Shelf, id, text string) {
+	t.Helper()
+	d := rag.Document{Key: key(id), Kind: rag.Text, Text: text, Embedding: trigrams.Model, Embed: trigrams.Embed}
+	if _, _, err := s.Put(t.Context(), tenant, d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func alike(t *testing.T, s *Shelf, query string) []rag.Hit {
+	t.Helper()
+	q := rag.Query{Collection: "docs", Text: query, Limit: 20, Vector: trigrams.Vector(query), Embedding: trigrams.Model}
+	hits, err := s.Search(t.Context(), tenant, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hits
+}
+
+// TestFilesFromBeforeVectors opens a file that a gateway without vectors wrote.
+func TestFilesFromBeforeVectors(t *testing.T) {
+	old, err := os.ReadFile("testdata/before-vectors.documents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := reopened(t, old)
+	if got := found(t, s, "heron stork"); got != "guide:## Storks\n\nThey nest on chimneys.:1.7072\na:A heron in the water.:1.6453" {
+		t.Errorf("hits = %q", got)
+	}
+	embed(t, s, "b", "Another heron.")
+	if d, err := s.Get(t.Context(), tenant, key("b")); err != nil || d.Embedding != "" {
+		t.Errorf("Get = %+v, %v, want no vectors where others have none", d, err)
+	}
+	for _, h := range alike(t, s, "herron") {
+		t.Errorf("a collection without vectors finds %s by letters", h.ID)
+	}
+}
+
+func TestVectorsSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := New(dir)
+	embed(t, s, "a", "Herons stand in water.")
+	embed(t, s, "gone", "Heroines stand in water.")
+	embed(t, s, "b", "Storks nest on chimneys.")
+	embed(t, s, "b", "Storks nest on chimneys, all of them.")
+	if err := s.Delete(t.Context(), tenant, key("gone")); err != nil {
+		t.Fatal(err)
+	}
+	want := alike(t, s, "herrons standing")
+	if len(want) != 2 || want[0].ID != "a" {
+		t.Fatalf("hits = %+v", want)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if d := cmp.Diff(want, alike(t, s, "herrons standing")); d != "" {
+		t.Errorf("hits (-before +after the restart):\n%s", d)
+	}
+	before := trigrams.Texts.Load()
+	embed(t, s, "a", "Herons stand in water.")
+	if trigrams.Texts.Load() != before {
+		t.Error("the same again costs vectors after a restart")
+	}
+	_, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "x", Limit: 1, Vector: []float32{1}, Embedding: "p/other"})
+	if err == nil {
+		t.Error("the model is forgotten after a restart")
+	}
+}
+
+// TestDamagedVectors: what the checksum does not cover is not believed.
+func TestDamagedVectors(t *testing.T) {
+	s := open(t, t.TempDir())
+	embed(t, s, "a", "Herons stand in water.")
+	embed(t, s, "b", "Storks nest on chimneys.")
+	b := file(t, s)
+	at := bytes.Index(b, []byte("Herons stand in water.Herons stand in water.")) + 60
+	b[at] ^= 1
+	r := reopened(t, b)
+	if _, err := r.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "x", Limit: 1}); err == nil {
+		t.Error("a vector that was changed on disk is not noticed")
+	}
+}
