@@ -44,7 +44,7 @@ func Object(dst []Field, data []byte, depth int) ([]Field, error) {
 	if s.space(); s.pos != len(data) {
 		return dst, s.fail("more text follows the object")
 	}
-	if !utf8.Valid(data) {
+	if !s.utf8() {
 		s.pos = firstInvalid(data)
 		return dst, s.fail("text is not UTF-8")
 	}
@@ -68,7 +68,7 @@ func Valid(data []byte, depth int) error {
 	if s.space(); s.pos != len(data) {
 		return s.fail("more text follows the value")
 	}
-	if !utf8.Valid(data) {
+	if !s.utf8() {
 		s.pos = firstInvalid(data)
 		return s.fail("text is not UTF-8")
 	}

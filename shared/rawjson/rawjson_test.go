@@ -24,6 +24,8 @@ func TestObjectRefuses(t *testing.T) {
 		{"bad escape", `{"a":"\x"}`, "unknown escape"},
 		{"bad unicode escape", `{"a":"\u12g4"}`, "hexadecimal"},
 		{"not UTF-8", "{\"a\":\"\xff\"}", "UTF-8"},
+		{"not UTF-8, then ASCII", "{\"a\":\"\xff\",\"b\":\"plain\"}", "UTF-8"},
+		{"a name that is not UTF-8", "{\"\xff\":\"plain\"}", "UTF-8"},
 		{"repeated name", `{"model":"a","model":"b"}`, `"model" is given twice`},
 		{"repeated name, escaped", `{"model":"a","mod\u0065l":"b"}`, `"model" is given twice`},
 		{"too deep", `{"a":[[[[1]]]]}`, "nested too deeply"},
@@ -102,10 +104,34 @@ func TestInt(t *testing.T) {
 	}
 }
 
+// TestStringsAtEveryOffset puts bytes that matter at every place of strings that
+// are shorter and longer than what the scanner looks at in one go.
+func TestStringsAtEveryOffset(t *testing.T) {
+	bytesThatMatter := []string{"\x00", "\x01", "\x1f", " ", "!", `"`, "#", "[", `\`, "]", "\x7f", "\x80", "\xa2", "\xdc", "\xff",
+		`\n`, `\"`, `\\`, `\u00e9`, `\u00g9`, `\x`, "é", "\u2028", "\U0001f600", "\xed\xa0\x80", "\"é\"", "\x02\x22", "\x22\x02", "\x1f\x21\x80"}
+	for length := range 72 {
+		for at := range length + 1 {
+			for _, b := range bytesThatMatter {
+				plain := strings.Repeat("x", length)
+				in := []byte(`{"a":"` + plain[:at] + b + plain[at:] + `"}`)
+				want := json.Valid(in) && utf8.Valid(in)
+				if err := rawjson.Valid(in, 8); (err == nil) != want {
+					t.Fatalf("Valid(%q) = %v, want valid: %v", in, err, want)
+				}
+				value := in[len(`{"a":`) : len(in)-1]
+				if err := rawjson.Valid(value, 8); (err == nil) != (json.Valid(value) && utf8.Valid(value)) {
+					t.Fatalf("Valid(%q) = %v", value, err)
+				}
+			}
+		}
+	}
+}
+
 // FuzzObject holds the scanner against encoding/json, which is the reference
 // for what is JSON.
 func FuzzObject(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"\\\"\\\\","b\"":"\\\\\""}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}"} {
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"\\\"\\\\","b\"":"\\\\\""}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}",
+		`{"a":"` + strings.Repeat("x", 31) + `\\\""}`, `{"` + strings.Repeat("é", 30) + `":"` + strings.Repeat("\xff", 40) + `"}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
@@ -167,37 +193,38 @@ func FuzzAppendString(f *testing.F) {
 	})
 }
 
-func prompt(size int) []byte {
-	text := strings.Repeat(`The quick brown fox said: \"jump\" over\nthe lazy dog. `, size/55)
+func prompt(sentence string, size int) []byte {
+	text := strings.Repeat(sentence, size/len(sentence))
 	return []byte(`{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"` + text + `"}]}`)
 }
 
 // BenchmarkObject compares one pass of ours with encoding/json's Valid.
 func BenchmarkObject(b *testing.B) {
-	for _, size := range []int{500, 50_000} {
-		in := prompt(size)
-		b.Run(strings.TrimSpace("ours/"+sizeName(size)), func(b *testing.B) {
-			b.SetBytes(int64(len(in)))
+	for _, bc := range []struct {
+		name string
+		in   []byte
+	}{
+		{"small", prompt(`The quick brown fox jumps over the lazy dog.\n`, 500)},
+		{"50 KB of lines", prompt(`The quick brown fox jumps over the lazy dog.\n`, 50_000)},
+		{"50 KB of quotations", prompt(`The quick brown fox said: \"jump\" over\nthe lazy dog. `, 50_000)},
+		{"50 KB without escapes", prompt(`The quick brown fox jumps over the lazy dog. `, 50_000)},
+		{"50 KB of Russian", prompt(`Съешь ещё этих мягких французских булок, да выпей же чаю.\n`, 50_000)},
+	} {
+		b.Run("ours/"+bc.name, func(b *testing.B) {
+			b.SetBytes(int64(len(bc.in)))
 			b.ReportAllocs()
 			fields := make([]rawjson.Field, 0, 16)
 			for b.Loop() {
-				if _, err := rawjson.Object(fields[:0], in, 64); err != nil {
+				if _, err := rawjson.Object(fields[:0], bc.in, 64); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run("std.Valid/"+sizeName(size), func(b *testing.B) {
-			b.SetBytes(int64(len(in)))
+		b.Run("std.Valid/"+bc.name, func(b *testing.B) {
+			b.SetBytes(int64(len(bc.in)))
 			for b.Loop() {
-				json.Valid(in)
+				json.Valid(bc.in)
 			}
 		})
 	}
-}
-
-func sizeName(n int) string {
-	if n < 1000 {
-		return "small"
-	}
-	return "50KB"
 }
