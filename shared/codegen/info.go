@@ -1,0 +1,310 @@
+package codegen
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// fence is a line that begins or ends a block of code.
+type fence struct {
+	indent int  // columns before it
+	char   byte // ` or ~
+	length int
+	info   string // what follows, trimmed
+}
+
+const tab = 4 // columns
+
+// openers may follow a list's marker: "- ```go".
+var listMarker = regexp.MustCompile(`^[ \t]*(?:[-*+]|[0-9]{1,3}[.)])[ \t]+`)
+
+// readFence reads a fence of at least least characters.
+func readFence(line string, least int) (f fence, ok bool) {
+	rest := strings.TrimLeft(line, " \t")
+	f.indent = columns(line[:len(line)-len(rest)])
+	if rest == "" || rest[0] != '`' && rest[0] != '~' {
+		return f, false
+	}
+	f.char = rest[0]
+	for f.length < len(rest) && rest[f.length] == f.char {
+		f.length++
+	}
+	f.info = strings.TrimSpace(rest[f.length:])
+	return f, f.length >= least && strings.IndexByte(f.info, f.char) < 0
+}
+
+// readOpener is readFence for a line that may also be a list's item.
+func readOpener(line string) (fence, bool) {
+	f, ok := readFence(line, 3)
+	if m := listMarker.FindString(line); !ok && m != "" {
+		f, ok = readFence(line[len(m):], 3)
+		f.indent += columns(m)
+	}
+	return f, ok
+}
+
+func columns(space string) int {
+	return len(space) + (tab-1)*strings.Count(space, "\t")
+}
+
+// outdent strips up to n columns of space.
+func outdent(line string, n int) string {
+	for n > 0 && line != "" {
+		switch line[0] {
+		case ' ':
+			n--
+		case '\t':
+			n -= tab
+		default:
+			return line
+		}
+		line = line[1:]
+	}
+	return line
+}
+
+// pathKeys are the attributes that name a block's file. The value of the last
+// two may be anything, and counts if it looks like a path.
+var pathKeys = []string{"file", "filename", "path", "filepath", "file_path", "file-path", "src", "title", "name"}
+
+// readInfo finds language and path in what stands behind an opening fence:
+// go, go main.go, go:cmd/main.go, ts title="a.ts", {.python file=x.py}, x.sql.
+func readInfo(info string) (lang, file string) {
+	info = strings.TrimSpace(info)
+	if inner, ok := strings.CutPrefix(info, "{"); ok {
+		info = strings.TrimSuffix(inner, "}")
+	}
+	for i, w := range infoWords(info) {
+		key, value, attribute := strings.Cut(w, "=")
+		key = strings.ToLower(strings.TrimLeft(key, "{"))
+		value = strings.Trim(strings.TrimRight(value, "},"), `"'`)
+		bare := strings.Trim(w, "{}()[],\"'`")
+		left, right, colon := strings.Cut(bare, ":")
+		switch {
+		case attribute && slices.Contains(pathKeys, key):
+			if file == "" && value != "" && (key != "title" && key != "name" || looksPath(value)) {
+				file = value
+			}
+		case attribute, bare == "":
+		case lang == "" && strings.HasPrefix(bare, ".") && byAlias[strings.ToLower(bare[1:])] != nil && i == 0:
+			lang = bare[1:] // a class
+		case i == 0 && byAlias[strings.ToLower(bare)] != nil:
+			if lang = bare; mainFile(Language(bare)) == bare { // Dockerfile
+				file = bare
+			}
+		case file == "" && colon && looksPath(afterLines(right)): // go:main.go, 10:20:main.go
+			file = afterLines(right)
+			if lang == "" && !digits(left) {
+				lang = left
+			}
+		case file == "" && (i == 0 && pathLike(bare) || i > 0 && looksPath(bare)):
+			file = bare
+		case i == 0:
+			lang = bare
+		}
+	}
+	return Language(lang), file
+}
+
+// infoWords splits at spaces that are not inside quotes.
+func infoWords(info string) (words []string) {
+	var quote rune
+	return strings.FieldsFunc(info, func(r rune) bool {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			}
+		case r == '"' || r == '\'':
+			quote = r
+		default:
+			return unicode.IsSpace(r)
+		}
+		return false
+	})
+}
+
+// afterLines strips a line number: 20:main.go.
+func afterLines(s string) string {
+	if left, right, ok := strings.Cut(s, ":"); ok && digits(left) {
+		return right
+	}
+	return s
+}
+
+func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// looksPath is pathLike where a path is expected, but for /regular expressions/.
+func looksPath(s string) bool {
+	return pathLike(s) || strings.ContainsAny(s, `/\`) && !strings.HasSuffix(s, "/") && !strings.Contains(s, "://") && !strings.HasPrefix(s, "//")
+}
+
+// labels are words that may stand before the path in a line that names one.
+var labels = []string{"file", "files", "filename", "path", "filepath", "new", "create", "created", "update", "updated", "modified", "modify", "edit", "add",
+	"step", "in", "full", "complete", "final", "code", "for", "content", "contents", "of", "the", "here", "is"}
+
+// verdict on a line that is still coming.
+type verdict int
+
+const (
+	no verdict = iota
+	maybe
+)
+
+const maxPathLine = 400
+
+// readPathLine says whether a line only names a file: **main.go**, ### 2. `a.ts`,
+// File: x.py (new). A verdict of no on the beginning of a line holds for the line.
+func readPathLine(line string) (string, verdict) {
+	if len(line) > maxPathLine {
+		return "", no
+	}
+	rest := strings.TrimLeftFunc(line, decoration)
+	if n := len(rest) - len(strings.TrimLeft(rest, "0123456789")); n > 0 && n < len(rest) && strings.IndexByte(".):", rest[n]) >= 0 && len(rest) > n+1 && rest[n+1] == ' ' {
+		rest = strings.TrimLeftFunc(rest[n+1:], decoration)
+	}
+	rest = strings.TrimRightFunc(rest, unicode.IsSpace)
+	for range 5 {
+		word, after, whole := firstWord(rest)
+		if !whole {
+			return word, maybe // the word may go on
+		}
+		if l := strings.ToLower(strings.Trim(word, "*_:.)#")); slices.Contains(labels, l) || digits(l) {
+			rest = strings.TrimLeftFunc(after, decoration)
+			continue
+		}
+		if !pathLike(word) {
+			return "", no
+		}
+		after = strings.TrimLeft(after, "*_:`#\"'.]) \t")
+		if after == "" || after[0] == '(' {
+			return word, maybe
+		}
+		return "", no
+	}
+	return "", no
+}
+
+// pathLine is readPathLine for a whole line.
+func pathLine(line string) (string, bool) {
+	line = strings.TrimRight(line, "*_: \t\r\n")
+	if i := strings.LastIndex(line, " ("); i > 0 && strings.HasSuffix(line, ")") {
+		line = line[:i] // a remark
+	}
+	p, v := readPathLine(line + " .") // the dot shows that the last word is whole
+	return p, v != no && pathLike(p) && !strings.Contains(line, " (")
+}
+
+// decoration is what may stand before a word in Markdown.
+func decoration(r rune) bool {
+	return r != '.' && r != '/' && r != '_' && r != '`' && r != '~' && r != '\\' && r != '@' && r != '[' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+}
+
+// firstWord cuts the first word off, which may be in backticks and then may
+// contain spaces. whole says that more follows, so that the word is complete.
+func firstWord(s string) (word, after string, whole bool) {
+	if inner, ok := strings.CutPrefix(s, "`"); ok {
+		word, after, ok = strings.Cut(inner, "`")
+		return strings.Trim(word, "*_ "), after, ok && strings.TrimSpace(after) != ""
+	}
+	i := strings.IndexFunc(s, unicode.IsSpace)
+	if i < 0 {
+		return bareWord(s), "", false
+	}
+	return bareWord(s[:i]), strings.TrimSpace(s[i:]), true
+}
+
+func bareWord(s string) string {
+	if i := strings.Index(s, "]("); i > 0 && s[0] == '[' {
+		s = s[1:i] // a link
+	}
+	return strings.TrimRight(strings.Trim(s, "*`\"':,<>"), ".:")
+}
+
+// hintIn finds the one path in a sentence that leads to the block: "Put this
+// into `cmd/main.go`:".
+func hintIn(line string) string {
+	line = strings.TrimRight(line, " \t\r\n*_")
+	if !strings.HasSuffix(line, ":") {
+		return ""
+	}
+	found := ""
+	for i, part := range strings.Split(line, "`") {
+		if i%2 == 1 && pathLike(part) {
+			if found != "" && found != part {
+				return ""
+			}
+			found = part
+		}
+	}
+	return found
+}
+
+// comments are how languages begin and end a comment.
+var comments = [][2]string{{"{/*", "*/}"}, {"/*", "*/"}, {"<!--", "-->"}, {"<%--", "--%>"}, {"{#", "#}"}, {"(*", "*)"}, {"{-", "-}"},
+	{"//", ""}, {"--", ""}, {";", ""}, {"%", ""}, {"#", ""}}
+
+var fileLabel = regexp.MustCompile(`(?i)^(?:file ?name|file ?path|file|path) *[:=] *`)
+
+// commentPath finds the path in a block's first line, if it is a comment that
+// says nothing else: // file: main.go.
+func commentPath(line, lang string) (string, bool) {
+	line = strings.TrimSpace(line)
+	if strings.HasPrefix(line, "#!") || lang == "markdown" && !strings.HasPrefix(line, "<!--") || len(line) > maxPathLine {
+		return "", false
+	}
+	for _, c := range comments {
+		rest, ok := strings.CutPrefix(line, c[0])
+		if !ok {
+			continue
+		}
+		rest = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), c[1]))
+		rest = strings.TrimLeft(rest, "/*#-=; ")
+		label := fileLabel.FindString(rest)
+		rest = strings.Trim(strings.TrimRight(rest[len(label):], " -=*#"), "`\"'")
+		switch {
+		case strings.ContainsFunc(rest, unicode.IsSpace):
+			return "", false
+		case pathLike(rest), label != "" && looksPath(rest):
+			return rest, compatible(rest, lang)
+		}
+		return "", false
+	}
+	return "", false
+}
+
+// families are languages that name each other's files.
+var families = [][]string{{"javascript", "typescript", "jsx", "tsx"}, {"json", "jsonc", "jsonl"}, {"c", "cpp", "objective-c"}, {"html", "vue", "svelte", "astro", "template", "jinja", "xml"},
+	{"shell", "zsh", "dotenv", "dockerfile", "makefile", "gitignore", "ini", "properties"}, {"css", "scss", "less"}, {"groovy", "java", "kotlin"}}
+
+// compatible says whether a block in lang may be the file.
+func compatible(file, lang string) bool {
+	of := LanguageOf(file)
+	if of == "" || lang == "" || lang == of || of == "text" || byAlias[lang] == nil || lang == "text" && !strict(of) {
+		return true
+	}
+	return slices.ContainsFunc(families, func(f []string) bool { return slices.Contains(f, of) && slices.Contains(f, lang) })
+}
+
+// strict says that files of the language are hardly ever shown as another one.
+func strict(lang string) bool {
+	return lang != "" && !slices.Contains([]string{"dotenv", "ini", "gitignore", "dockerfile", "makefile", "text", "properties", "nginx", "template", "jinja", "toml", "csv"}, lang)
+}
+
+// isTree says that a line draws a folder, or is typed at a prompt.
+func isTree(line string) bool {
+	line = strings.TrimSpace(line)
+	return strings.HasSuffix(line, "/") || strings.ContainsAny(line, "├└│") || strings.HasPrefix(line, "$ ") || strings.HasPrefix(line, "> ") || line == "." || path.Clean(line) == "."
+}
+
+// isProse says that a line is a sentence rather than code.
+func isProse(line string) bool {
+	line = strings.TrimSpace(line)
+	if line == "" || !unicode.IsUpper([]rune(line[:min(4, len(line))])[0]) {
+		return false
+	}
+	return strings.Count(line, " ") >= 3 && strings.ContainsRune(".:!?", rune(line[len(line)-1]))
+}

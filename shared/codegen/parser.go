@@ -1,0 +1,362 @@
+package codegen
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// Hints are what the request knows of the answer.
+type Hints struct {
+	Language string   // that was asked for; "" for any
+	Paths    []string // of the request's own files
+
+	// Code says whether a text is a whole file in the language, beyond doubt. It
+	// is asked about answers that have no blocks. Nil: nobody knows.
+	Code func(language, text string) bool
+}
+
+// Parser reads an answer while it comes. How it is cut into pieces changes
+// nothing but the pieces of deltas.
+//
+// Files are what stands in fenced blocks, and everything else is explanation,
+// and so are blocks that only show commands or output. A block's path stands
+// behind the fence, in the line before it, or in a comment in its first line.
+// The text of a file is never changed, but for the indentation of the block.
+type Parser struct {
+	hints Hints
+	emit  func(Event) error
+	err   error // of emit
+
+	phase  phase
+	intro  []byte // text before the phase is known, or the whole of a JSON answer
+	carry  []byte // the beginning of a character
+	line   []byte // the beginning of a line whose meaning is not known yet
+	passed int    // bytes of the present line that have been passed on
+
+	held  string // outside: a line that names a path, and blank lines
+	path  string // in held
+	prev  string // the last line that was not blank, as far as it matters
+	blank bool   // the last line was blank
+
+	block *block // nil: outside
+
+	files []file
+	total int
+	note  strings.Builder // the explanation
+	aside []aside
+	diags []Diagnostic
+	used  map[string]bool
+	full  map[string]bool // limits that have been told
+}
+
+type phase int
+
+const (
+	beginning phase = iota // nothing but space so far, or what may become one of:
+	thinking               // <think>
+	object                 // an answer in JSON
+	lines                  // Markdown
+)
+
+// file is one that has been started.
+type file struct {
+	File
+	text strings.Builder
+	cut  bool
+}
+
+// aside is a block that is explanation, but the answer's only code if there is
+// no file.
+type aside struct{ lang, text string }
+
+// block is an open fence and what it leads to.
+type block struct {
+	fence
+	lang, path string // from the fence or the line before
+	named      bool   // the path was behind the fence
+	line       string // the opening line
+	hint       string // a path in the sentence before it
+	fresh      bool   // its first line is awaited
+	markdown   bool
+	depth      int    // of fences inside
+	closing    string // a line that ends the block, or opens one inside: the next line tells
+	target     target
+	file       int
+	text       strings.Builder // of an aside, and of what may be an answer in JSON
+}
+
+type target int
+
+const (
+	toFile target = iota
+	toNote
+	toMemory // until its end
+	toNowhere
+)
+
+// NewParser returns a Parser that tells emit every step, on the calling
+// goroutine.
+func NewParser(hints Hints, emit func(Event) error) *Parser {
+	hints.Language = Language(hints.Language)
+	return &Parser{hints: hints, emit: emit, used: map[string]bool{}, full: map[string]bool{}}
+}
+
+// Write takes the next piece of the answer. It fails only as emit does.
+func (p *Parser) Write(text string) error {
+	if len(p.carry) > 0 {
+		text = string(p.carry) + text
+		p.carry = p.carry[:0]
+	}
+	n := len(text) - unfinished(text)
+	p.carry = append(p.carry, text[n:]...)
+	p.feed(text[:n])
+	return p.err
+}
+
+// unfinished is the length of an incomplete character at the end.
+func unfinished(s string) int {
+	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
+		if c := s[len(s)-n]; utf8.RuneStart(c) {
+			if c >= utf8.RuneSelf && !utf8.FullRuneInString(s[len(s)-n:]) {
+				return n
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+func (p *Parser) feed(text string) {
+	if p.phase == lines {
+		p.markdown(text)
+		return
+	}
+	p.intro = append(p.intro, text...)
+	if p.phase == beginning {
+		p.phase = phaseOf(string(p.intro))
+	}
+	switch p.phase {
+	case thinking:
+		const end = "</think"
+		i := bytes.Index(p.intro, []byte(end))
+		if i < 0 {
+			p.intro = p.intro[max(0, len(p.intro)-len(end)):]
+			return
+		}
+		if _, rest, ok := strings.Cut(string(p.intro[i:]), ">"); ok { // </thinking>, too
+			p.phase, p.intro = beginning, nil
+			p.feed(rest)
+		}
+	case lines:
+		text, p.intro = string(p.intro), nil
+		p.markdown(text)
+	case object:
+		if len(p.intro) > MaxTotal+MaxTotal/2 { // escapes included
+			text, p.intro, p.phase = string(p.intro), nil, lines
+			p.markdown(text)
+		}
+	}
+}
+
+// phaseOf says what an answer that begins with s is.
+func phaseOf(s string) phase {
+	s = strings.TrimSpace(s)
+	for _, tag := range []string{"<think>", "<thinking>"} {
+		if strings.HasPrefix(s, tag) {
+			return thinking
+		}
+		if strings.HasPrefix(tag, s) {
+			return beginning // "" too
+		}
+	}
+	if s[0] == '{' {
+		return object
+	}
+	return lines
+}
+
+// markdown cuts text into lines.
+func (p *Parser) markdown(text string) {
+	for text != "" && p.err == nil {
+		i := strings.IndexByte(text, '\n')
+		if i < 0 {
+			p.partial(text)
+			return
+		}
+		line := text[:i+1]
+		text = text[i+1:]
+		if p.passed > 0 {
+			p.pass(line)
+			p.endLine()
+			continue
+		}
+		if len(p.line) > 0 {
+			line = string(p.line) + line
+			p.line = p.line[:0]
+		}
+		p.take(line)
+	}
+}
+
+// partial takes text that ends within a line, and passes it on as soon as it
+// is certain that the line has no other meaning.
+func (p *Parser) partial(text string) {
+	if p.passed > 0 {
+		p.pass(text)
+		return
+	}
+	p.line = append(p.line, text...)
+	if line := string(p.line); p.isPlain(line) {
+		p.line = p.line[:0]
+		p.release()
+		p.prev = ""
+		p.pass(line)
+	}
+}
+
+// isPlain says that a line which begins so cannot be anything but text,
+// whatever follows.
+func (p *Parser) isPlain(line string) bool {
+	rest := strings.TrimLeft(line, space)
+	if rest == "" {
+		return false
+	}
+	if b := p.block; b != nil {
+		return !b.fresh && b.closing == "" && rest[0] != b.char
+	}
+	if rest[0] == '`' || rest[0] == '~' {
+		return false
+	}
+	if m := listMarker.FindString(line); m != "" {
+		rest = strings.TrimLeft(line[len(m):], " \t")
+		if rest == "" || rest[0] == '`' || rest[0] == '~' {
+			return false
+		}
+	}
+	_, v := readPathLine(line)
+	return v == no
+}
+
+// space is what blank lines are made of.
+const space = " \t\r\n\v\f"
+
+func isBlank(line string) bool { return strings.TrimLeft(line, space) == "" }
+
+// pass hands on a piece of a plain line. The first piece of a line has all of
+// its indentation.
+func (p *Parser) pass(piece string) {
+	if len(p.prev) <= maxPathLine {
+		p.prev += piece
+	}
+	first := p.passed == 0
+	p.passed += len(piece)
+	if p.block == nil {
+		p.explain(piece)
+		return
+	}
+	if first {
+		piece = outdent(piece, p.block.indent)
+	}
+	p.write(piece)
+}
+
+// endLine notes that a plain line is over.
+func (p *Parser) endLine() {
+	p.passed = 0
+	p.blank = false
+	if len(p.prev) > maxPathLine {
+		p.prev = "…" // too long to mean anything
+	}
+}
+
+// plain hands on a whole line that is only text.
+func (p *Parser) plain(line string) {
+	if isBlank(line) {
+		p.blank = true
+		if p.block == nil {
+			p.explain(line)
+		} else {
+			p.write(outdent(line, p.block.indent))
+		}
+		return
+	}
+	p.prev = ""
+	p.pass(line)
+	p.endLine()
+}
+
+// take reads a whole line of which nothing has been passed on.
+func (p *Parser) take(line string) {
+	if p.block != nil {
+		p.inside(line)
+		return
+	}
+	if f, ok := readOpener(line); ok {
+		p.open(f, line)
+		return
+	}
+	switch {
+	case strings.TrimRight(line, space) == "</think>": // of a model whose template had the beginning
+	case isBlank(line) && p.held != "" && strings.Count(p.held, "\n") < 3:
+		p.held += line
+	default:
+		p.release()
+		if file, ok := pathLine(line); ok {
+			p.held, p.path = line, file
+			return
+		}
+		p.plain(line)
+	}
+}
+
+// release gives what was held to the explanation: no block followed.
+func (p *Parser) release() {
+	if p.block == nil && p.held != "" {
+		held := p.held
+		p.held, p.path = "", ""
+		p.explain(held)
+	}
+}
+
+// explain adds to the explanation.
+func (p *Parser) explain(text string) {
+	if p.full["explanation"] {
+		return
+	}
+	if room := MaxFile - p.note.Len(); len(text) > room {
+		text = whole(text, room)
+		p.limit("explanation", Diagnostic{Severity: Warning, Code: TooLarge, Message: "The explanation was cut: it is longer than 1 MiB."})
+	}
+	p.note.WriteString(text)
+	p.tell(Event{Kind: Explanation, Text: text})
+}
+
+// whole cuts s to n bytes at most, between characters.
+func whole(s string, n int) string {
+	n = max(0, min(n, len(s)))
+	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func (p *Parser) tell(e Event) {
+	if p.err == nil && (e.Text != "" || e.Kind == FileStart || e.Kind == FileEnd) {
+		p.err = p.emit(e)
+	}
+}
+
+// note adds a diagnostic of ours.
+func (p *Parser) diagnose(d Diagnostic) {
+	d.Source = source
+	p.diags = append(p.diags, d)
+}
+
+// limit tells once that a limit was reached.
+func (p *Parser) limit(what string, d Diagnostic) {
+	if !p.full[what] {
+		p.full[what] = true
+		p.diagnose(d)
+	}
+}

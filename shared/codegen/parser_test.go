@@ -1,0 +1,200 @@
+package codegen_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
+
+	"github.com/devmentor/ai-gateway/shared/codegen"
+)
+
+var update = flag.Bool("update", false, "rewrite what testdata expects")
+
+// sample is an answer and what is to be made of it. A file of testdata begins
+// with what goes wrong in it, and settings; "answer" is what the model wrote.
+type sample struct {
+	file      string
+	archive   *txtar.Archive
+	hints     codegen.Hints
+	truncated bool
+	answer    string
+}
+
+func samples(t testing.TB) (list []sample) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("testdata: %v, %v", files, err)
+	}
+	for _, f := range files {
+		a, err := txtar.ParseFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := sample{file: f, archive: a, answer: string(a.Files[0].Data)}
+		s.hints.Code = func(_, text string) bool { return strings.HasPrefix(text, "package ") }
+		for line := range strings.Lines(string(a.Comment)) {
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			switch key {
+			case "language":
+				s.hints.Language = value
+			case "paths":
+				s.hints.Paths = strings.Fields(value)
+			case "truncated":
+				s.truncated = true
+			case "cut the last line break":
+				s.answer = strings.TrimSuffix(s.answer, "\n")
+			case "crlf":
+				s.answer = strings.ReplaceAll(s.answer, "\n", "\r\n")
+			}
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// read feeds an answer in pieces of n bytes, 0 for all at once, and returns the
+// events with neighbouring deltas joined.
+func read(t testing.TB, hints codegen.Hints, answer string, truncated bool, n int) (codegen.Result, []codegen.Event) {
+	t.Helper()
+	var events []codegen.Event
+	p := codegen.NewParser(hints, func(e codegen.Event) error {
+		if last := len(events) - 1; last >= 0 && e.Text != "" && events[last].Kind == e.Kind && events[last].Index == e.Index {
+			events[last].Text += e.Text
+			return nil
+		}
+		events = append(events, e)
+		return nil
+	})
+	for rest := answer; rest != ""; {
+		k := len(rest)
+		if n > 0 {
+			k = min(n, k)
+		}
+		if err := p.Write(rest[:k]); err != nil {
+			t.Fatal(err)
+		}
+		rest = rest[k:]
+	}
+	res, err := p.Finish(truncated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, events
+}
+
+// show renders a result as testdata has it.
+func show(r codegen.Result) []txtar.File {
+	var list []txtar.File
+	for _, f := range r.Files {
+		list = append(list, txtar.File{Name: "file " + f.Language + " " + f.Path, Data: []byte(f.Content)})
+	}
+	list = append(list, txtar.File{Name: "explanation", Data: []byte(r.Explanation)})
+	var notes strings.Builder
+	for _, d := range r.Diagnostics {
+		fmt.Fprintf(&notes, "%s %s %s: %s\n", d.Severity, d.Code, d.Path, d.Message)
+	}
+	return append(list, txtar.File{Name: "diagnostics", Data: []byte(notes.String())})
+}
+
+func TestAnswers(t *testing.T) {
+	for _, s := range samples(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(s.file), ".txtar"), func(t *testing.T) {
+			res, want := read(t, s.hints, s.answer, s.truncated, 0)
+			got := *s.archive
+			got.Files = append(got.Files[:1:1], show(res)...)
+			text := strings.ReplaceAll(string(txtar.Format(&got)), "\r", "")
+			if *update {
+				if err := os.WriteFile(s.file, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(string(txtar.Format(s.archive)), text); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", s.file, diff)
+			}
+			for _, n := range []int{1, 2, 3, 7, 64} {
+				again, events := read(t, s.hints, s.answer, s.truncated, n)
+				if diff := cmp.Diff(want, events) + cmp.Diff(res, again); diff != "" {
+					t.Errorf("in pieces of %d bytes (-whole +pieces):\n%s", n, diff)
+				}
+			}
+			check(t, s.answer, res, want)
+		})
+	}
+}
+
+// check tests what holds for every answer.
+func check(t testing.TB, answer string, r codegen.Result, events []codegen.Event) {
+	t.Helper()
+	open, starts := -1, 0
+	content := map[string]string{}
+	paths := map[int]string{}
+	for i, e := range events {
+		switch e.Kind {
+		case codegen.FileStart:
+			if open >= 0 || e.Index != starts {
+				t.Errorf("event %d starts file %d while %d is open and %d were started", i, e.Index, open, starts)
+			}
+			open, starts = e.Index, starts+1
+			paths[e.Index], content[e.Path] = e.Path, ""
+			if err := codegen.CheckPath(e.Path); err != nil {
+				t.Errorf("path %q: %v", e.Path, err)
+			}
+		case codegen.FileDelta:
+			if e.Index != open {
+				t.Errorf("event %d is for file %d, but %d is open", i, e.Index, open)
+			}
+			content[paths[e.Index]] += e.Text
+		case codegen.FileEnd:
+			if e.Index != open || e.Path != paths[e.Index] {
+				t.Errorf("event %d ends file %d %s, but %d is open", i, e.Index, e.Path, open)
+			}
+			open = -1
+		}
+		if utf8.ValidString(answer) && !utf8.ValidString(e.Text) {
+			t.Errorf("event %d has half a character: %q", i, e.Text)
+		}
+	}
+	if open >= 0 {
+		t.Errorf("file %d has no end", open)
+	}
+	if len(r.Files) != len(content) {
+		t.Errorf("%d files in the result, %d in the events", len(r.Files), len(content))
+	}
+	for _, f := range r.Files {
+		if content[f.Path] != f.Content {
+			t.Errorf("%s = %q, but its deltas say %q", f.Path, f.Content, content[f.Path])
+		}
+	}
+}
+
+// FuzzParser: no text and no cutting of it breaks the parser, and the cutting
+// changes nothing.
+func FuzzParser(f *testing.F) {
+	for _, s := range samples(f) {
+		f.Add(s.answer, s.hints.Language, uint8(3), s.truncated)
+	}
+	f.Fuzz(func(t *testing.T, answer, language string, n uint8, truncated bool) {
+		hints := codegen.Hints{Language: language, Paths: []string{"main.go", "a/b.py"}, Code: func(_, text string) bool { return strings.Contains(text, ";") }}
+		res, want := read(t, hints, answer, truncated, 0)
+		again, events := read(t, hints, answer, truncated, 1+int(n))
+		if diff := cmp.Diff(want, events) + cmp.Diff(res, again); diff != "" {
+			t.Errorf("%q in pieces of %d (-whole +pieces):\n%s", answer, 1+int(n), diff)
+		}
+		check(t, answer, res, want)
+		total := 0
+		for _, f := range res.Files {
+			total += len(f.Content)
+		}
+		if !strings.Contains(answer, "\"") && total > len(answer) && !strings.Contains(answer, "```") {
+			t.Errorf("%d bytes of files from %d bytes of text", total, len(answer))
+		}
+	})
+}
