@@ -27,7 +27,7 @@ type Conversation struct {
 	Metadata json.RawMessage // an object; nil for none
 	TTL      time.Duration   // from the last append on
 	Created  time.Time
-	Updated  time.Time // of the last append
+	Updated  time.Time // the latest Created of its turns; its own before the first
 	Expires  time.Time // Updated + TTL; it is not found after that
 }
 
@@ -50,9 +50,9 @@ type Reader interface {
 	// conversation.
 	Turns(ctx context.Context, tenant, id, before string, limit int) ([]Turn, error)
 	// Append adds a turn, whole or not at all, and puts off the conversation's
-	// end. Turns appended at the same time are all kept. A turn with a request id
-	// that is there already changes nothing. It fails with fault.NotFound without
-	// the conversation.
+	// end, never brings it forward. Turns appended at the same time are all kept.
+	// An append can be repeated: of turns with one request id the first one
+	// stays. It fails with fault.NotFound without the conversation.
 	Append(ctx context.Context, tenant, id string, t Turn) error
 }
 
@@ -63,7 +63,8 @@ type Reader interface {
 type Store interface {
 	Reader
 	// Create stores c, with Created and TTL as given. It fails with
-	// fault.Conflict if the id is taken.
+	// fault.Conflict if the id is taken. The id of a conversation that has expired
+	// or was deleted is free; nothing of the old one is seen in the new one.
 	Create(ctx context.Context, tenant string, c Conversation) (Conversation, error)
 	// Get returns a conversation. It fails with fault.NotFound.
 	Get(ctx context.Context, tenant, id string) (Conversation, error)

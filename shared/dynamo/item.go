@@ -37,7 +37,8 @@ const (
 func n(v int64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(v, 10)}
 }
-func str(v string) types.AttributeValue { return &types.AttributeValueMemberS{Value: v} }
+func str(v string) types.AttributeValue  { return &types.AttributeValueMemberS{Value: v} }
+func blob(v []byte) types.AttributeValue { return &types.AttributeValueMemberB{Value: v} }
 
 func list(v []string) types.AttributeValue {
 	l := make([]types.AttributeValue, len(v))
@@ -169,6 +170,24 @@ func (r *reader) str(name string) string {
 		r.fail(name, v)
 	}
 	return ""
+}
+
+func (r *reader) bytes(name string) []byte {
+	switch v := r.item[name].(type) {
+	case nil:
+	case *types.AttributeValueMemberB:
+		return v.Value
+	default:
+		r.fail(name, v)
+	}
+	return nil
+}
+
+// int reads a number that is a key, and therefore text.
+func (r *reader) int(name string) int {
+	v, err := strconv.Atoi(r.str(name))
+	r.keep(name, err)
+	return v
 }
 
 func (r *reader) digits(name string) string {

@@ -29,7 +29,7 @@ const (
 )
 
 var (
-	errUnprocessed = errors.New("some items were not read")
+	errUnprocessed = errors.New("some items were left out")
 	errBusyUser    = errors.New("the user changed under every try")
 )
 

@@ -93,10 +93,10 @@ type Reader interface {
 // of the store.
 type Store interface {
 	Reader
-	// Add stores v.Body as the next version of v.Name, durably, and points labels
-	// to it, all or nothing. v.Number is ignored, v.Created is taken. If the
-	// latest version has the same bytes, no version is made, but labels move to
-	// it; added says which. Versions added at the same time get different
+	// Add stores v.Body, byte for byte, as the next version of v.Name, durably,
+	// and points labels to it, all or nothing. v.Number is ignored, v.Created is
+	// taken. If the latest version has the same bytes, no version is made, but
+	// labels move to it; added says which. Versions added at the same time get different
 	// numbers, and a number is never used again, not even after Delete. It fails
 	// with fault.Conflict above MaxLabels labels.
 	Add(ctx context.Context, tenant string, kind Kind, v Version, labels []string) (_ Version, _ Head, added bool, _ error)
