@@ -128,7 +128,9 @@ func TestWrongFilesAreRefused(t *testing.T) {
 		{"nothing", "", "user", "needs a text"},
 		{"not UTF-8", "---\nname: \xff\n---\n# user\nx", "", "UTF-8"},
 		{"deep", "a: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "", "deeply"},
-		{"brackets", "a: " + strings.Repeat("[", 100_000), "", "brackets"},
+		{"deep in one line", strings.Repeat("- ", 40_000), "", "deeply"},
+		{"brackets", "a: " + strings.Repeat("[", 90_000), "", "deeply"},
+		{"long", "user: |\n" + strings.Repeat("  x\n", 30_000), "", "98304"},
 	} {
 		_, err := template.Import([]byte(tc.file))
 		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Param != tc.param || !strings.Contains(f.Message, tc.want) {
@@ -157,6 +159,26 @@ func TestFilesKeepEveryText(t *testing.T) {
 		if diff := cmp.Diff(string(p.JSON()), string(again.JSON())); diff != "" {
 			t.Errorf("%q (-parsed +imported):\n%s\n%s", text, diff, p.File())
 		}
+	}
+}
+
+// TestTheLargestDeclarationsFitIntoFiles: what JSON says shortest and YAML
+// longest.
+func TestTheLargestDeclarationsFitIntoFiles(t *testing.T) {
+	for name, parameters := range map[string]string{
+		"invisible characters": `{"a":"` + strings.Repeat("\u00a0", 16_000) + `"}`,
+		"many fields":          `{"a":{"b":{"c":{"d":` + object(2900) + `}}}}`,
+		"nested":               `{"a":` + strings.Repeat(`{"a":`, 60) + "1" + strings.Repeat("}", 60) + `}`,
+	} {
+		p := parse(t, `{"user":"x","parameters":`+parameters+`}`)
+		again, err := template.Import(p.File())
+		if err != nil || string(again.JSON()) != string(p.JSON()) {
+			t.Errorf("%s: Import(File) = %v", name, err)
+		}
+	}
+	_, err := template.Parse([]byte(`{"user":"x","parameters":{"a":"` + strings.Repeat("x", 33_000) + `"}}`))
+	if f := fault.As(err); f == nil || f.Param != "parameters" || !strings.Contains(f.Message, "32768") {
+		t.Errorf("Parse of larger parameters = %v", err)
 	}
 }
 

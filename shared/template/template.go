@@ -22,6 +22,9 @@ const (
 	maxName        = 64      // bytes of the name of a template or a variable
 	maxDescription = 4 << 10 // bytes
 	maxModel       = 256     // bytes
+	// maxDeclared bounds the JSON of variables and parameters, so that the YAML of
+	// every template's file stays within its bound.
+	maxDeclared = 32 << 10
 )
 
 // Template is a prompt with variables. Parse makes it; it does not change
@@ -64,6 +67,17 @@ func Parse(body []byte) (*Template, error) {
 	}
 	if t.System == "" && t.User == "" {
 		return nil, fault.Field("user", "A template needs a text: 'user', 'system' or both.")
+	}
+	size := len(t.Parameters)
+	for _, v := range t.Variables {
+		size += len(v.Name) + len(v.Description) + len(v.Default)
+	}
+	if size > maxDeclared {
+		param := "variables"
+		if len(t.Parameters) > size/2 {
+			param = "parameters"
+		}
+		return nil, fault.Field(param, "'variables' and 'parameters' have %d bytes together; the limit is %d.", size, maxDeclared)
 	}
 	return t, t.compile()
 }

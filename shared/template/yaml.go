@@ -11,6 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
@@ -18,11 +19,11 @@ import (
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
+// Bounds of the YAML in a file. Its parser takes quadratic time for what is
+// nested, before it can be asked how deep that is.
 const (
+	maxYAML    = 96 << 10 // bytes
 	maxNesting = llm.MaxDepth
-	// maxBrackets bounds what could nest in a line of YAML, before its parser
-	// calls itself as often.
-	maxBrackets = 10_000
 )
 
 // yamlToJSON reads an object. It knows YAML as far as people write it by hand:
@@ -32,10 +33,14 @@ func yamlToJSON(text string) ([]byte, error) {
 	if strings.TrimSpace(text) == "" {
 		return []byte("{}"), nil
 	}
-	if strings.Count(text, "[")+strings.Count(text, "{") > maxBrackets {
-		return nil, wrong("", "The YAML of the file has more than %d brackets.", maxBrackets)
+	if len(text) > maxYAML {
+		return nil, wrong("", "The YAML of the file has %d bytes; the limit is %d. Put the texts into sections.", len(text), maxYAML)
 	}
-	file, err := parser.ParseBytes([]byte(text), 0)
+	tokens := lexer.Tokenize(text)
+	if err := checkNesting(tokens); err != nil {
+		return nil, err
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, yamlError(err)
 	}
@@ -43,6 +48,33 @@ func yamlToJSON(text string) ([]byte, error) {
 		return nil, wrong("", "The file must hold one object in YAML.")
 	}
 	return appendNode(nil, file.Docs[0].Body, maxNesting)
+}
+
+// checkNesting looks at what nests without indentation: brackets, and signs that
+// follow each other in a line.
+func checkNesting(tokens token.Tokens) error {
+	line, signs, brackets := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			line, signs = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.SequenceEntryType, token.MappingKeyType:
+			signs++
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		}
+		if max(signs, brackets) > maxNesting {
+			return tooDeep(line)
+		}
+	}
+	return nil
+}
+
+func tooDeep(line int) error {
+	return wrong("", "The YAML of the file is nested too deeply in its line %d.", line)
 }
 
 func yamlError(err error) error {
@@ -61,7 +93,7 @@ func appendNode(dst []byte, n ast.Node, depth int) ([]byte, error) {
 		return 0
 	}
 	if depth == 0 {
-		return nil, wrong("", "The YAML of the file is nested too deeply in its line %d.", line())
+		return nil, tooDeep(line())
 	}
 	switch n := n.(type) {
 	case *ast.NullNode:
@@ -135,12 +167,15 @@ func isNumber(s string) bool {
 	return rawjson.Kind([]byte(s)) == "number" && strings.TrimSpace(s) == s && rawjson.Valid([]byte(s), 1) == nil
 }
 
+// maxIndent is where block style ends and the rest stands in one line.
+const maxIndent = 8
+
 // appendYAMLField writes a field in block style, indented by indent; the
 // indentation of its first line is there already.
 func appendYAMLField(dst []byte, name string, value []byte, indent int) []byte {
 	dst = append(appendScalar(dst, rawjson.AppendString(nil, name)), ':')
 	fields := rawjson.Fields(nil, objectOrEmpty(value))
-	if len(fields) == 0 {
+	if len(fields) == 0 || indent >= maxIndent {
 		return append(appendScalar(append(dst, ' '), value), '\n')
 	}
 	dst = append(dst, '\n')
