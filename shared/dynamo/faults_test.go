@@ -22,12 +22,13 @@ type bench struct {
 	wire  *wire
 	store *dynamo.Store
 	calm  *dynamo.Store
+	state string
 }
 
 func newBench(t *testing.T) *bench {
 	state, ledger := newTables(t)
 	w := newWire(t)
-	return &bench{T: t, wire: w, calm: open(dynamotest.Client(t), state, ledger),
+	return &bench{T: t, wire: w, state: state, calm: open(dynamotest.Client(t), state, ledger),
 		store: open(dynamotest.ClientOf(w.URL), state, ledger)}
 }
 

@@ -3,12 +3,14 @@ package dynamo_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +33,8 @@ const (
 	throttled   trouble = "throttled"
 	conflict    trouble = "transaction conflict"
 	overloaded  trouble = "503 without a body"
+	canceled    trouble = "transaction canceled by another"
+	unprocessed trouble = "batch left unprocessed"
 )
 
 var troubles = []trouble{lostRequest, lostReply, cutReply, brokenAfter, broken, throttled, conflict, overloaded}
@@ -72,6 +76,17 @@ func (w *wire) next(op string, ts ...trouble) {
 		t := ts[0]
 		ts = ts[1:]
 		return t
+	})
+}
+
+// once sends the first call of each op into trouble.
+func (w *wire) once(t trouble, ops ...string) {
+	w.set(func(got string) trouble {
+		if i := slices.Index(ops, got); i >= 0 {
+			ops = slices.Delete(ops, i, i+1)
+			return t
+		}
+		return fine
 	})
 }
 
@@ -134,5 +149,15 @@ func (w *wire) serve(to http.Handler, rw http.ResponseWriter, r *http.Request) {
 		fail(400, "TransactionConflictException")
 	case overloaded:
 		fail(503, "")
+	case canceled:
+		rw.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		rw.WriteHeader(400)
+		io.WriteString(rw, `{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","Message":"made up",
+			"CancellationReasons":[{"Code":"TransactionConflict"},{"Code":"None"}]}`)
+	case unprocessed:
+		var in struct{ RequestItems json.RawMessage }
+		json.NewDecoder(r.Body).Decode(&in)
+		rw.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		fmt.Fprintf(rw, `{"UnprocessedItems":%s}`, in.RequestItems)
 	}
 }

@@ -96,9 +96,9 @@ type Store interface {
 	// Add stores v.Body, byte for byte, as the next version of v.Name, durably,
 	// and points labels to it, all or nothing. v.Number is ignored, v.Created is
 	// taken. If the latest version has the same bytes, no version is made, but
-	// labels move to it; added says which. Versions added at the same time get different
-	// numbers, and a number is never used again, not even after Delete. It fails
-	// with fault.Conflict above MaxLabels labels.
+	// labels move to it; added says which. Versions added at the same time get
+	// different numbers, and a number is never used again, not even after Delete.
+	// It fails with fault.Conflict above MaxLabels labels.
 	Add(ctx context.Context, tenant string, kind Kind, v Version, labels []string) (_ Version, _ Head, added bool, _ error)
 	// Head returns a recipe's head. It fails with fault.NotFound.
 	Head(ctx context.Context, tenant string, kind Kind, name string) (Head, error)
