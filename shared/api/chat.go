@@ -107,7 +107,11 @@ func writeCallHeaders(h http.Header, c *gateway.Call) {
 		h["X-Gateway-Provider"] = []string{r.Provider}
 		h["X-Gateway-Model"] = []string{r.Model}
 		h["X-Gateway-Attempts"] = []string{strconv.Itoa(r.Attempts)}
-		h["X-Gateway-Cache"] = []string{"bypass"}
+		cache := c.Cache
+		if cache == "" {
+			cache = "bypass"
+		}
+		h["X-Gateway-Cache"] = []string{cache}
 	}
 	if len(c.Dropped) > 0 {
 		h["X-Gateway-Dropped"] = []string{strings.Join(c.Dropped, ", ")}

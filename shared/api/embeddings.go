@@ -33,7 +33,8 @@ func (s *Server) embeddings(ctx context.Context, v *visit, c *gateway.Call, body
 	return nil
 }
 
-// appendEmbeddings renders vectors that did not come in OpenAI's format.
+// appendEmbeddings renders vectors that did not come in OpenAI's format, or not
+// in one piece. An input that was refused has no vector but an error.
 func appendEmbeddings(dst []byte, req *llm.EmbedRequest, out *llm.Embeddings, c *gateway.Call) []byte {
 	dst = append(dst, `{"object":"list","data":[`...)
 	for i, vec := range out.Vectors {
@@ -43,9 +44,12 @@ func appendEmbeddings(dst []byte, req *llm.EmbedRequest, out *llm.Embeddings, c 
 		dst = append(dst, `{"object":"embedding","index":`...)
 		dst = strconv.AppendInt(dst, int64(i), 10)
 		dst = append(dst, `,"embedding":`...)
-		if req.Base64 {
+		switch {
+		case out.Failed != nil && out.Failed[i] != nil:
+			dst = appendError(append(dst, `null,"error":`...), out.Failed[i])
+		case req.Base64:
 			dst = appendBase64(dst, vec)
-		} else {
+		default:
 			dst = appendFloats(dst, vec)
 		}
 		dst = append(dst, '}')

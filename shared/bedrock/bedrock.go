@@ -43,6 +43,7 @@ type Provider struct {
 var (
 	_ llm.Provider = (*Provider)(nil)
 	_ llm.Embedder = (*Provider)(nil)
+	_ llm.Batcher  = (*Provider)(nil)
 )
 
 // New returns a provider that signs with cfg's credentials for cfg's region.

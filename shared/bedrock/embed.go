@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
@@ -20,15 +18,23 @@ import (
 )
 
 const (
-	// maxCalls bounds how many calls one request makes at the same time.
-	maxCalls = 8
-	// cohereBatch is how many texts Cohere takes at once; Titan takes one.
+	// titanCalls is how many calls run at the same time for a model that takes
+	// one text per call.
+	titanCalls = 8
+	// cohereBatch is how many texts Cohere takes at once.
 	cohereBatch = 96
 )
 
-// Embed implements llm.Embedder for Titan's text models and Cohere's. The
-// first call that fails ends the others. Cohere's input_type is
-// "search_document" unless the body has one.
+// Batch implements llm.Batcher.
+func (p *Provider) Batch(model string) llm.Batch {
+	if parseModel(model).vendor == "cohere" {
+		return llm.Batch{Inputs: cohereBatch}
+	}
+	return llm.Batch{Inputs: 1, Calls: titanCalls}
+}
+
+// Embed implements llm.Embedder for Titan's text models and Cohere's. Cohere's
+// input_type is "search_document" unless the body has one.
 func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
 	if req.Tokens != nil {
 		return nil, fault.Field("input", "'input' must hold text for this model; it has its own token ids.")
@@ -37,47 +43,25 @@ func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embed
 	if err != nil {
 		return nil, err
 	}
+	if most := p.Batch(req.Model).Inputs; len(req.Inputs) > most {
+		return nil, fault.Field("input", "'input' must hold at most %d texts per call for this model.", most)
+	}
 	if err := req.Drop(p.Name, append(e.taken, "model", "input", "encoding_format")...); err != nil {
 		return nil, err
 	}
-	calls, callCtx := errgroup.WithContext(ctx)
-	calls.SetLimit(maxCalls)
-	vectors := make([][]float32, len(req.Inputs))
-	tokens := make([]int64, len(req.Inputs)) // by the batch's first text; -1 is unknown
-	first := 0
-	for batch := range slices.Chunk(req.Inputs, e.batch) {
-		from := first
-		first += len(batch)
-		calls.Go(func() error {
-			got, n, err := p.invoke(callCtx, req.Model, e, batch)
-			tokens[from] = n
-			copy(vectors[from:], got)
-			return err
-		})
-	}
-	if err := calls.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return nil, p.common().NetError(ctx, err)
-		}
+	vectors, tokens, err := p.invoke(ctx, req.Model, e, req.Inputs)
+	if err != nil {
 		return nil, err
 	}
-	return &llm.Embeddings{Model: req.Model, Vectors: vectors, Usage: sum(tokens)}, nil
-}
-
-func sum(tokens []int64) *llm.Usage {
-	u := &llm.Usage{}
-	for _, n := range tokens {
-		if n < 0 {
-			return nil
-		}
-		u.Input += n
+	out := &llm.Embeddings{Model: req.Model, Vectors: vectors}
+	if tokens >= 0 {
+		out.Usage = &llm.Usage{Input: tokens}
 	}
-	return u
+	return out, nil
 }
 
 // embedder is how a model is asked for vectors.
 type embedder struct {
-	batch  int // texts per call
 	taken  []string
 	body   func(texts []string) map[string]any
 	answer func(body []byte) (vectors [][]float32, tokens int64, err error)
@@ -86,7 +70,7 @@ type embedder struct {
 func (p *Provider) embedder(req *llm.EmbedRequest) (*embedder, error) {
 	switch m := parseModel(req.Model); {
 	case m.vendor == "amazon" && m.hasPrefix("titan-embed-text-v2"):
-		return &embedder{batch: 1, taken: []string{"dimensions"}, answer: titanAnswer, body: func(texts []string) map[string]any {
+		return &embedder{taken: []string{"dimensions"}, answer: titanAnswer, body: func(texts []string) map[string]any {
 			body := map[string]any{"inputText": texts[0], "normalize": true}
 			if req.Dimensions > 0 {
 				body["dimensions"] = req.Dimensions
@@ -94,7 +78,7 @@ func (p *Provider) embedder(req *llm.EmbedRequest) (*embedder, error) {
 			return body
 		}}, nil
 	case m.vendor == "amazon" && m.hasPrefix("titan-embed-text", "titan-embed-g1-text"):
-		return &embedder{batch: 1, answer: titanAnswer, body: func(texts []string) map[string]any {
+		return &embedder{answer: titanAnswer, body: func(texts []string) map[string]any {
 			return map[string]any{"inputText": texts[0]}
 		}}, nil
 	case m.vendor == "cohere" && m.hasPrefix("embed-"):
@@ -111,7 +95,7 @@ func (p *Provider) embedder(req *llm.EmbedRequest) (*embedder, error) {
 				fixed["output_dimension"] = req.Dimensions
 			}
 		}
-		return &embedder{batch: cohereBatch, taken: taken, answer: cohereAnswer, body: func(texts []string) map[string]any {
+		return &embedder{taken: taken, answer: cohereAnswer, body: func(texts []string) map[string]any {
 			body := map[string]any{"texts": texts}
 			for name, value := range fixed {
 				body[name] = value

@@ -1,7 +1,6 @@
 package bedrock_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,11 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -240,138 +237,33 @@ func TestOptionsComeLast(t *testing.T) {
 	}
 }
 
-// embedServer answers like Titan or Cohere: a text's vector is its length.
-type embedServer struct {
-	*httptest.Server
-	gate chan struct{} // if set, calls wait until it can be received from
-
-	mu            sync.Mutex
-	running, most int
-	batches       []int
-}
-
-func newEmbedServer(t testing.TB, fail string) *embedServer {
-	s := &embedServer{}
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var in struct {
-			InputText string
-			Texts     []string
+func TestBatch(t *testing.T) {
+	p := newProvider(t, "http://127.0.0.1:1")
+	for model, want := range map[string]llm.Batch{
+		"amazon.titan-embed-text-v2:0": {Inputs: 1, Calls: 8},
+		"amazon.titan-embed-text-v1":   {Inputs: 1, Calls: 8},
+		"cohere.embed-english-v3":      {Inputs: 96},
+		"us.cohere.embed-v4:0":         {Inputs: 96},
+	} {
+		if got := p.Batch(model); got != want {
+			t.Errorf("Batch(%s) = %+v, want %+v", model, got, want)
 		}
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
-			t.Error(err)
+		inputs := make([]string, want.Inputs+1)
+		for i := range inputs {
+			inputs[i] = "x"
 		}
-		s.mu.Lock()
-		s.running++
-		s.most = max(s.most, s.running)
-		s.batches = append(s.batches, len(in.Texts))
-		s.mu.Unlock()
-		defer func() {
-			s.mu.Lock()
-			s.running--
-			s.mu.Unlock()
-		}()
-		if s.gate != nil {
-			select {
-			case <-s.gate:
-			case <-r.Context().Done():
-				return
-			}
+		if _, err := p.Embed(t.Context(), parseEmbed(t, model, inputs)); fault.As(err).Param != "input" {
+			t.Errorf("%s: Embed of %d inputs = %v, want a refusal of input", model, len(inputs), err)
 		}
-		if in.InputText == fail && fail != "" {
-			w.Header().Set("X-Amzn-ErrorType", "ThrottlingException")
-			w.WriteHeader(http.StatusTooManyRequests)
-			return
-		}
-		w.Header().Set("X-Amzn-Bedrock-Input-Token-Count", fmt.Sprint(len(in.Texts)))
-		if in.Texts == nil {
-			fmt.Fprintf(w, `{"embedding":[%d],"inputTextTokenCount":2}`, len(in.InputText))
-			return
-		}
-		var vectors [][]int
-		for _, text := range in.Texts {
-			vectors = append(vectors, []int{len(text)})
-		}
-		json.NewEncoder(w).Encode(map[string]any{"embeddings": map[string]any{"float": vectors}})
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// texts returns n texts of the lengths 1 to n.
-func texts(n int) []string {
-	list := make([]string, n)
-	for i := range list {
-		list[i] = string(bytes.Repeat([]byte{'x'}, i+1))
-	}
-	return list
-}
-
-func checkVectors(t *testing.T, e *llm.Embeddings, n int) {
-	t.Helper()
-	if len(e.Vectors) != n {
-		t.Fatalf("%d vectors, want %d", len(e.Vectors), n)
-	}
-	for i, v := range e.Vectors {
-		if len(v) != 1 || v[0] != float32(i+1) {
-			t.Errorf("vector %d = %v, want [%d]: the order of the inputs", i, v, i+1)
-		}
-	}
-}
-
-func TestTitanTakesEightAtATime(t *testing.T) {
-	s := newEmbedServer(t, "")
-	s.gate = make(chan struct{})
-	go func() {
-		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-			s.mu.Lock()
-			running := s.running
-			s.mu.Unlock()
-			if running >= 8 { // all that may run do
-				break
-			}
-		}
-		close(s.gate)
-	}()
-	e, err := newProvider(t, s.URL).Embed(t.Context(), parseEmbed(t, "amazon.titan-embed-text-v2:0", texts(50)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkVectors(t, e, 50)
-	if e.Usage == nil || e.Usage.Input != 100 {
-		t.Errorf("usage = %+v, want 100 input tokens in all", e.Usage)
-	}
-	if s.most != 8 {
-		t.Errorf("%d calls at a time, want 8", s.most)
-	}
-}
-
-func TestCohereTakes96AtATime(t *testing.T) {
-	s := newEmbedServer(t, "")
-	e, err := newProvider(t, s.URL).Embed(t.Context(), parseEmbed(t, "cohere.embed-english-v3", texts(200)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkVectors(t, e, 200)
-	slices.Sort(s.batches)
-	if !slices.Equal(s.batches, []int{8, 96, 96}) || e.Usage == nil || e.Usage.Input != 200 {
-		t.Errorf("batches of %v, usage %+v, want 96, 96 and 8, 200 input tokens", s.batches, e.Usage)
-	}
-}
-
-func TestEmbedFailsAsAWhole(t *testing.T) {
-	s := newEmbedServer(t, "xxx")
-	e, err := newProvider(t, s.URL).Embed(t.Context(), parseEmbed(t, "amazon.titan-embed-text-v1", texts(50)))
-	if e != nil || !errors.Is(err, fault.RateLimited) {
-		t.Errorf("Embed = %v, %v, want only fault.RateLimited, the cause and not the cancelled others", e, err)
 	}
 }
 
 func TestEmbedStopsWhenTheClientLeaves(t *testing.T) {
-	s := newEmbedServer(t, "")
-	s.gate = make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := newProvider(t, s.URL).Embed(ctx, parseEmbed(t, "amazon.titan-embed-text-v1", texts(20))); !errors.Is(err, fault.Canceled) {
+	if _, err := newProvider(t, s.URL).Embed(ctx, parseEmbed(t, "amazon.titan-embed-text-v1", []string{"x"})); !errors.Is(err, fault.Canceled) {
 		t.Errorf("Embed = %v, want fault.Canceled", err)
 	}
 }

@@ -29,6 +29,7 @@ type Config struct {
 	AdminKey     string `env:"GATEWAY_ADMIN_KEY" secret:"true"`
 	UnknownPrice string `env:"GATEWAY_UNKNOWN_PRICE" oneof:"allow reject"`
 	FailOpen     bool   `env:"GATEWAY_FAIL_OPEN" default:"false"`
+	EmbedCacheMB int    `env:"GATEWAY_EMBEDDING_CACHE_MB" default:"16"`
 	LogLevel     string `env:"GATEWAY_LOG_LEVEL" default:"info" oneof:"debug info warn error"`
 
 	OpenAIKey     string `env:"OPENAI_API_KEY" secret:"true"`
@@ -94,7 +95,7 @@ func (f field) set(text string) error {
 	case *int:
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > 65535 {
-			return fmt.Errorf("must be a port number from 0 to 65535, not %q", text)
+			return fmt.Errorf("must be a number from 0 to 65535, not %q", text)
 		}
 		*p = n
 	case *bool:

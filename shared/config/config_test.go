@@ -16,7 +16,7 @@ func TestEmptyEnvironmentIsEnough(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Port != 3001 || c.Addr != "127.0.0.1" || c.DataDir != ".data" || c.Store != "embedded" || c.FailOpen {
+	if c.Port != 3001 || c.Addr != "127.0.0.1" || c.DataDir != ".data" || c.Store != "embedded" || c.FailOpen || c.EmbedCacheMB != 16 {
 		t.Errorf("defaults = %+v", c)
 	}
 }

@@ -36,7 +36,7 @@ func Adapters(list []gateway.Instance, p Parts) {
 		}
 		switch in.Kind {
 		case "openai":
-			a := &openai.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: Header(in.Header), HTTP: p.HTTP}
+			a := &openai.Provider{Name: in.Name, BaseURL: in.BaseURL, Key: p.Secret(in.KeyRef), Header: Header(in.Header), Inputs: int(in.Inputs), HTTP: p.HTTP}
 			if a.BaseURL == "" {
 				a.BaseURL = "https://api.openai.com/v1"
 			}

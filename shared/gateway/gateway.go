@@ -29,6 +29,9 @@ type Gateway struct {
 	// Trace begins the span of a call to a provider. Nil: no tracing.
 	Trace func(context.Context, Attempt) (context.Context, func(Outcome))
 
+	// Vectors remembers embeddings. Nil: every input is sent to a provider.
+	Vectors *VectorCache
+
 	Observe      func(*usage.Record) // nil: no metrics
 	UnknownPrice string              // "allow", "reject", or "": by whether the user has a budget
 	FailOpen     bool                // admit requests while the store is down
@@ -44,6 +47,7 @@ type Call struct {
 	Grant   admission.Grant
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
+	Cache   string   // what was answered from it: hit (all), miss, or "" if it was not asked
 
 	session      *Session
 	timing       timing

@@ -44,15 +44,6 @@ func parseChat(body []byte) (*llm.Request, Options, error) {
 	return req, opts, err
 }
 
-func parseEmbed(body []byte) (*llm.EmbedRequest, Options, error) {
-	req, err := llm.ParseEmbedRequest(body)
-	if err != nil {
-		return nil, Options{}, err
-	}
-	opts, err := parseOptions(rawjson.Get(req.Fields, "gateway"))
-	return req, opts, err
-}
-
 func parseOptions(object []byte) (o Options, err error) {
 	if rawjson.IsNull(object) {
 		return o, nil

@@ -33,6 +33,7 @@ type Instance struct {
 	Header  map[string]string
 	Region  string // of Bedrock; "" for the process's own
 	Weight  int64  // among instances of one name; 0 counts as 1
+	Inputs  int64  // of one call for vectors, at most; 0: what its adapter knows
 
 	// The adapters; functions that only list models link none.
 	Chat     llm.Provider

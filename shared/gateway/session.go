@@ -20,6 +20,7 @@ import (
 type Work struct {
 	chat  *llm.Request
 	embed *llm.EmbedRequest // instead of chat
+	found *embedding        // its vectors, as they come
 	opts  Options
 	model *Model
 	route *router.Route
@@ -45,15 +46,6 @@ func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work,
 		return nil, err
 	}
 	return g.plan(ctx, c, &Work{chat: req, opts: opts})
-}
-
-// PrepareEmbed is PrepareChat for the body of an embeddings request.
-func (g *Gateway) PrepareEmbed(ctx context.Context, c *Call, body []byte) (*Work, error) {
-	req, opts, err := parseEmbed(body)
-	if err != nil {
-		return nil, err
-	}
-	return g.plan(ctx, c, &Work{embed: req, opts: opts})
 }
 
 // plan finds the model of w and the way to it.

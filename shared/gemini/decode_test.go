@@ -3,14 +3,11 @@ package gemini_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/tools/txtar"
@@ -147,65 +144,9 @@ func TestNoKey(t *testing.T) {
 	}
 }
 
-// embedder answers every input with a vector that has its number in it, and
-// fails the batch that holds the input bad, if any.
-func embedder(t *testing.T, calls *atomic.Int64, bad string) roundTrip {
-	return func(r *http.Request) (*http.Response, error) {
-		calls.Add(1)
-		var w struct {
-			Requests []struct {
-				Content struct{ Parts []struct{ Text string } }
-			}
-		}
-		if err := json.NewDecoder(r.Body).Decode(&w); err != nil || len(w.Requests) > 100 {
-			t.Errorf("a call with %d inputs, error %v", len(w.Requests), err)
-		}
-		var values []string
-		for _, q := range w.Requests {
-			if q.Content.Parts[0].Text == bad {
-				return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-			}
-			values = append(values, `{"values":[`+q.Content.Parts[0].Text+`,0]}`)
-		}
-		return answer("application/json", strings.NewReader(`{"embeddings":[`+strings.Join(values, ",")+`]}`))(r)
-	}
-}
-
-func manyInputs() *llm.EmbedRequest {
-	req := &llm.EmbedRequest{Model: "gemini-embedding-001"}
-	for i := range 250 {
-		req.Inputs = append(req.Inputs, fmt.Sprint(i-125))
-	}
-	return req
-}
-
-func TestEmbedInBatches(t *testing.T) {
-	var calls atomic.Int64
-	p := gemini.Provider{HTTP: embedder(t, &calls, "")}
-	req := manyInputs()
-	got, err := p.Embed(t.Context(), req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if calls.Load() != 3 || len(got.Vectors) != 250 || got.Usage != nil {
-		t.Fatalf("%d vectors in %d calls, usage %v; want 250 in 3, and none", len(got.Vectors), calls.Load(), got.Usage)
-	}
-	for i, v := range got.Vectors {
-		want := float32(min(max(i-125, -1), 1)) // of length 1, in the input's direction
-		if len(v) != 2 || v[0] != want {
-			t.Errorf("vector %d = %v, want [%v 0]", i, v, want)
-		}
-	}
-}
-
-// TestEmbedFailsAsAWhole: one failed batch is the answer's failure, told as
-// what it was and not as the cancellation of the others.
-func TestEmbedFailsAsAWhole(t *testing.T) {
-	var calls atomic.Int64
-	p := gemini.Provider{HTTP: embedder(t, &calls, "100")}
-	got, err := p.Embed(t.Context(), manyInputs())
-	if got != nil || !errors.Is(err, fault.Unavailable) {
-		t.Errorf("Embed = %v, %v; want unavailable", got, err)
+func TestBatch(t *testing.T) {
+	if got, want := (&gemini.Provider{}).Batch("gemini-embedding-001"), (llm.Batch{Inputs: 100}); got != want {
+		t.Errorf("Batch = %+v, want %+v", got, want)
 	}
 }
 

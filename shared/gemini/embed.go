@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"math"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 )
 
-const (
-	maxBatch    = 100 // inputs per call, Google's bound
-	parallelism = 4   // calls at a time
-)
+// maxBatch is how many inputs Google takes per call.
+const maxBatch = 100
 
 type embedRequest struct {
 	Model                string  `json:"model"`
@@ -30,6 +26,9 @@ type embedAnswer struct {
 	UsageMetadata *usage `json:"usageMetadata"`
 }
 
+// Batch implements llm.Batcher.
+func (p *Provider) Batch(string) llm.Batch { return llm.Batch{Inputs: maxBatch} }
+
 // Embed implements llm.Embedder. Vectors have unit length, as OpenAI's have:
 // Gemini's own have it only at the model's full number of dimensions. Usage is
 // nil where Google does not count, which is the rule.
@@ -40,39 +39,10 @@ func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embed
 	if err := req.Drop(p.name(), "model", "input", "dimensions", "encoding_format"); err != nil {
 		return nil, err
 	}
-	vectors := make([][]float32, len(req.Inputs))
-	counts := make([]*usage, (len(req.Inputs)+maxBatch-1)/maxBatch)
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelism)
-	for i := range counts {
-		g.Go(func() (err error) {
-			from, to := i*maxBatch, min((i+1)*maxBatch, len(req.Inputs))
-			counts[i], err = p.embed(gctx, req, req.Inputs[from:to], vectors[from:to])
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	e := &llm.Embeddings{Model: req.Model, Vectors: vectors}
-	for _, u := range counts {
-		if u == nil {
-			return e, nil
-		}
-	}
-	e.Usage = &llm.Usage{}
-	for _, u := range counts {
-		e.Usage.Input += u.PromptTokenCount
-	}
-	return e, nil
-}
-
-// embed asks for one batch and puts its vectors into dst.
-func (p *Provider) embed(ctx context.Context, req *llm.EmbedRequest, inputs []string, dst [][]float32) (*usage, error) {
 	var w struct {
 		Requests []embedRequest `json:"requests"`
 	}
-	for _, text := range inputs {
+	for _, text := range req.Inputs {
 		w.Requests = append(w.Requests, embedRequest{Model: resource(req.Model), Content: content{Parts: []part{{Text: text}}}, OutputDimensionality: req.Dimensions})
 	}
 	c := newClient(p.name(), p.HTTP)
@@ -88,14 +58,18 @@ func (p *Provider) embed(ctx context.Context, req *llm.EmbedRequest, inputs []st
 	if json.Unmarshal(body, &a) != nil || a.Embeddings == nil {
 		return nil, c.notAnAnswer(body)
 	}
-	if len(a.Embeddings) != len(inputs) {
-		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", len(a.Embeddings), len(inputs)), nil)
+	if len(a.Embeddings) != len(req.Inputs) {
+		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", len(a.Embeddings), len(req.Inputs)), nil)
 	}
-	for i, e := range a.Embeddings {
-		normalize(e.Values)
-		dst[i] = e.Values
+	e := &llm.Embeddings{Model: req.Model}
+	for _, v := range a.Embeddings {
+		normalize(v.Values)
+		e.Vectors = append(e.Vectors, v.Values)
 	}
-	return a.UsageMetadata, nil
+	if u := a.UsageMetadata; u != nil {
+		e.Usage = &llm.Usage{Input: u.PromptTokenCount}
+	}
+	return e, nil
 }
 
 func normalize(v []float32) {

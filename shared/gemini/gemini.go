@@ -30,6 +30,7 @@ type Provider struct {
 var (
 	_ llm.Provider = (*Provider)(nil)
 	_ llm.Embedder = (*Provider)(nil)
+	_ llm.Batcher  = (*Provider)(nil)
 )
 
 // Complete implements llm.Provider.

@@ -31,9 +31,22 @@ func (f ProviderFunc) Complete(ctx context.Context, req *Request, emit func(*Eve
 
 // Embedder turns texts into vectors.
 type Embedder interface {
-	// Embed answers for all inputs of req, in their order, or fails as a whole.
-	// Errors are as in Provider.
+	// Embed answers for all inputs of req, in their order and in one call, or
+	// fails as a whole. Errors are as in Provider.
 	Embed(ctx context.Context, req *EmbedRequest) (*Embeddings, error)
+}
+
+// Batcher is an Embedder that knows what one call may hold. Who calls it keeps
+// to that: longer requests are cut by the gateway, not by adapters.
+type Batcher interface {
+	Batch(model string) Batch
+}
+
+// Batch bounds calls for vectors. Zero means that no bound is known.
+type Batch struct {
+	Inputs int   // per call
+	Tokens int64 // per call, over all its inputs
+	Calls  int   // at the same time, for one request; 0 leaves it to the caller
 }
 
 // Request is one chat request on its way to a provider: the client's body
@@ -176,6 +189,7 @@ type EmbedRequest struct {
 	Fields     []rawjson.Field
 	Inputs     []string
 	Tokens     [][]int64
+	Empty      []int // places of inputs in which there is nothing
 	Dimensions int64 // 0 means the model's own
 	Base64     bool  // the client wants encoding_format base64
 
@@ -197,4 +211,8 @@ type Embeddings struct {
 	Model   string      // in the upstream's words
 	Vectors [][]float32 // one per input
 	Usage   *Usage      // nil if the upstream did not say
+
+	// Failed says, per input, why it has no vector; nil where it has one. Adapters
+	// leave it nil: they fail as a whole.
+	Failed []error
 }

@@ -296,6 +296,22 @@ const maxInputs = 2048
 // ParseEmbedRequest reads and checks an embeddings body. Errors are as in
 // ParseRequest.
 func ParseEmbedRequest(body []byte) (*EmbedRequest, error) {
+	r, err := ReadEmbedRequest(body)
+	if err == nil && len(r.Empty) > 0 {
+		err = EmptyInput(r.Empty[0])
+	}
+	return r, err
+}
+
+// EmptyInput is the error for a list of inputs that holds an empty one.
+func EmptyInput(i int) error {
+	at := fmt.Sprintf("input[%d]", i)
+	return fault.Field(at, "'%s' must not be empty.", at)
+}
+
+// ReadEmbedRequest is ParseEmbedRequest for callers who can do with empty
+// inputs in a list: they are only noted.
+func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
 	fields, err := parseObject(body)
 	if err != nil {
 		return nil, err
@@ -340,7 +356,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 		case kind == "string" && r.Tokens == nil && single == nil:
 			s, _ := rawjson.String(v)
 			if s == "" {
-				return fault.Field(at, "'%s' must not be empty.", at)
+				r.Empty = append(r.Empty, i)
 			}
 			r.Inputs = append(r.Inputs, s)
 		case kind == "number" && r.Inputs == nil && r.Tokens == nil:
@@ -363,7 +379,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 				return err
 			}
 			if len(ids) == 0 {
-				return fault.Field(at, "'%s' must not be empty.", at)
+				r.Empty = append(r.Empty, i)
 			}
 			r.Tokens = append(r.Tokens, ids)
 		default:

@@ -105,7 +105,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
-			Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
+			Vectors: gateway.NewVectorCache(int64(c.EmbedCacheMB) << 20), Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
 	}
 	library := shelf.New(filepath.Join(c.DataDir, "documents"))
 	g.closers = append(g.closers, library.Close)

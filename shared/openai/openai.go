@@ -6,7 +6,6 @@ package openai
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -24,12 +23,14 @@ type Provider struct {
 	// credential empty, no Authorization is sent: local servers want none.
 	Key    func(context.Context) (string, error)
 	Header http.Header       // sent with every request; Authorization here wins over Key
+	Inputs int               // of one call for vectors, at most; 0 means as many as OpenAI takes
 	HTTP   http.RoundTripper // usually upstream.NewTransport's, shared; nil means http.DefaultTransport
 }
 
 var (
 	_ llm.Provider = (*Provider)(nil)
 	_ llm.Embedder = (*Provider)(nil)
+	_ llm.Batcher  = (*Provider)(nil)
 )
 
 // Complete sends req and relays the answer.
@@ -65,33 +66,6 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 		return a.emitAsStream(emit)
 	}
 	return a.emitWhole(req.Need, emit)
-}
-
-// Embed sends req and returns the upstream's answer as it is.
-func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
-	c := p.client()
-	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(req.Raw, req.Fields, req.Model)) //nolint:bodyclose // readAnswer closes it
-	if err != nil {
-		return nil, err
-	}
-	a, err := readAnswer(ctx, c, resp)
-	if err != nil {
-		return nil, err
-	}
-	data := rawjson.Get(a.fields, "data")
-	if rawjson.Kind(data) != "array" {
-		return nil, c.Broken("sent an answer without vectors", excerpt(a.raw))
-	}
-	got, want := 0, len(req.Inputs)+len(req.Tokens)
-	rawjson.Elements(data, func(int, []byte) error {
-		got++
-		return nil
-	})
-	if got != want {
-		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", got, want), nil)
-	}
-	model, _ := rawjson.String(rawjson.Get(a.fields, "model"))
-	return &llm.Embeddings{Raw: a.raw, Model: model, Usage: parseUsage(rawjson.Get(a.fields, "usage"))}, nil
 }
 
 func (p *Provider) client() *upstream.Client {

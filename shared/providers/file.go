@@ -19,6 +19,7 @@ type Provider struct {
 	Region      string            `yaml:"region"`  // of Bedrock
 	Headers     map[string]string `yaml:"headers"` // sent with each request
 	Models      []string          `yaml:"models"`  // listed by /ai/models; others can be called all the same
+	Inputs      int64             `yaml:"embedding_inputs"` // of one call, at most; 0: as many as OpenAI takes
 	Credentials []Credential      `yaml:"credentials"`
 }
 

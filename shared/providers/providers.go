@@ -31,7 +31,7 @@ func List(c config.Config, file File, echo bool) []gateway.Instance {
 			list = more(list, p)
 			continue
 		}
-		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers, Region: p.Region}
+		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers, Region: p.Region, Inputs: p.Inputs}
 		if p.BaseURL == "" {
 			in.Catalog = p.Kind // the vendor's own service, so the vendor's own prices
 		}
