@@ -141,30 +141,34 @@ func (s *Conversations) Delete(_ context.Context, tenant, id string) error {
 
 // Turns implements conversation.Reader.
 func (s *Conversations) Turns(_ context.Context, tenant, id, before string, limit int) ([]conversation.Turn, error) {
+	end := turnKey(tenant, id, before)
+	if before == "" {
+		end[len(end)-1] = 1 // the first key that cannot be a turn's
+	}
+	return s.turns(tenant, id, limit, func(c *bbolt.Cursor) (k, v []byte) {
+		if k, _ := c.Seek(end); k == nil {
+			return c.Last()
+		}
+		return c.Prev()
+	}, (*bbolt.Cursor).Prev)
+}
+
+// TurnsFrom implements conversation.Store.
+func (s *Conversations) TurnsFrom(_ context.Context, tenant, id, from string, limit int) ([]conversation.Turn, error) {
+	return s.turns(tenant, id, limit, func(c *bbolt.Cursor) (k, v []byte) { return c.Seek(turnKey(tenant, id, from)) }, (*bbolt.Cursor).Next)
+}
+
+// turns reads turns in the order that first and next give.
+func (s *Conversations) turns(tenant, id string, limit int, first, next func(c *bbolt.Cursor) (k, v []byte)) ([]conversation.Turn, error) {
 	var page []conversation.Turn
 	err := s.db.View(func(tx *bbolt.Tx) error {
 		if _, err := s.present(tx, tenant, id); err != nil {
 			return err
 		}
-		prefix, end := turnKey(tenant, id, ""), turnKey(tenant, id, before)
-		if before == "" {
-			end[len(end)-1] = 1 // the first key that cannot be a turn's
-		}
+		prefix := turnKey(tenant, id, "")
 		c := tx.Bucket(turnsBucket).Cursor()
-		k, v := c.Seek(end)
-		if k == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
-		}
-		for ; bytes.HasPrefix(k, prefix) && len(page) < limit; k, v = c.Prev() {
-			t := conversation.Turn{Request: string(k[len(prefix):])}
-			var l turnLine
-			messages, err := cutLine(v, &l)
-			if err == nil {
-				t.Created = l.Created
-				err = json.Unmarshal(messages, &t.Messages)
-			}
+		for k, v := first(c); bytes.HasPrefix(k, prefix) && len(page) < limit; k, v = next(c) {
+			t, err := parseTurn(string(k[len(prefix):]), v)
 			if err != nil {
 				return fmt.Errorf("turn %q: %w", k, err)
 			}
@@ -176,6 +180,16 @@ func (s *Conversations) Turns(_ context.Context, tenant, id, before string, limi
 		return nil, ours(err)
 	}
 	return page, nil
+}
+
+func parseTurn(request string, value []byte) (conversation.Turn, error) {
+	var l turnLine
+	messages, err := cutLine(value, &l)
+	if err != nil {
+		return conversation.Turn{}, err
+	}
+	t := conversation.Turn{Request: request, Created: l.Created}
+	return t, json.Unmarshal(messages, &t.Messages)
 }
 
 // Append implements conversation.Reader.

@@ -71,6 +71,9 @@ type Store interface {
 	// List returns up to limit conversations with ids above after, in the order
 	// of their ids.
 	List(ctx context.Context, tenant, after string, limit int) ([]Conversation, error)
+	// TurnsFrom returns up to limit turns from the turn of a request on ("": from
+	// the oldest on), oldest first. It fails with fault.NotFound.
+	TurnsFrom(ctx context.Context, tenant, id, from string, limit int) ([]Turn, error)
 	// Delete removes a conversation with all its turns. It fails with
 	// fault.NotFound.
 	Delete(ctx context.Context, tenant, id string) error

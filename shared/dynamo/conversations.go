@@ -170,12 +170,21 @@ func (c *Conversations) List(ctx context.Context, tenant, after string, limit in
 
 // Turns implements conversation.Reader.
 func (c *Conversations) Turns(ctx context.Context, tenant, id, before string, limit int) ([]conversation.Turn, error) {
+	return c.turns(ctx, tenant, id, "sk < :sk", before, false, limit)
+}
+
+// TurnsFrom implements conversation.Store.
+func (c *Conversations) TurnsFrom(ctx context.Context, tenant, id, from string, limit int) ([]conversation.Turn, error) {
+	return c.turns(ctx, tenant, id, "sk >= :sk", from, true, limit)
+}
+
+func (c *Conversations) turns(ctx context.Context, tenant, id, bounds, request string, forward bool, limit int) ([]conversation.Turn, error) {
 	k, err := c.talk(ctx, tenant, id)
 	if err != nil {
 		return nil, known(ctx, "turns", err)
 	}
-	in := c.s.partition(k.turns(tenant), "sk < :sk", before)
-	in.ScanIndexForward = aws.Bool(false)
+	in := c.s.partition(k.turns(tenant), bounds, request)
+	in.ScanIndexForward = &forward
 	var page []conversation.Turn
 	err = c.s.each(ctx, in, limit, func(it map[string]types.AttributeValue) error {
 		in := reader{item: it}

@@ -96,6 +96,16 @@ func (p *talker) wantTurns(id, before string, limit int, want ...conversation.Tu
 	wantEqual(p.T, fmt.Sprintf("Turns(%s, before %q, limit %d)", id, before, limit), plain(got), plain(want))
 }
 
+func (p *talker) wantTurnsFrom(id, from string, limit int, want ...conversation.Turn) {
+	p.Helper()
+	got, err := p.TurnsFrom(p.Context(), p.tenant, id, from, limit)
+	if err != nil {
+		p.Errorf("TurnsFrom(%s) = %v", id, err)
+		return
+	}
+	wantEqual(p.T, fmt.Sprintf("TurnsFrom(%s, %q, limit %d)", id, from, limit), plain(got), plain(want))
+}
+
 // plain writes turns as text, which is compared in one go.
 func plain(turns []conversation.Turn) []string {
 	var all []string
@@ -133,6 +143,8 @@ func (p *talker) missing(id string) {
 	wantKind(p.T, "Get", err, fault.NotFound)
 	turns, err := p.Turns(p.Context(), p.tenant, id, "", 10)
 	wantKind(p.T, fmt.Sprintf("Turns = %v and", turns), err, fault.NotFound)
+	turns, err = p.TurnsFrom(p.Context(), p.tenant, id, "", 10)
+	wantKind(p.T, fmt.Sprintf("TurnsFrom = %v and", turns), err, fault.NotFound)
 	wantKind(p.T, "Append", p.Append(p.Context(), p.tenant, id, turn(9, "lost")), fault.NotFound)
 	wantKind(p.T, "Delete", p.Delete(p.Context(), p.tenant, id), fault.NotFound)
 	if ids := p.ids(10); slices.Contains(ids, id) {
@@ -193,6 +205,11 @@ var conversationCases = []conversationCase{
 		p.wantTurns(c.ID, one(1).Request, 3)
 		p.wantTurns(c.ID, turn(6).Request, 1, one(5)) // which has no turn
 		p.wantTurns(c.ID, turn(99).Request, 1, one(62))
+		p.wantTurnsFrom(c.ID, "", 10, one(1), one(2), one(3), one(4), one(5), one(62))
+		p.wantTurnsFrom(c.ID, "", 2, one(1), one(2))
+		p.wantTurnsFrom(c.ID, one(3).Request, 2, one(3), one(4))
+		p.wantTurnsFrom(c.ID, turn(6).Request, 5, one(62))
+		p.wantTurnsFrom(c.ID, turn(99).Request, 5)
 	}},
 	{"a large conversation is read whole", func(p *talker) {
 		c := p.create("conv_large001", time.Hour)
@@ -205,6 +222,8 @@ var conversationCases = []conversationCase{
 		slices.Reverse(want)
 		p.wantTurns(c.ID, "", 6, want...)
 		p.wantTurns(c.ID, want[0].Request, 10, want[1:]...)
+		slices.Reverse(want)
+		p.wantTurnsFrom(c.ID, "", 6, want...)
 		if err := p.Delete(p.Context(), p.tenant, c.ID); err != nil {
 			p.Errorf("Delete = %v", err)
 		}
