@@ -1,0 +1,44 @@
+package chain
+
+import (
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/codegen"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// codeMessages asks for files. What the chain's author says as system stands
+// after what makes the answer readable.
+func codeMessages(s *Step, system, user string) []byte {
+	r := codegen.Request{Prompt: user, Language: s.language, Framework: s.framework}
+	if system != "" {
+		system = codegen.System + "\n\n" + system
+	} else {
+		system = codegen.System
+	}
+	dst := rawjson.AppendString([]byte(`[{"role":"system","content":`), system)
+	dst = rawjson.AppendString(append(dst, `},{"role":"user","content":`...), r.User())
+	return append(dst, "}]"...)
+}
+
+// codeValue reads the files of an answer. Without any the explanation is all
+// there is: whether that will do is for the chain to say.
+func codeValue(s *Step, a Answer) (any, error) {
+	p := codegen.NewParser(codegen.Hints{Language: strings.ToLower(s.language)}, func(codegen.Event) error { return nil })
+	if err := p.Write(a.Text); err != nil {
+		return nil, err
+	}
+	r, err := p.Finish(a.Finish == "length")
+	if err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for _, f := range r.Files {
+		list = append(list, map[string]any{"path": f.Path, "language": f.Language, "content": f.Content})
+	}
+	notes := []any{}
+	for _, d := range r.Diagnostics {
+		notes = append(notes, map[string]any{"path": d.Path, "severity": string(d.Severity), "code": d.Code, "message": d.Message})
+	}
+	return map[string]any{"files": list, "explanation": r.Explanation, "diagnostics": notes}, nil
+}

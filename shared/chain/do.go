@@ -1,0 +1,431 @@
+package chain
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// work is a step being done. For the items of a map it is shared.
+type work struct {
+	*runner
+	s    *Step // what is done: of a map's item, Do
+	top  *Step // the step of the chain
+	data map[string]any
+	item int // of a map; -1 otherwise
+	*tally
+}
+
+// tally adds up what a step takes.
+type tally struct {
+	mu       sync.Mutex
+	attempts int
+	cached   int
+	model    string
+	usage    llm.Usage
+	cost     usage.Nano
+	held     usage.Nano // the most that the step's calls under way may cost
+}
+
+// step does a step of the chain, to its end. The error is that of a result
+// whose status is failed or canceled.
+func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Result, error) {
+	start := time.Now()
+	w := &work{runner: r, s: s, top: s, data: data, item: -1, tally: &tally{}}
+	res := &Result{ID: s.ID, Type: s.Type}
+	var v any
+	var err error
+	if s.Type == Map {
+		v, res.Items, err = w.mapped(ctx)
+	} else {
+		v, err = w.try(ctx)
+	}
+	if err == nil {
+		res.value = v
+		if res.Output, err = encode(v); err == nil {
+			err = r.grow(len(res.Output))
+		}
+	}
+	res.Duration = time.Since(start)
+	res.Attempts, res.Cached, res.Model, res.Usage, res.Cost = w.attempts, w.cached, w.model, w.usage, w.cost
+	stopped := ctx.Err() != nil && err != nil
+	switch {
+	case err == nil:
+		res.Status = OK
+	case stopped:
+		res.Status, res.Error = Canceled, failure(err)
+	case s.OnError.fails():
+		err = inStep(s, err)
+		res.Status, res.Error = Failed, failure(err)
+	case s.OnError.Skip:
+		res.Status, res.Error, err = Skipped, failure(err), nil
+	default:
+		res.Status, res.Error, err = OK, failure(err), nil
+		res.Output, res.value = s.OnError.Default, decode(s.OnError.Default)
+	}
+	if res.Status != OK && s.Type == Map && v != nil { // what has been paid for is shown
+		res.Output, _ = encode(v)
+	}
+	return res, err
+}
+
+// grow counts the bytes of all outputs: they are in memory until the run ends.
+func (r *runner) grow(n int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.size += n; r.size > maxOutputs {
+		return fault.New(fault.TooLarge, "The outputs of all steps have more than %d bytes.", maxOutputs)
+	}
+	return nil
+}
+
+// inStep says where err happened.
+func inStep(s *Step, err error) error {
+	f := *fault.As(err)
+	f.Message = "Step '" + s.ID + "': " + f.Message
+	f.Param = s.at
+	return &f
+}
+
+// try does w until it succeeds or must not be tried again.
+func (w *work) try(ctx context.Context) (v any, err error) {
+	s := w.s
+	if s.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Timeout, "It took longer than %s.", s.Timeout))
+		defer cancel()
+	}
+	pause := s.Retry.Backoff
+	for n := 1; ; n++ {
+		w.locked(func() { w.tally.attempts++ })
+		v, err = w.once(ctx)
+		switch {
+		case err == nil:
+			return v, nil
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case n >= s.Retry.Attempts || !slices.Contains(s.Retry.On, fault.As(err).Kind):
+			return nil, err
+		}
+		wait := max(pause, fault.As(err).RetryAfter)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+			return nil, err // there would be no time left
+		}
+		w.tell(Event{Type: "step.retry", Step: w.top.ID, Item: w.item, Error: failure(err)})
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, context.Cause(ctx)
+		}
+		pause = min(2*pause, maxBackoff)
+	}
+}
+
+func (w *work) locked(f func()) {
+	w.tally.mu.Lock()
+	defer w.tally.mu.Unlock()
+	f()
+}
+
+// errPanic is what a bug looks like from outside.
+var errPanic = fault.New(fault.Internal, "Internal error.")
+
+// once makes one attempt. A panic in it must not end the process: it would end
+// the runs of others, too.
+func (w *work) once(ctx context.Context) (v any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = nil, fault.Wrap(fault.Internal, fmt.Errorf("panic in step %s: %v\n%s", w.top.ID, p, debug.Stack()), errPanic.Message)
+		}
+	}()
+	switch s := w.s; s.Type {
+	case Prompt, Code:
+		body, err := w.body(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return w.remembered(ctx, body, func() (any, string, error) { return w.ask(ctx, body) })
+	case Retrieve:
+		text, err := s.query.render(w.data)
+		if err != nil {
+			return nil, err
+		}
+		q := rag.Query{Collection: s.Collection, Text: text, Limit: s.Top, Filter: s.filter}
+		key, err := json.Marshal(q)
+		if err != nil {
+			return nil, err
+		}
+		return w.remembered(ctx, key, func() (any, string, error) {
+			v, err := w.retrieve(ctx, q)
+			return v, "", err
+		})
+	case Transform:
+		v, ok, err := s.sel.value(w.data)
+		if err == nil && !ok {
+			if s.def == nil {
+				return nil, fault.New(fault.Unprocessable, "%s selects nothing.", s.sel.path)
+			}
+			v = decode(s.def)
+		}
+		return v, err
+	default:
+		return s.test.holds(w.data)
+	}
+}
+
+// value is what sel makes of data. ok is false if a path selects nothing.
+func (sel *selection) value(data map[string]any) (v any, ok bool, err error) {
+	switch {
+	case sel.text != nil:
+		v, err = sel.text.render(data)
+		return v, true, err
+	case sel.path != nil:
+		v, ok = sel.path.selects(data)
+		return v, ok, nil
+	}
+	o := map[string]any{}
+	for i, p := range sel.paths {
+		o[sel.names[i]], _ = p.selects(data)
+	}
+	return o, true, nil
+}
+
+// body makes the chat request of a prompt.
+func (w *work) body(ctx context.Context) ([]byte, error) {
+	s := w.s
+	edits := []rawjson.Edit{}
+	if s.Model != "" {
+		edits = append(edits, rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, s.Model)})
+	}
+	body := []byte(s.Parameters)
+	if body == nil {
+		body = []byte("{}")
+	}
+	if s.Template == nil {
+		messages, err := w.messages()
+		if err != nil {
+			return nil, err
+		}
+		edits = append(edits, rawjson.Edit{Name: "messages", Value: messages})
+	}
+	body = rawjson.Apply(nil, body, rawjson.Fields(nil, body), edits...)
+	if s.Template == nil {
+		return body, nil
+	}
+	vars, err := s.Template.values(w.data)
+	if err != nil {
+		return nil, err
+	}
+	ref, _ := recipe.ParseRef(s.Template.Version)
+	t, err := w.o.Calls.Template(ctx, s.Template.Name, ref)
+	if err != nil {
+		return nil, err
+	}
+	r, err := t.Render(vars, s.at+".template.variables")
+	if err != nil {
+		return nil, err
+	}
+	return r.Apply(body, rawjson.Fields(nil, body)), nil
+}
+
+// values fills in the variables of a stored template.
+func (t *TemplateRef) values(data map[string]any) (json.RawMessage, error) {
+	o := map[string]any{}
+	for _, b := range t.variables {
+		switch {
+		case b.text != nil:
+			v, err := b.text.render(data)
+			if err != nil {
+				return nil, err
+			}
+			o[b.name] = v
+		case b.path != nil:
+			v, err := b.path.one(data)
+			if err != nil {
+				return nil, err
+			}
+			o[b.name] = v
+		default:
+			o[b.name] = b.value
+		}
+	}
+	return encode(o)
+}
+
+func (w *work) messages() ([]byte, error) {
+	system, err := w.s.system.render(w.data)
+	if err != nil {
+		return nil, err
+	}
+	user, err := w.s.user.render(w.data)
+	if err != nil {
+		return nil, err
+	}
+	if w.s.Type == Code {
+		return codeMessages(w.s, system, user), nil
+	}
+	dst := []byte{'['}
+	if system != "" {
+		dst = append(rawjson.AppendString(append(dst, `{"role":"system","content":`...), system), "},"...)
+	}
+	return append(rawjson.AppendString(append(dst, `{"role":"user","content":`...), user), "}]"...), nil
+}
+
+// ask makes a call to a model and reads its answer.
+func (w *work) ask(ctx context.Context, body []byte) (v any, model string, err error) {
+	if err := w.slot(ctx); err != nil {
+		return nil, "", err
+	}
+	defer func() { <-w.slots }()
+	ask := Ask{Step: w.top.ID, Item: w.item, Body: body}
+	if w.o.Deltas && w.o.Observe != nil {
+		ask.Emit = func(text string) error {
+			w.tell(Event{Type: "step.delta", Step: w.top.ID, Item: w.item, Text: text})
+			return ctx.Err()
+		}
+	}
+	var held usage.Nano
+	ask.Hold = func(most usage.Nano) error {
+		more := most - held // a call that asks again holds what it says last
+		if err := w.hold(more); err != nil {
+			return err
+		}
+		held = most
+		return nil
+	}
+	a, err := w.o.Calls.Prompt(ctx, ask)
+	w.pay(a, held)
+	if err != nil {
+		return nil, a.Model, err
+	}
+	switch {
+	case w.s.Type == Code:
+		v, err = codeValue(w.s, a)
+	case w.s.JSON:
+		v, err = jsonValue(a)
+	default:
+		v = a.Text
+	}
+	return v, a.Model, err
+}
+
+// slot waits until a call may be made.
+func (w *work) slot(ctx context.Context) error {
+	select {
+	case w.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// hold sets money aside for a call.
+func (w *work) hold(more usage.Nano) error {
+	w.runner.mu.Lock()
+	defer w.runner.mu.Unlock()
+	w.tally.mu.Lock()
+	defer w.tally.mu.Unlock()
+	if b := w.c.Budget; b > 0 && w.run.Cost+w.runner.held+more > b {
+		return overBudget("the chain", b, b-w.run.Cost-w.runner.held, more)
+	}
+	if b := w.budget(); b > 0 && w.tally.cost+w.tally.held+more > b {
+		return overBudget("the step", b, b-w.tally.cost-w.tally.held, more)
+	}
+	w.runner.held += more
+	w.tally.held += more
+	return nil
+}
+
+// budget is the smaller of what a map and its item may cost; the step's own
+// otherwise.
+func (w *work) budget() usage.Nano {
+	if w.top.Budget > 0 && (w.s.Budget == 0 || w.top.Budget < w.s.Budget) {
+		return w.top.Budget
+	}
+	return w.s.Budget
+}
+
+func overBudget(whose string, budget, left, need usage.Nano) error {
+	return &fault.Error{Kind: fault.Quota, Code: "chain_budget_exceeded",
+		Message: "The budget of " + whose + " is $" + budget.USD() + ", of which $" + max(0, left).USD() + " is left; the call may cost $" + need.USD() + "."}
+}
+
+// pay books what a call has cost instead of what was held for it.
+func (w *work) pay(a Answer, held usage.Nano) {
+	w.runner.mu.Lock()
+	defer w.runner.mu.Unlock()
+	w.tally.mu.Lock()
+	defer w.tally.mu.Unlock()
+	w.runner.held -= held
+	w.tally.held -= held
+	w.run.Cost += a.Cost
+	w.cost += a.Cost
+	add(&w.run.Usage, a.Usage)
+	add(&w.usage, a.Usage)
+	if a.Model != "" {
+		w.model = a.Model
+	}
+}
+
+func add(sum *llm.Usage, u llm.Usage) {
+	sum.Input += u.Input
+	sum.CachedInput += u.CachedInput
+	sum.CacheWrite += u.CacheWrite
+	sum.CacheWrite1h += u.CacheWrite1h
+	sum.Output += u.Output
+	sum.Reasoning += u.Reasoning
+}
+
+// jsonValue reads an answer that was to be JSON. Models that cannot be bound
+// to it put it into a fence.
+func jsonValue(a Answer) (any, error) {
+	text := bytes.TrimSpace([]byte(a.Text))
+	if rest, ok := bytes.CutPrefix(text, []byte("```")); ok {
+		rest = bytes.TrimPrefix(rest, []byte("json"))
+		text = bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("```")))
+	}
+	if err := rawjson.Valid(text, MaxDepth); err != nil {
+		why := ""
+		if a.Finish == "length" {
+			why = " It was cut off at its maximum length."
+		}
+		return nil, &fault.Error{Kind: fault.Upstream, Code: "invalid_json_answer", Message: "The model's answer is not JSON." + why, Err: err}
+	}
+	return decode(text), nil
+}
+
+func (w *work) retrieve(ctx context.Context, q rag.Query) (any, error) {
+	if err := w.slot(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-w.slots }()
+	hits, err := w.o.Calls.Retrieve(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	list := []any{}
+	for _, h := range hits {
+		metadata, ok := decode(h.Metadata).(map[string]any)
+		if !ok {
+			metadata = map[string]any{}
+		}
+		list = append(list, map[string]any{"id": h.ID, "collection": h.Collection, "text": h.Text, "metadata": metadata,
+			"score": json.Number(strconv.FormatFloat(h.Score, 'g', -1, 64)), "passage": json.Number(strconv.Itoa(h.Passage))})
+	}
+	return list, nil
+}

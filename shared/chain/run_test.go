@@ -1,0 +1,615 @@
+package chain_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/template"
+	"github.com/devmentor/ai-gateway/shared/usage"
+)
+
+// world answers calls as a test writes it, and notes them.
+type world struct {
+	say  func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) // nil: repeat the user's text
+	hits []rag.Hit
+
+	mu   sync.Mutex
+	said []string // the user's texts, in the order of the calls
+	busy int
+	peak int // calls at a time
+}
+
+func (w *world) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, error) {
+	req, err := llm.ParseRequest(ask.Body)
+	if err != nil {
+		return chain.Answer{}, err
+	}
+	chat, err := req.Chat()
+	if err != nil {
+		return chain.Answer{}, err
+	}
+	user := chat.Messages[len(chat.Messages)-1].Text()
+	w.mu.Lock()
+	w.said = append(w.said, user)
+	w.busy++
+	w.peak = max(w.peak, w.busy)
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.busy--
+		w.mu.Unlock()
+	}()
+	if w.say == nil {
+		return chain.Answer{Text: user, Model: "m-1", Usage: llm.Usage{Input: 2, Output: 1}, Cost: 10}, nil
+	}
+	return w.say(ctx, ask, user)
+}
+
+func (w *world) Retrieve(_ context.Context, q rag.Query) ([]rag.Hit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.said = append(w.said, q.Collection+"?"+q.Text)
+	return w.hits, nil
+}
+
+func (w *world) Template(_ context.Context, name string, ref recipe.Ref) (*template.Template, error) {
+	if name != "tutor" || ref.Label != "production" {
+		return nil, recipe.Missing(recipe.Template, name, ref)
+	}
+	return template.Parse([]byte(`{"model":"from-template","system":"You teach {{.topic}}.","user":"Level {{.level}} of {{len .list}}","parameters":{"temperature":0.5},
+		"variables":[{"name":"topic"},{"name":"level","type":"integer"},{"name":"list","type":"array"}]}`))
+}
+
+func (w *world) calls() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	list := slices.Clone(w.said)
+	slices.Sort(list)
+	return list
+}
+
+const runID = "run_0123456789"
+
+func inputs(t *testing.T, c *chain.Chain, in string) json.RawMessage {
+	t.Helper()
+	input, err := c.Inputs([]byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return input
+}
+
+func run(t *testing.T, body, in string, w *world) (*chain.Run, error) {
+	t.Helper()
+	c := parse(t, body)
+	return c.Run(t.Context(), chain.Options{ID: runID, Version: 1, Input: inputs(t, c, in), Calls: w})
+}
+
+// states says how each step of r ended.
+func states(r *chain.Run) string {
+	var list []string
+	for _, s := range r.Steps {
+		list = append(list, s.ID+":"+string(s.Status))
+	}
+	return strings.Join(list, " ")
+}
+
+func TestDataFlowsThroughAllTypesOfSteps(t *testing.T) {
+	w := &world{hits: []rag.Hit{{Key: rag.Key{Collection: "docs", ID: "d1"}, Passage: 2, Text: "Maps are tables.", Score: 1.5, Metadata: json.RawMessage(`{"lang":"go"}`)}, {Key: rag.Key{ID: "d2"}, Text: "And more."}},
+		say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			a := chain.Answer{Text: user, Model: "m-1", Usage: llm.Usage{Input: 2, Output: 1}, Cost: 10}
+			switch ask.Step {
+			case "plan":
+				a.Text = `{"points":["a","b"],"n":12345678901234567890}`
+			case "write":
+				a.Text = "Look:\n\n```go main.go\npackage main\n```\n"
+			}
+			return a, nil
+		}}
+	r, err := run(t, with(
+		`{"id":"find","type":"retrieve","collection":"docs","query":"about {{.input.topic}}","top_k":2},`+
+			prompt("plan", `{{range .steps.find.output}}{{.text}}|{{end}}`, `"parameters":{"response_format":{"type":"json_object"}}`)+`,`+
+			`{"id":"each","type":"map","over":"$.steps.plan.output.points","do":{"type":"prompt","model":"m","user":"{{.index}}={{.item}} of {{$.input.topic}}"}},`+
+			`{"id":"write","type":"code","model":"m","language":"go","user":"Write {{.input.topic}}"},`+
+			`{"id":"pick","type":"transform","select":{"lang":"$.steps.find.output[0].metadata.lang","n":"$.steps.plan.output.n","file":"$.steps.write.output.files[*].path"}},`+
+			`{"id":"taught","type":"prompt","template":{"name":"tutor","version":"production","variables":{"topic":"{{.input.topic}}s","level":7,"list":{"path":"$.steps.each.output"}}}}`,
+		vars, `"output":{"each":"$.steps.each.output","pick":"$.steps.pick.output","taught":"$.steps.taught.output","none":"$.steps.plan.output.none","files":"$.steps.write.output.files"}`),
+		`{"topic":"map"}`, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"each":["0=a of map","1=b of map"],"files":[{"content":"package main\n","language":"go","path":"main.go"}],"none":null,` +
+		`"pick":{"file":["main.go"],"lang":"go","n":12345678901234567890},"taught":"Level 7 of 2"}`
+	if string(r.Output) != want {
+		t.Errorf("output = %s, want %s", r.Output, want)
+	}
+	if r.Status != chain.OK || r.Error != nil || r.Cost != 50 || r.Usage != (llm.Usage{Input: 10, Output: 5}) {
+		t.Errorf("run = %s, %v, %s, %+v, want ok at 50 nano-dollars", r.Status, r.Error, r.Cost.USD(), r.Usage)
+	}
+	if got := string(r.Step("find").Output); !strings.HasPrefix(got, `[{"collection":"docs","id":"d1","metadata":{"lang":"go"},"passage":2,"score":1.5,"text":"Maps are tables."},`) {
+		t.Errorf("passages = %s", got)
+	}
+	if each := r.Step("each"); each.Cost != 20 || each.Attempts != 2 || each.Model != "m-1" {
+		t.Errorf("map = %+v, want 2 attempts at 20", each)
+	}
+	if calls := w.calls(); !slices.Contains(calls, "docs?about map") || !slices.Contains(calls, "Maps are tables.|And more.|") {
+		t.Errorf("calls = %q", calls)
+	}
+}
+
+func TestPromptsAreChatRequests(t *testing.T) {
+	var bodies sync.Map
+	w := &world{say: func(_ context.Context, ask chain.Ask, _ string) (chain.Answer, error) {
+		bodies.Store(ask.Step, string(ask.Body))
+		return chain.Answer{Text: "x"}, nil
+	}}
+	_, err := run(t, with(`{"id":"a","type":"prompt","model":"m","system":"Be \"brief\".","user":"{{.input.topic}}","parameters":{"temperature": 0.2, "x_unknown": [1]}},`+
+		`{"id":"b","type":"prompt","model":"mine","parameters":{"temperature":1},"template":{"name":"tutor","version":"production","variables":{"topic":"t","level":1,"list":[]}}}`, vars), `{"topic":"<maps>"}`, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for step, want := range map[string]string{
+		"a": `{"temperature": 0.2, "x_unknown": [1],"model":"m","messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","content":"<maps>"}]}`,
+		"b": `{"temperature":1,"model":"mine","messages":[{"role":"system","content":"You teach t."},{"role":"user","content":"Level 1 of 0"}]}`,
+	} {
+		got, _ := bodies.Load(step)
+		if got != want {
+			t.Errorf("body of %s = %s, want %s", step, got, want)
+		}
+	}
+}
+
+func TestIndependentStepsRunAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{say: func(ctx context.Context, _ chain.Ask, user string) (chain.Answer, error) {
+			time.Sleep(time.Second)
+			return chain.Answer{Text: user}, nil
+		}}
+		start := time.Now()
+		var steps []string
+		for i := range 20 {
+			steps = append(steps, prompt(fmt.Sprintf("s%d", i), "x"))
+		}
+		last := "x"
+		for i := range 20 {
+			last += fmt.Sprintf("{{.steps.s%d.output}}", i)
+		}
+		steps = append(steps, prompt("last", last))
+		if _, err := run(t, with(strings.Join(steps, ",")), "", w); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took != 3*time.Second || w.peak != 16 {
+			t.Errorf("took %s with %d calls at a time, want 3s with 16", took, w.peak)
+		}
+	})
+}
+
+func TestMapsRunAsManyItemsAtOnceAsTheySay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			time.Sleep(time.Duration(10-ask.Item) * time.Second) // the last is ready first
+			return chain.Answer{Text: user}, nil
+		}}
+		r, err := run(t, with(`{"id":"m","type":"map","over":"$.input.list","parallel":3,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars), `{"topic":"","list":[5,4,3,2,1]}`, w)
+		if err != nil || string(r.Output) != `["5","4","3","2","1"]` || w.peak != 3 {
+			t.Errorf("run = %s, %v with %d calls at a time, want the items' order and 3", r.Output, err, w.peak)
+		}
+	})
+}
+
+// failing fails the calls whose text it has, so many times.
+func failing(times map[string]int, err error) *world {
+	w := &world{}
+	var mu sync.Mutex
+	w.say = func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		a := chain.Answer{Text: user, Cost: 10}
+		if times[user] > 0 {
+			times[user]--
+			return chain.Answer{Cost: 1}, err
+		}
+		return a, nil
+	}
+	return w
+}
+
+func TestRetriesWaitAndCount(t *testing.T) {
+	body := with(prompt("a", "x", `"retry":{"max_attempts":4,"backoff_ms":1000}`))
+	for name, tt := range map[string]struct {
+		fails    int
+		err      error
+		attempts int
+		took     time.Duration
+		ok       bool
+	}{
+		"doubling":           {3, fault.New(fault.Unavailable, "Down."), 4, 7 * time.Second, true},
+		"too often":          {4, fault.New(fault.Unavailable, "Down."), 4, 7 * time.Second, false},
+		"told when":          {1, &fault.Error{Kind: fault.RateLimited, RetryAfter: 20 * time.Second}, 2, 20 * time.Second, true},
+		"not worth it":       {1, fault.New(fault.Invalid, "Wrong."), 1, 0, false},
+		"quota is not":       {1, fault.New(fault.Quota, "Broke."), 1, 0, false},
+		"later than the end": {1, &fault.Error{Kind: fault.RateLimited, RetryAfter: time.Hour}, 1, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				r, err := run(t, body, "", failing(map[string]int{"x": tt.fails}, tt.err))
+				s := r.Steps[0]
+				if (err == nil) != tt.ok || s.Attempts != tt.attempts || time.Since(start) != tt.took {
+					t.Errorf("run = %v after %d attempts and %s, want ok = %t after %d and %s", err, s.Attempts, time.Since(start), tt.ok, tt.attempts, tt.took)
+				}
+				want := usage.Nano(min(tt.fails, tt.attempts))
+				if tt.ok {
+					want += 10
+				}
+				if s.Cost != want || r.Cost != want {
+					t.Errorf("cost = %d and %d, want %d: failed attempts count", s.Cost, r.Cost, want)
+				}
+			})
+		})
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	slow := func() *world {
+		return &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			if strings.HasPrefix(user, "slow") {
+				<-ctx.Done()
+				return chain.Answer{Cost: 5}, fault.Wrap(fault.Canceled, ctx.Err(), "Gone.")
+			}
+			return chain.Answer{Text: user}, nil
+		}}
+	}
+	for name, tt := range map[string]struct {
+		body, states string
+		took         time.Duration
+	}{
+		"of a step":  {with(prompt("a", "slow", `"timeout_ms":3000`) + "," + prompt("b", "x")), "a:failed b:ok", 3 * time.Second},
+		"of a chain": {with(prompt("a", "slow")+","+prompt("b", "x"), `"timeout_ms":5000`), "a:canceled b:ok", 5 * time.Second},
+		"of a map":   {with(`{"id":"m","type":"map","over":"$.input.list","timeout_ms":2000,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars), "m:failed", 2 * time.Second},
+		"of an item": {with(`{"id":"m","type":"map","over":"$.input.list","do":{"type":"prompt","model":"m","user":"{{.item}}","timeout_ms":1000}}`, vars), "m:failed", time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				in := ""
+				if strings.Contains(tt.body, `"input"`) {
+					in = `{"topic":"","list":["fast","slow"]}`
+				}
+				r, err := run(t, tt.body, in, slow())
+				if !errors.Is(err, fault.Timeout) || fault.As(err).Kind != fault.Timeout || states(r) != tt.states || time.Since(start) != tt.took {
+					t.Errorf("run = %v, %s after %s, want timeout, %s after %s", err, states(r), time.Since(start), tt.states, tt.took)
+				}
+				if r.Status != chain.Failed || r.Cost != 5 {
+					t.Errorf("run = %s at %d, want failed at 5", r.Status, r.Cost)
+				}
+				if strings.HasPrefix(tt.states, "m") && string(r.Steps[0].Output) != `["fast",null]` {
+					t.Errorf("output of the map = %s, want what was done", r.Steps[0].Output)
+				}
+			})
+		})
+	}
+}
+
+func TestAFailureEndsTheRunAndKeepsWhatIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			switch ask.Step {
+			case "bad":
+				time.Sleep(time.Second)
+				return chain.Answer{}, &fault.Error{Kind: fault.Upstream, Code: "odd", Message: "It broke."}
+			case "long":
+				<-ctx.Done()
+				return chain.Answer{Cost: 3}, ctx.Err()
+			}
+			return chain.Answer{Text: user, Cost: 10}, nil
+		}}
+		r, err := run(t, with(prompt("good", "x")+","+prompt("bad", "x")+","+prompt("long", "x")+","+prompt("after", "{{.steps.bad.output}}")), "", w)
+		if f := fault.As(err); f.Kind != fault.Upstream || f.Code != "odd" || f.Param != "steps[1]" || f.Message != "Step 'bad': It broke." {
+			t.Errorf("Run = %+v, want the step's own failure", f)
+		}
+		if got, want := states(r), "good:ok bad:failed long:canceled after:canceled"; got != want {
+			t.Errorf("steps = %s, want %s", got, want)
+		}
+		if string(r.Steps[0].Output) != `"x"` || r.Cost != 13 || r.Error.Kind != fault.Upstream || r.Output != nil {
+			t.Errorf("run = %s, %d, %+v, %s, want the first output, 13 and the failure", r.Steps[0].Output, r.Cost, r.Error, r.Output)
+		}
+	})
+}
+
+func TestFailuresThatAreAllowed(t *testing.T) {
+	down := fault.New(fault.Unavailable, "Down.")
+	for name, tt := range map[string]struct{ body, states, output string }{
+		"skipped with what depends on it only": {
+			with(prompt("a", "x", `"on_error":"skip"`) + "," + prompt("b", "{{.steps.a.output}}") + "," + prompt("c", "y") + "," + prompt("d", "{{.steps.b.output}}/{{.steps.c.output}}")),
+			"a:skipped b:skipped c:ok d:ok", `"/y"`},
+		"a default instead": {
+			with(prompt("a", "x", `"on_error":{"default":["z"]}`) + "," + `{"id":"b","type":"transform","select":"$.steps.a.output[0]"}`),
+			"a:ok b:ok", `"z"`},
+		"null instead":   {with(prompt("a", "x", `"on_error":{"default":null}`)), "a:ok", "null"},
+		"nothing at all": {with(prompt("a", "x", `"on_error":"skip"`)), "a:skipped", "null"},
+		"items left out": {with(`{"id":"m","type":"map","over":"$.input.list","do":{"type":"prompt","model":"m","user":"{{.item}}","on_error":"skip"}}`, vars), "m:ok", `["a","b"]`},
+		"items replaced": {with(`{"id":"m","type":"map","over":"$.input.list","do":{"type":"prompt","model":"m","user":"{{.item}}","on_error":{"default":0}}}`, vars), "m:ok", `["a",0,"b"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := ""
+			if strings.Contains(tt.body, `"input"`) {
+				in = `{"topic":"","list":["a","x","b"]}`
+			}
+			r, err := run(t, tt.body, in, failing(map[string]int{"x": 1}, down))
+			if err != nil || states(r) != tt.states || string(r.Output) != tt.output {
+				t.Errorf("run = %s, %s, %v, want %s, %s", states(r), r.Output, err, tt.states, tt.output)
+			}
+			s := r.Steps[0]
+			if s.Type == chain.Map {
+				if len(s.Items) != 1 || s.Items[0].Index != 1 || s.Items[0].Error.Kind != fault.Unavailable {
+					t.Errorf("items = %+v, want the failure of item 1", s.Items)
+				}
+			} else if s.Error == nil || s.Error.Kind != fault.Unavailable {
+				t.Errorf("error = %+v, want what was forgiven", s.Error)
+			}
+		})
+	}
+}
+
+func TestAFailingItemEndsItsMap(t *testing.T) {
+	r, err := run(t, with(`{"id":"m","type":"map","over":"$.input.list","parallel":1,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars), `{"topic":"","list":["a","x","b"]}`,
+		failing(map[string]int{"x": 1}, fault.New(fault.Unavailable, "Down.")))
+	if f := fault.As(err); f == nil || f.Kind != fault.Unavailable || f.Message != "Step 'm': Item 1: Down." {
+		t.Errorf("Run = %v, want the item's failure", err)
+	}
+	if got := string(r.Steps[0].Output); got != `["a",null,null]` {
+		t.Errorf("output = %s, want what was done before", got)
+	}
+}
+
+func TestConditionsChooseBranches(t *testing.T) {
+	body := with(prompt("yes", "long")+","+prompt("no", "short")+","+prompt("onlyNo", "{{.steps.no.output}}!")+","+
+		`{"id":"q","type":"condition","if":{"path":"$.input.n","gt":5},"then":["yes"],"else":["no","nested"]},`+
+		`{"id":"nested","type":"condition","if":{"path":"$.input.n","equals":1},"then":["deep"]},`+prompt("deep", "deep")+","+
+		prompt("both", "{{.steps.yes.output}}{{.steps.no.output}}")+","+prompt("knows", "{{.steps.q.output}}"), vars, `"output":"$.steps.both.output"`)
+	for in, want := range map[string]string{
+		`{"topic":"","n":6}`: `yes:ok no:skipped onlyNo:skipped q:ok nested:skipped deep:skipped both:ok knows:ok "long"`,
+		`{"topic":"","n":5}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:skipped both:ok knows:ok "short"`,
+		`{"topic":"","n":1}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:ok both:ok knows:ok "short"`,
+	} {
+		r, err := run(t, body, in, &world{})
+		if got := states(r) + " " + string(r.Output); got != want || err != nil {
+			t.Errorf("run(%s) = %s, %v, want %s", in, got, err, want)
+		}
+	}
+}
+
+func TestWhatNoDataFits(t *testing.T) {
+	for name, tt := range map[string]struct{ body, in, message string }{
+		"nothing selected":      {with(`{"id":"s","type":"transform","select":"$.input.o.x"}`, vars), `{"topic":"","o":{}}`, "selects nothing"},
+		"map over an object":    {with(`{"id":"m","type":"map","over":"$.input.any","do":{"type":"transform","select":"$.item"}}`, vars), `{"topic":"","any":{}}`, "needs an array"},
+		"too many items":        {with(`{"id":"m","type":"map","over":"$.input.list","do":{"type":"transform","select":"$.item"}}`, vars), `{"topic":"","list":[` + strings.Repeat("1,", chain.MaxItems) + `1]}`, "1001 items"},
+		"no loop":               {with(prompt("a", "{{range .input.any}}x{{end}}"), vars), `{"topic":"","any":"text"}`, "range needs"},
+		"a string is no number": {with(prompt("a", "x")+`,{"id":"q","type":"condition","if":{"path":"$.input.any","gt":1},"then":["a"]}`, vars), `{"topic":"","any":"text"}`, "only numbers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := run(t, tt.body, tt.in, &world{})
+			if f := fault.As(err); f == nil || f.Kind != fault.Unprocessable || !strings.Contains(f.Message, tt.message) {
+				t.Errorf("Run = %v, want unprocessable with %q", err, tt.message)
+			}
+		})
+	}
+	r, err := run(t, with(`{"id":"s","type":"transform","select":"$.input.o.x","default":{"a":1}},{"id":"m","type":"map","over":"$.input.list","do":{"type":"transform","select":"$.item"}}`, vars, `"output":"{{.steps.s.output}} {{.steps.m.output}}"`), `{"topic":"","o":{}}`, &world{})
+	if err != nil || string(r.Output) != `"{\"a\":1} []"` {
+		t.Errorf("run = %s, %v, want the default, and nothing for null", r.Output, err)
+	}
+}
+
+func TestBudgets(t *testing.T) {
+	holding := func(most usage.Nano) *world {
+		return &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			if err := ask.Hold(most); err != nil {
+				return chain.Answer{}, err
+			}
+			time.Sleep(time.Second)
+			return chain.Answer{Text: user, Cost: 1000}, nil
+		}}
+	}
+	for name, tt := range map[string]struct {
+		body   string
+		most   usage.Nano
+		states string
+		cost   usage.Nano
+	}{
+		"of the chain, one after the other": {with(prompt("a", "x")+","+prompt("b", "x", `"needs":["a"]`)+","+prompt("c", "x", `"needs":["b"]`), `"budget_usd":0.0000025`), 1500, "a:ok b:ok c:failed", 2000},
+		"of the chain, at once":             {with(prompt("a", "x")+","+prompt("b", "x"), `"budget_usd":0.0000025`), 1500, "", 1000},
+		"of a step":                         {with(prompt("a", "x", `"budget_usd":0.000001`)), 1500, "a:failed", 0},
+		"of a map":                          {with(`{"id":"m","type":"map","over":"$.input.list","parallel":1,"budget_usd":0.0000025,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars), 1000, "m:failed", 2000},
+		"enough":                            {with(prompt("a", "x", `"budget_usd":0.0000015`)+","+prompt("b", "x"), `"budget_usd":0.000003`), 1500, "a:ok b:ok", 2000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				in := ""
+				if strings.Contains(tt.body, `"input"`) {
+					in = `{"topic":"","list":[1,2,3]}`
+				}
+				r, err := run(t, tt.body, in, holding(tt.most))
+				if tt.states == "" {
+					if !errors.Is(err, fault.Quota) || len(r.Steps) != 2 || r.Steps[0].Status == r.Steps[1].Status {
+						t.Errorf("run = %s, %v, want one of both to fail: together they may cost too much", states(r), err)
+					}
+					return
+				}
+				if states(r) != tt.states || r.Cost != tt.cost || (err != nil) != strings.Contains(tt.states, "failed") {
+					t.Errorf("run = %s at %d, %v, want %s at %d", states(r), r.Cost, err, tt.states, tt.cost)
+				}
+				if err != nil && fault.As(err).Code != "chain_budget_exceeded" {
+					t.Errorf("Run = %v, want chain_budget_exceeded", err)
+				}
+			})
+		})
+	}
+}
+
+func TestEqualCallsAreMadeOnceWithACache(t *testing.T) {
+	w := &world{hits: []rag.Hit{{Text: "p"}}}
+	r, err := run(t, with(`{"id":"m","type":"map","over":"$.input.list","do":{"type":"prompt","model":"m","user":"{{.item}}","cache":"exact"}},`+
+		prompt("same", "x", `"cache":"exact"`, `"needs":["m"]`)+","+prompt("uncached", "x", `"needs":["same"]`)+","+prompt("warmer", "x", `"cache":"exact"`, `"parameters":{"temperature":2}`)+","+
+		`{"id":"r1","type":"retrieve","collection":"c","query":"q","cache":"exact"},{"id":"r2","type":"retrieve","collection":"c","query":"q","cache":"exact","top_k":7,"needs":["r1"]},`+
+		`{"id":"r3","type":"retrieve","collection":"c","query":"q","cache":"exact","needs":["r2"]}`, vars),
+		`{"topic":"","list":["x","y","x","x"]}`, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"c?q", "c?q", "x", "x", "x", "y"}, w.calls()); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if m, same := r.Step("m"), r.Step("same"); m.Cached != 2 || m.Cost != 20 || string(m.Output) != `["x","y","x","x"]` || same.Cached != 1 || same.Cost != 0 || same.Model != "m-1" {
+		t.Errorf("map = %+v, step = %+v, want two and one from the cache, which cost nothing", m, same)
+	}
+}
+
+// TestACachedCallThatFailsIsMadeAgain: those who wait for it do not fail with
+// it.
+func TestACachedCallThatFailsIsMadeAgain(t *testing.T) {
+	w := failing(map[string]int{"x": 1}, fault.New(fault.Unavailable, "Down."))
+	r, err := run(t, with(prompt("a", "x", `"cache":"exact"`, `"on_error":"skip"`)+","+prompt("b", "x", `"cache":"exact"`, `"on_error":"skip"`)), "", w)
+	if err != nil || r.Cost != 11 || len(w.calls()) != 2 {
+		t.Errorf("run = %s at %d after %d calls, %v, want one of both to succeed", states(r), r.Cost, len(w.calls()), err)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	w := failing(map[string]int{"x": 1}, fault.New(fault.Unavailable, "Down."))
+	say := w.say
+	w.say = func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+		if err := ask.Emit("He"); err != nil {
+			return chain.Answer{}, err
+		}
+		if err := ask.Emit("llo"); err != nil {
+			return chain.Answer{}, err
+		}
+		return say(ctx, ask, user)
+	}
+	c := parse(t, with(prompt("a", "x", `"retry":{"max_attempts":2,"backoff_ms":0}`)+`,{"id":"q","type":"condition","if":{"path":"$.steps.a.output","exists":true},"else":["b"]},`+prompt("b", "y")))
+	var got []string
+	_, err := c.Run(t.Context(), chain.Options{ID: runID, Calls: w, Deltas: true, Observe: func(e chain.Event) error {
+		text := e.Type + " " + e.Step + e.Text
+		if e.Result != nil {
+			text += " " + string(e.Result.Status)
+		}
+		if e.Run != nil {
+			text += string(e.Run.Status)
+		}
+		got = append(got, strings.TrimSpace(text))
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"run.start running", "step.start a", "step.delta aHe", "step.delta allo", "step.retry a", "step.delta aHe", "step.delta allo",
+		"step.end a ok", "step.start q", "step.end q ok", "step.end b skipped", "run.end ok"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestNobodyListensAnyMore(t *testing.T) {
+	gone := fault.New(fault.Canceled, "The client left.")
+	for _, at := range []string{"run.start", "step.start", "step.delta", "step.end"} {
+		w := &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			err := ask.Emit("text")
+			return chain.Answer{Text: user, Cost: 7}, err
+		}}
+		c := parse(t, with(prompt("a", "x")+","+prompt("b", "{{.steps.a.output}}")))
+		events := 0
+		r, err := c.Run(t.Context(), chain.Options{ID: runID, Calls: w, Deltas: true, Observe: func(e chain.Event) error {
+			if events++; e.Type == at {
+				return gone
+			}
+			return nil
+		}})
+		if !errors.Is(err, fault.Canceled) || r.Status != chain.Canceled || r.Steps[1].Status != chain.Canceled {
+			t.Errorf("gone at %s: run = %s, %s, %v, want canceled", at, r.Status, states(r), err)
+		}
+		if calls := w.calls(); len(calls) > 1 {
+			t.Errorf("gone at %s: %d calls, want at most 1", at, len(calls))
+		}
+	}
+}
+
+func TestACancelledRunIsCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &world{say: func(ctx context.Context, _ chain.Ask, _ string) (chain.Answer, error) {
+			<-ctx.Done()
+			return chain.Answer{Cost: 4}, ctx.Err()
+		}}
+		go func() {
+			time.Sleep(time.Second)
+			cancel()
+		}()
+		var stored *chain.Run
+		c := parse(t, with(prompt("a", "x")))
+		r, err := c.Run(ctx, chain.Options{ID: runID, Calls: w, Save: func(ctx context.Context, r *chain.Run) error {
+			stored = r
+			return ctx.Err()
+		}})
+		if !errors.Is(err, context.Canceled) || r.Status != chain.Canceled || r.Cost != 4 || states(r) != "a:canceled" {
+			t.Errorf("run = %s, %s, %d, %v, want canceled at 4", r.Status, states(r), r.Cost, err)
+		}
+		if stored == nil || stored.Status != chain.Canceled || r.Lost != "" {
+			t.Errorf("stored %+v, lost %q, want the run to be stored although the caller is gone", stored, r.Lost)
+		}
+	})
+}
+
+func TestAPanicIsAFailureOfItsStep(t *testing.T) {
+	w := &world{say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+		if user == "x" {
+			panic("bug")
+		}
+		return chain.Answer{Text: user}, nil
+	}}
+	for _, body := range []string{
+		with(prompt("a", "x")),
+		with(prompt("a", "x", `"cache":"exact"`)),
+		with(`{"id":"a","type":"map","over":"$.input.list","do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, `"input":[{"name":"list","type":"array","default":["y","x","x"]}]`),
+	} {
+		r, err := run(t, body, "", w)
+		if !errors.Is(err, fault.Internal) || states(r) != "a:failed" || strings.Contains(r.Error.Message, "bug") {
+			t.Errorf("run = %s, %v, want internal, and no details for the client", states(r), r.Error)
+		}
+	}
+}
+
+func TestOutputsAreBounded(t *testing.T) {
+	w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+		return chain.Answer{Text: strings.Repeat("x", 5<<20), Cost: 1}, nil
+	}}
+	r, err := run(t, with(prompt("a", "x")), "", w)
+	if !errors.Is(err, fault.TooLarge) || r.Cost != 1 {
+		t.Errorf("run = %v at %d, want too_large, and paid for", err, r.Cost)
+	}
+	var steps []string
+	for i := range 6 {
+		steps = append(steps, prompt(fmt.Sprintf("s%d", i), "x"))
+	}
+	w = &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+		return chain.Answer{Text: strings.Repeat("x", 3<<20)}, nil
+	}}
+	if r, err = run(t, with(strings.Join(steps, ",")), "", w); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("six outputs of 3 MB: run = %s, %v, want too_large", states(r), err)
+	}
+}

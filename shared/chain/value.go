@@ -1,0 +1,142 @@
+package chain
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/big"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+// decode reads JSON with its numbers as they are written; nil for none.
+func decode(raw []byte) any {
+	if len(raw) == 0 {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	if err := dec.Decode(&v); err != nil {
+		return nil // what comes here was checked before
+	}
+	return v
+}
+
+// encode writes a step's output. It fails above what a step may hand on.
+func encode(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "Internal error.")
+	}
+	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if len(out) > maxOutput {
+		return nil, fault.New(fault.TooLarge, "The output has %d bytes; the limit is %d.", len(out), maxOutput)
+	}
+	return out, nil
+}
+
+// kindOf is rawjson.Kind of a decoded value.
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return "string"
+	case bool:
+		return "boolean"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+// equal compares JSON values: numbers by their value, objects whatever their
+// order.
+func equal(a, b any) bool {
+	switch a := a.(type) {
+	case json.Number:
+		n, ok := b.(json.Number)
+		return ok && (a == n || sameNumber(a, n))
+	case []any:
+		l, ok := b.([]any)
+		if !ok || len(a) != len(l) {
+			return false
+		}
+		for i := range a {
+			if !equal(a[i], l[i]) {
+				return false
+			}
+		}
+		return true
+	case map[string]any:
+		o, ok := b.(map[string]any)
+		if !ok || len(a) != len(o) {
+			return false
+		}
+		for k, v := range a {
+			if w, ok := o[k]; !ok || !equal(v, w) {
+				return false
+			}
+		}
+		return true
+	}
+	return kindOf(a) == kindOf(b) && a == b
+}
+
+// sameNumber compares exactly where that is cheap; 1e999999999 is not expanded.
+func sameNumber(a, b json.Number) bool {
+	if len(a) > 40 || len(b) > 40 || bytes.ContainsAny([]byte(a+b), "eE") {
+		x, errX := a.Float64()
+		y, errY := b.Float64()
+		return errX == nil && errY == nil && x == y
+	}
+	x, okX := new(big.Rat).SetString(string(a))
+	y, okY := new(big.Rat).SetString(string(b))
+	return okX && okY && x.Cmp(y) == 0
+}
+
+// holds answers the question of t.
+func (t *test) holds(data map[string]any) (bool, error) {
+	v, found := t.path.selects(data)
+	switch t.op {
+	case "exists":
+		return (found && v != nil) == t.yes, nil
+	case "equals":
+		return found && equal(v, t.value), nil
+	case "not_equals":
+		return !found || !equal(v, t.value), nil
+	case "in":
+		for _, one := range t.list {
+			if found && equal(v, one) {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+	if v == nil { // nothing matches, and is neither more nor less
+		return false, nil
+	}
+	if t.op == "matches" {
+		s, ok := v.(string)
+		if !ok {
+			return false, fault.New(fault.Unprocessable, "%s is of type %s; only a string can match.", t.path, kindOf(v))
+		}
+		return t.re.MatchString(s), nil
+	}
+	n, ok := v.(json.Number)
+	if !ok {
+		return false, fault.New(fault.Unprocessable, "%s is of type %s; only numbers can be compared.", t.path, kindOf(v))
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return false, fault.New(fault.Unprocessable, "%s is too large a number.", t.path)
+	}
+	if t.op == "gt" {
+		return f > t.num, nil
+	}
+	return f < t.num, nil
+}
