@@ -1,0 +1,59 @@
+package prompt
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// Account says what became of every part of a prompt.
+type Account struct {
+	Parts    []Part   `json:"parts"`
+	Tokens   int64    `json:"tokens"`             // of all parts, counted or estimated here
+	Window   int64    `json:"window,omitempty"`   // what the model takes; 0 if nobody asked
+	Strategy Strategy `json:"strategy,omitempty"` // what was to be done if that is too little
+}
+
+// Part is one kind of messages.
+type Part struct {
+	Name    string `json:"name"` // system, examples, memory, passages, messages, summary
+	Tokens  int64  `json:"tokens"`
+	Budget  int64  `json:"budget,omitempty"` // what it might have had; 0: as much as it needs
+	Kept    int    `json:"kept"`             // messages; of memory, turns; of passages, passages
+	Dropped int    `json:"dropped,omitempty"`
+}
+
+func (a *Account) add(name string, tokens, budget int64, kept, dropped int) {
+	a.Parts = append(a.Parts, Part{name, tokens, budget, kept, dropped})
+	a.Tokens += tokens
+}
+
+// Header is the account in one line, such as
+// "system=120 memory=512/2000;dropped=3 messages=40 total=672/8192".
+func (a *Account) Header() string {
+	var b strings.Builder
+	for _, p := range a.Parts {
+		b.WriteString(p.Name + "=" + strconv.FormatInt(p.Tokens, 10))
+		if p.Budget > 0 {
+			b.WriteString("/" + strconv.FormatInt(p.Budget, 10))
+		}
+		if p.Dropped > 0 {
+			b.WriteString(";dropped=" + strconv.Itoa(p.Dropped))
+		}
+		b.WriteByte(' ')
+	}
+	b.WriteString("total=" + strconv.FormatInt(a.Tokens, 10))
+	if a.Window > 0 {
+		b.WriteString("/" + strconv.FormatInt(a.Window, 10))
+	}
+	return b.String()
+}
+
+// JSON is the account in full.
+func (a *Account) JSON() []byte {
+	text, err := json.Marshal(a)
+	if err != nil {
+		panic(err) // numbers and names of ours
+	}
+	return text
+}
