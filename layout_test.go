@@ -33,7 +33,7 @@ var rank = map[string]int{
 }
 
 // onlyTests may be imported by test files alone, and by each other.
-var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest", "shared/sdktest"}
+var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest", "shared/sdktest", "shared/qdranttest"}
 
 // confined says which packages may import a third-party module directly.
 var confined = map[string][]string{
@@ -43,8 +43,8 @@ var confined = map[string][]string{
 	"github.com/prometheus":        {"shared/prometheus"},
 	"go.opentelemetry.io":          {"shared/telemetry"},
 	"github.com/goccy/go-yaml":     {"shared/providers", "shared/invoke", "shared/codegen", "shared/template"},
-	"github.com/qdrant":            {"shared/qdrant"},
-	"google.golang.org/grpc":       {"shared/qdrant"},
+	"github.com/qdrant":            {"shared/qdrant", "shared/qdranttest"},
+	"google.golang.org/grpc":       {"shared/qdrant", "shared/qdranttest"},
 	"github.com/theory/jsonpath":   {"shared/chain"},
 }
 
