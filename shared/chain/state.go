@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"regexp"
@@ -26,7 +27,7 @@ const (
 // Limits of stored runs.
 const (
 	MaxRun = 380 << 10          // bytes of a run's JSON; more cannot be resumed
-	KeepOf = 7 * 24 * time.Hour // how long a run is kept after its last change
+	Keep   = 7 * 24 * time.Hour // how long a run is kept after its last change
 )
 
 // Run is a chain being run, or what became of it: what the caller is told, and
@@ -119,7 +120,7 @@ func ValidRunID(s string) bool { return runPattern.MatchString(s) }
 
 // Runs holds the runs of tenants, who never see each other's. It is safe for
 // concurrent use by many processes (the embedded one: by one). A run is there
-// until KeepOf after its last change. An error that is no fault.Error is a
+// until Keep after its last change. An error that is no fault.Error is a
 // failure of the store.
 type Runs interface {
 	// Save stores r in place of the revision before r.Rev, durably. It fails with
@@ -128,11 +129,13 @@ type Runs interface {
 	Save(ctx context.Context, tenant string, r *Run) error
 	// Run returns a run. It fails with fault.NotFound.
 	Run(ctx context.Context, tenant, id string) (*Run, error)
+	// Forget deletes all runs of a tenant.
+	Forget(ctx context.Context, tenant string) error
 }
 
 // MissingRun is the error for a run that is not there.
 func MissingRun(id string) error {
-	return fault.New(fault.NotFound, "There is no run '%.100s'. Runs are kept for %d days.", id, int(KeepOf.Hours())/24)
+	return fault.New(fault.NotFound, "There is no run '%.100s'. Runs are kept for %d days.", id, int(Keep.Hours())/24)
 }
 
 // TakenRun is the error for a run that changed meanwhile.
@@ -142,10 +145,13 @@ func TakenRun(id string) error {
 
 // Encode returns the JSON of r for a store. It fails with fault.TooLarge.
 func (r *Run) Encode() ([]byte, error) {
-	b, err := json.Marshal(r)
-	if err != nil {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "Internal error.")
 	}
+	b := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if len(b) > MaxRun {
 		return nil, fault.New(fault.TooLarge, "The run has %d bytes with all its outputs; the limit is %d.", len(b), MaxRun)
 	}
