@@ -193,7 +193,7 @@ func (e *embedding) book(err error) {
 	b, w := e.b, e.w
 	if e.asked != nil {
 		speaker := &attempt{target: e.asked}
-		if err == nil {
+		if err == nil && e.target != nil { // what was asked may have been refused, and the rest known
 			speaker.target, speaker.usage = e.target, e.used[e.at]
 		}
 		b.book(w, speaker, true)
