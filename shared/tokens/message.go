@@ -1,0 +1,138 @@
+package tokens
+
+import "github.com/devmentor/ai-gateway/shared/rawjson"
+
+// EstimateMessages estimates the tokens of a chat prompt: messages is the
+// array in OpenAI's format, more are other parts of the request that the model
+// gets to read, such as tools, as JSON. Both must be valid. Images and files
+// count a flat figure.
+func (c Counter) EstimateMessages(messages []byte, more ...[]byte) Estimate {
+	s := sum{fixed: table[c.Family].perAnswer}
+	c.walkAll(messages, more, &s, s.features.add)
+	return s.estimate(c.Family)
+}
+
+// CountMessages counts what EstimateMessages estimates: the texts exactly where
+// Exact.
+func (c Counter) CountMessages(messages []byte, more ...[]byte) int64 {
+	if !c.Exact() {
+		return c.EstimateMessages(messages, more...).Tokens
+	}
+	s := sum{fixed: table[c.Family].perAnswer}
+	c.walkAll(messages, more, &s, func(text string) { s.fixed += c.Count(text) })
+	return s.fixed + s.images
+}
+
+// CountMessage counts one message as CountMessages does. The sum of all is 3
+// tokens less than the count of the array.
+func (c Counter) CountMessage(message []byte) int64 {
+	var s sum
+	if !c.Exact() {
+		c.walk(message, &s, s.features.add)
+		return s.estimate(c.Family).Tokens
+	}
+	c.walk(message, &s, func(text string) { s.fixed += c.Count(text) })
+	return s.fixed + s.images
+}
+
+// MessagesFit says whether a chat prompt has at most limit tokens, as Fits does.
+func (c Counter) MessagesFit(limit int64, messages []byte, more ...[]byte) bool {
+	return c.fits(c.EstimateMessages(messages, more...), limit, func() int64 { return c.CountMessages(messages, more...) })
+}
+
+func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func(string)) {
+	if !rawjson.IsNull(messages) {
+		rawjson.Elements(messages, func(_ int, m []byte) error { //nolint:errcheck // it fails only where the function does
+			c.walk(m, s, text)
+			return nil
+		})
+	}
+	for _, m := range more {
+		if !rawjson.IsNull(m) {
+			text(string(m))
+		}
+	}
+}
+
+// toolCall is what the format of chats adds to a call's name and arguments.
+const toolCall = 6
+
+// walk calls text with everything of a message that a model reads, and adds
+// the rest to s.
+func (c Counter) walk(message []byte, s *sum, text func(string)) {
+	s.fixed += table[c.Family].perMessage
+	var buf [8]rawjson.Field
+	for _, f := range rawjson.Fields(buf[:0], message) {
+		switch f.Name {
+		case "role", "id", "tool_call_id", "cache_control":
+			continue
+		case "tool_calls":
+			if rawjson.Kind(f.Value) == "array" {
+				rawjson.Elements(f.Value, func(_ int, call []byte) error { //nolint:errcheck // as above
+					s.call(rawjson.Get(rawjson.Fields(nil, call), "function"), call, text)
+					return nil
+				})
+			}
+			continue
+		case "function_call":
+			if !rawjson.IsNull(f.Value) {
+				s.call(f.Value, f.Value, text)
+			}
+			continue
+		}
+		switch rawjson.Kind(f.Value) {
+		case "null", "nothing":
+		case "string":
+			if v, ok := rawjson.String(f.Value); ok {
+				text(v)
+			}
+		case "array":
+			if f.Name == "content" {
+				c.parts(f.Value, s, text)
+				continue
+			}
+			text(string(f.Value))
+		default:
+			text(string(f.Value))
+		}
+	}
+}
+
+// call counts a call of a function, or, if it is none, its JSON.
+func (s *sum) call(function, whole []byte, text func(string)) {
+	s.fixed += toolCall
+	if rawjson.Kind(function) != "object" {
+		text(string(whole))
+		return
+	}
+	for _, f := range rawjson.Fields(nil, function) {
+		if v, ok := rawjson.String(f.Value); ok {
+			text(v)
+		}
+	}
+}
+
+func (c Counter) parts(parts []byte, s *sum, text func(string)) {
+	var buf [8]rawjson.Field
+	rawjson.Elements(parts, func(_ int, part []byte) error { //nolint:errcheck // as above
+		if rawjson.Kind(part) != "object" {
+			return nil
+		}
+		fields := rawjson.Fields(buf[:0], part)
+		for _, name := range []string{"text", "refusal"} {
+			if v, ok := rawjson.String(rawjson.Get(fields, name)); ok {
+				text(v)
+				return nil
+			}
+		}
+		tokens := table[c.Family].image
+		if image := rawjson.Get(fields, "image_url"); rawjson.Kind(image) == "object" {
+			if detail, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, image), "detail")); detail == "low" {
+				tokens = table[c.Family].detail
+			}
+		}
+		s.images += tokens
+		s.pictures++
+		return nil
+	})
+}

@@ -1,0 +1,194 @@
+// Package tokens counts the tokens of texts and chat requests, as the families
+// of models count them.
+//
+// There are two ways. An estimate takes one look at every byte, about a
+// nanosecond each, and says how wrong it may be. Exact counting exists for
+// OpenAI's two encodings, o200k and cl100k; the first use of one opens its
+// vocabulary, which takes some 20 milliseconds of a whole core and 8 MB. Fits
+// asks for exactness only where the estimate cannot decide.
+//
+// Nothing is opened or computed at start.
+package tokens
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Family is a group of models that count alike.
+type Family uint8
+
+// The families. Estimates are off by at most the factor 1 + Error, and 12
+// tokens, on texts of the kinds that the tests hold them against: English and
+// other large languages, code, data. Small languages in Latin letters, and
+// text that nobody wrote, can be further off.
+const (
+	O200k   Family = iota // OpenAI since GPT-4o: GPT-4.1, GPT-5, o1, o3, o4, gpt-oss
+	CL100k                // GPT-4, GPT-3.5 and OpenAI's embedding models
+	Claude3               // Claude 3 to Opus 4.6
+	Claude                // Claude since Opus 4.7: a third more tokens than before
+	Gemini                // Gemini and Gemma
+	General               // everybody else
+
+	families = iota
+)
+
+// traits are what is known of a family.
+type traits struct {
+	name  string
+	exact func() *encoding // nil if there is none
+	err   float64          // of estimates, see Family
+
+	// What the format of chats adds to the texts.
+	perMessage, perAnswer int64
+	image, detail         int64 // usually, and if the client asks for low detail
+}
+
+// most is the dearest image of any family, and least the cheapest.
+const (
+	imageMost  = 1600
+	imageLeast = 85
+)
+
+var table = [families]traits{
+	O200k:   {"o200k", o200k, 0.35, 4, 3, 765, 85},
+	CL100k:  {"cl100k", cl100k, 0.45, 4, 3, 765, 85},
+	Claude3: {"claude3", nil, 0.35, 4, 3, 1600, 1600},
+	Claude:  {"claude", nil, 0.35, 4, 3, 1600, 1600},
+	Gemini:  {"gemini", nil, 0.35, 4, 3, 258, 258},
+	General: {"general", nil, 0.60, 5, 3, 1600, 1600},
+}
+
+// slack is how many tokens an estimate may be off beside its relative error.
+const slack = 12
+
+// String is the family's name.
+func (f Family) String() string { return table[f].name }
+
+// Error is by which factor, less one, an estimate of the family may be off.
+func (f Family) Error() float64 { return table[f].err }
+
+// Counter counts as one family does. The zero Counter counts as O200k.
+type Counter struct{ Family Family }
+
+// For returns the Counter for a model, as the catalogue names providers and
+// models. What is not known counts as General.
+func For(provider, model string) Counter {
+	name := strings.ToLower(model)
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		name = name[i+1:]
+	}
+	name = strings.TrimPrefix(name, "ft:")
+	if i := strings.Index(name, "openai."); i >= 0 { // Bedrock's
+		name = name[i+len("openai."):]
+	}
+	has := func(prefixes ...string) bool {
+		for _, p := range prefixes {
+			if strings.HasPrefix(name, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case strings.Contains(name, "claude") || provider == "anthropic":
+		if major, minor := version(name); major > 0 && (major < 4 || major == 4 && minor < 7) {
+			return Counter{Claude3}
+		}
+		return Counter{Claude}
+	case strings.Contains(name, "gemini") || strings.Contains(name, "gemma") || provider == "gemini":
+		return Counter{Gemini}
+	case name == "gpt-4", has("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding-3", "text-embedding-ada"):
+		return Counter{CL100k}
+	case has("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"):
+		return Counter{O200k}
+	}
+	return Counter{General}
+}
+
+// version finds the version in a name of Claude: 3 and 5 in
+// claude-3-5-sonnet-20241022, 4 and 0 in claude-opus-4-20250514.
+func version(name string) (major, minor int) {
+	parts := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '.' || r == '@' || r == ':' })
+	number := func(i int, prefix string) int {
+		if i >= len(parts) {
+			return 0
+		}
+		n, err := strconv.Atoi(strings.TrimPrefix(parts[i], prefix))
+		if err != nil || n > 99 {
+			return 0
+		}
+		return n
+	}
+	for i := range parts {
+		if major = number(i, "v"); major > 0 {
+			return major, number(i+1, "")
+		}
+	}
+	return 0, 0
+}
+
+// Exact says whether Count is exact.
+func (c Counter) Exact() bool { return table[c.Family].exact != nil }
+
+// Estimate is a number of tokens that is not known exactly: probably Tokens,
+// and, as far as anybody knows, from Low to High.
+type Estimate struct{ Tokens, Low, High int64 }
+
+// Estimate estimates a text's tokens.
+func (c Counter) Estimate(text string) Estimate {
+	var s sum
+	s.features.add(text)
+	return s.estimate(c.Family)
+}
+
+// Count returns a text's tokens: exactly where Exact, else as estimated.
+func (c Counter) Count(text string) int64 {
+	if exact := table[c.Family].exact; exact != nil {
+		return int64(exact().count(text))
+	}
+	return c.Estimate(text).Tokens
+}
+
+// Fits says whether a text has at most limit tokens. Where there is no exact
+// count, the estimate decides.
+func (c Counter) Fits(text string, limit int64) bool {
+	return c.fits(c.Estimate(text), limit, func() int64 { return c.Count(text) })
+}
+
+func (c Counter) fits(e Estimate, limit int64, exactly func() int64) bool {
+	switch {
+	case e.High <= limit:
+		return true
+	case e.Low > limit:
+		return false
+	case c.Exact():
+		return exactly() <= limit
+	}
+	return e.Tokens <= limit
+}
+
+// sum adds up what is to be estimated.
+type sum struct {
+	features features
+	fixed    int64 // tokens of the chat format, which are known
+	images   int64 // tokens of images, usually
+	pictures int64 // how many there are
+}
+
+func (s *sum) estimate(f Family) Estimate {
+	var text float64
+	for i, n := range s.features {
+		if n != 0 {
+			text += float64(n) * float64(weights[i][f])
+		}
+	}
+	e := Estimate{Tokens: s.fixed + s.images + int64(math.Ceil(text)), Low: s.fixed + s.pictures*imageLeast, High: s.fixed + s.pictures*imageMost}
+	if text > 0 {
+		factor := 1 + table[f].err
+		e.Low += max(1, int64(text/factor)-slack)
+		e.High += int64(math.Ceil(text*factor)) + slack
+	}
+	return e
+}
