@@ -116,6 +116,12 @@ func writeCallHeaders(h http.Header, c *gateway.Call) {
 	if len(c.Dropped) > 0 {
 		h["X-Gateway-Dropped"] = []string{strings.Join(c.Dropped, ", ")}
 	}
+	if c.Assembly != nil {
+		h["X-Gateway-Context"] = []string{c.Assembly.Account.Header()}
+	}
+	if len(r.Skipped) > 0 {
+		h["X-Gateway-Skipped"] = []string{strings.Join(r.Skipped, ", ")}
+	}
 	h["X-Gateway-Overhead-Ms"] = []string{strconv.FormatFloat(float64(c.Overhead().Microseconds())/1e3, 'f', 3, 64)}
 }
 
@@ -144,6 +150,9 @@ func (a *whole) end(err error) error {
 }
 
 func (a *whole) write(body []byte) error {
+	if as := a.c.Assembly; as != nil {
+		body = addMember(nil, body, "gateway", appendAssembly(nil, as))
+	}
 	h := a.v.Header()
 	writeCallHeaders(h, a.c)
 	h["X-Gateway-Cost-Usd"] = []string{a.c.Record.Cost.USD()}

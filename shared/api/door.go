@@ -106,7 +106,7 @@ func clientID(h http.Header) string {
 }
 
 const exposed = "x-request-id, x-client-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, x-gateway-cache, x-gateway-overhead-ms, " +
-	"x-gateway-cost-usd, x-gateway-dropped, x-gateway-skipped, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, " +
+	"x-gateway-cost-usd, x-gateway-dropped, x-gateway-skipped, x-gateway-context, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, " +
 	"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after"
 
 // cors lets browsers call from anywhere: the key is the protection, and no

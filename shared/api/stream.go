@@ -33,8 +33,9 @@ type stream struct {
 	last  time.Time
 	ended bool
 
-	started []bool // choices that have had their role
-	usage   bool   // the usage chunk is out
+	started   []bool // choices that have had their role
+	usage     bool   // the usage chunk is out
+	assembled bool   // how the prompt was put together is out
 }
 
 var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2*fullBuffer)) }}
@@ -100,9 +101,7 @@ func (s *stream) event(e *llm.Event) error {
 		s.data(appendGateway(nil, e.Raw, s.c))
 	case e.Raw != nil:
 		s.head.learn(e)
-		s.buf.WriteString("data: ")
-		s.buf.Write(e.Raw)
-		s.buf.WriteString("\n\n")
+		s.data(s.withAssembly(e.Raw))
 	case e.UsageOnly:
 		s.usage = true
 		s.data(s.head.appendUsage(nil, s.c))
@@ -128,7 +127,18 @@ func (s *stream) parsed(e *llm.Event) {
 		s.started[e.Index] = !role
 		return
 	}
-	s.data(s.head.appendChunk(nil, e, role, s.c))
+	s.data(s.withAssembly(s.head.appendChunk(nil, e, role, s.c)))
+}
+
+// withAssembly adds to the first chunk what is known of the prompt: sources
+// can be shown before the answer cites them.
+func (s *stream) withAssembly(chunk []byte) []byte {
+	a := s.c.Assembly
+	if a == nil || s.assembled {
+		return chunk
+	}
+	s.assembled = true
+	return addMember(nil, chunk, "gateway", appendAssembly(nil, a))
 }
 
 func (s *stream) data(json []byte) {

@@ -36,6 +36,9 @@ func parseEmbed(body []byte) (*llm.EmbedRequest, Options, embedOptions, error) {
 		return nil, Options{}, own, err
 	}
 	opts, err := parseOptions(rest)
+	if err == nil {
+		err = opts.chatOnly()
+	}
 	if err == nil && len(req.Empty) > 0 && !own.partial {
 		err = llm.EmptyInput(req.Empty[0])
 	}

@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -32,9 +35,17 @@ type Gateway struct {
 	// Vectors remembers embeddings. Nil: every input is sent to a provider.
 	Vectors *VectorCache
 
-	Observe      func(*usage.Record) // nil: no metrics
-	UnknownPrice string              // "allow", "reject", or "": by whether the user has a budget
-	FailOpen     bool                // admit requests while the store is down
+	Observe func(*usage.Record) // nil: no metrics
+	// What prompts are made of; nil: there is none of it.
+	Recipes       recipe.Reader // templates
+	Conversations conversation.Reader
+	Passages      rag.Searcher
+	Embedding     string // the model whose vectors passages have, too; "": none
+
+	UnknownPrice string // "allow", "reject", or "": by whether the user has a budget
+	FailOpen     bool   // admit requests while the store is down
+
+	templates templates
 }
 
 // Call is one request on its way. The api package makes it at the door with
@@ -47,7 +58,9 @@ type Call struct {
 	Grant   admission.Grant
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
-	Cache   string   // what was answered from it: hit (all), miss, or "" if it was not asked
+
+	Assembly *Assembly // how the prompt was put together; nil: it is the client's own
+	Cache    string    // what was answered from it: hit (all), miss, or "" if it was not asked
 
 	session      *Session
 	timing       timing
@@ -125,11 +138,19 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 	}
 	req := w.chat
 	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, w.opts.Tags, req.IncludeUsage
+	if w.filled != nil {
+		c.Record.Template = w.filled.name
+	}
 	s, err := g.Open(ctx, c, w)
 	if err != nil {
 		return err
 	}
-	return s.Chat(ctx, w, emit)
+	if w.opts.assembles() {
+		if err := s.assemble(ctx, w); err != nil {
+			return err
+		}
+	}
+	return s.converse(ctx, w, emit)
 }
 
 // Embed runs an embeddings request; otherwise as Chat.

@@ -24,6 +24,26 @@ type Options struct {
 	Strategy    router.Strategy // "": the model's own
 	Only, Order []string        // providers: no others, or before the others
 	Fallbacks   []string        // models to be asked if the first fails; nil: the model's own
+
+	Template     *TemplateUse
+	RAG          *Retrieval
+	Conversation string // the id of a stored one
+}
+
+// assembles says whether the prompt is made of more than the client sent.
+func (o *Options) assembles() bool { return o.RAG != nil || o.Conversation != "" }
+
+// chatOnly refuses what embeddings have no use for.
+func (o *Options) chatOnly() error {
+	for _, key := range []struct {
+		name  string
+		given bool
+	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}} {
+		if key.given {
+			return fault.Field("gateway."+key.name, "'gateway.%s' is for chats: an embedding has no prompt.", key.name)
+		}
+	}
+	return nil
 }
 
 const (
@@ -33,7 +53,7 @@ const (
 )
 
 // later are the keys that the format has and this version cannot do yet.
-var later = []string{"template", "rag", "conversation", "project", "context", "cache", "continue"}
+var later = []string{"project", "context", "cache", "continue"}
 
 func parseChat(body []byte) (*llm.Request, Options, error) {
 	req, err := llm.ParseRequest(body)
@@ -79,6 +99,12 @@ func parseOptions(object []byte) (o Options, err error) {
 				return o, fault.Field(param, "'%s' must be a boolean.", param)
 			}
 			o.Strict = string(f.Value) == "true"
+		case "template":
+			o.Template, err = parseTemplateUse(param, f.Value)
+		case "rag":
+			o.RAG, err = parseRetrieval(param, f.Value)
+		case "conversation":
+			o.Conversation, err = parseConversation(param, f.Value)
 		case "timeout_ms":
 			o.Timeout, err = parseMillis(param, f.Value)
 		case "ttft_timeout_ms":

@@ -52,6 +52,8 @@ type Target struct {
 	Priced   bool
 	// MaxOutput bounds the model's answers, in tokens; 0 means unknown.
 	MaxOutput int64
+	// Window is the most tokens of input that the model takes; 0 means unknown.
+	Window int64
 
 	Chat     llm.Provider
 	Embedder llm.Embedder
@@ -153,7 +155,7 @@ func (o *offer) target(name string, in *Instance, model string, mode catalog.Mod
 			if m.Mode != mode {
 				return Target{}, wrongMode(name, m.Mode)
 			}
-			t.Price, t.Priced, t.MaxOutput = m.Price, m.Price.Known(), m.MaxOutput
+			t.Price, t.Priced, t.MaxOutput, t.Window = m.Price, m.Price.Known(), m.MaxOutput, m.ContextWindow
 		}
 	}
 	if !in.serves(mode) {

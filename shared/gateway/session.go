@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -26,6 +27,9 @@ type Work struct {
 	route *router.Route
 	est   estimate
 
+	filled *filled           // the template that is in chat; nil for none
+	said   []json.RawMessage // of chat, what the client said: what a conversation keeps
+
 	// Side marks a call whose answer the client does not get: its cost counts,
 	// its tokens and times are not those of the request.
 	Side bool
@@ -38,14 +42,22 @@ func (w *Work) Chat() *llm.Request { return w.chat }
 // Options are the request's own, from its gateway object.
 func (w *Work) Options() Options { return w.opts }
 
-// PrepareChat reads the body of a chat, without any I/O. It fails with what is
-// wrong in it, naming the field, or with fault.NotFound for the model.
+// PrepareChat reads the body of a chat; there is no I/O in it, unless the body
+// names a template that was not read lately. It fails with what is wrong, naming
+// the field, or with fault.NotFound for the model or the template.
 func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work, error) {
+	t, err := g.fill(ctx, c, body)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		body = t.body
+	}
 	req, opts, err := parseChat(body)
 	if err != nil {
 		return nil, err
 	}
-	return g.plan(ctx, c, &Work{chat: req, opts: opts})
+	return g.plan(ctx, c, &Work{chat: req, opts: opts, filled: t})
 }
 
 // plan finds the model of w and the way to it.
@@ -64,8 +76,14 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 	if err != nil {
 		return nil, err
 	}
-	w.route, err = g.route(c, w.model, w.opts, w.est, stream)
-	return w, err
+	if w.route, err = g.route(c, w.model, w.opts, w.est, stream); err != nil {
+		return nil, err
+	}
+	if w.chat != nil && w.opts.assembles() { // what will be added is reserved, too
+		b := w.budget()
+		w.est.input += b.Memory + b.Passages
+	}
+	return w, nil
 }
 
 // Session is an admitted request while it calls models: once for a chat, many

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/prompt"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	// memoryTokens is what of a conversation is sent along at most, unless a
+	// quarter of the model's window is less.
+	memoryTokens = 8192
+	// passageTokens is what a passage may take: two thousand bytes, and its tags.
+	passageTokens = 800
+)
+
+// Assembly is what became of a prompt that was put together here.
+type Assembly struct {
+	Account prompt.Account
+	// Passages are those in the prompt: the answer cites the first as [1]. Nil:
+	// none were asked for.
+	Passages []rag.Hit
+}
+
+// budget bounds what is added to w's prompt.
+func (w *Work) budget() (b prompt.Budget) {
+	window := w.window()
+	if w.opts.Conversation != "" {
+		b.Memory = memoryTokens
+		if window > 0 {
+			b.Memory = min(b.Memory, window/4)
+		}
+	}
+	if r := w.opts.RAG; r != nil {
+		b.Passages = int64(r.Top) * passageTokens
+		if window > 0 {
+			b.Passages = min(b.Passages, window/3)
+		}
+	}
+	return b
+}
+
+// window is the smallest of those of the targets that are asked first; 0 if
+// none is known.
+func (w *Work) window() (tokens int64) {
+	for _, first := range w.route.First() {
+		if t := first.Of.(*Target); t.Window > 0 && (tokens == 0 || t.Window < tokens) {
+			tokens = t.Window
+		}
+	}
+	return tokens
+}
+
+// own returns the request's messages by what they are. A template's texts
+// surround nothing: they come before what the client sent.
+func (w *Work) own() (m said, examples []json.RawMessage) {
+	if w.filled == nil {
+		return messagesOf(w.chat.Fields), nil
+	}
+	m = messagesOf(w.filled.own)
+	if w.filled.System != "" {
+		m.system = slices.Insert(m.system, 0, llm.TextMessage("system", w.filled.System))
+	}
+	for _, e := range w.filled.Examples {
+		examples = append(examples, llm.TextMessage("user", e.User), llm.TextMessage("assistant", e.Assistant))
+	}
+	if w.filled.User != "" {
+		m.rest = slices.Insert(m.rest, 0, llm.TextMessage("user", w.filled.User))
+	}
+	return m, examples
+}
+
+// assemble puts the prompt together from all that the request asks for. It
+// fails with what the client has to change.
+func (s *Session) assemble(ctx context.Context, w *Work) error {
+	own, examples := w.own()
+	found, err := s.gather(ctx, w, own)
+	if err != nil {
+		return err
+	}
+	w.said = own.rest
+	p := prompt.Parts{System: own.system, Examples: examples, Own: own.rest}
+	for _, t := range slices.Backward(found.turns) {
+		p.Memory = append(p.Memory, t.Messages)
+	}
+	if w.opts.RAG != nil {
+		p.Cite = w.opts.RAG.Citations
+	}
+	for _, h := range found.hits {
+		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Text: h.Text})
+	}
+	messages, used, account := prompt.Build(p, w.budget(), countText)
+	a := &Assembly{Account: account}
+	if w.opts.RAG != nil {
+		a.Passages = append([]rag.Hit{}, found.hits[:used]...)
+	}
+	s.c.Assembly = a
+	return w.replace(messages)
+}
+
+// countText counts text where it need not be exact.
+func countText(text string) int64 {
+	return (int64(len(text)) + bytesPerTokenUsual - 1) / bytesPerTokenUsual
+}
+
+// replace gives w's request other messages.
+func (w *Work) replace(messages []json.RawMessage) error {
+	old := w.chat
+	body := rawjson.Apply(nil, old.Raw, old.Fields, rawjson.Edit{Name: "messages", Value: prompt.Join(messages)})
+	req, err := llm.ParseRequest(body)
+	if err != nil {
+		return err
+	}
+	req.ID, req.Strict, req.Need, req.Dropped = old.ID, old.Strict, old.Need, old.Dropped
+	w.chat, w.est = req, estimateChat(req)
+	if most := w.opts.MaxPrice; most > 0 {
+		for _, first := range w.route.First() {
+			if cost := w.est.cost(first.Of.(*Target)); cost > most {
+				return tooDear(cost)
+			}
+		}
+	}
+	return nil
+}
+
+// converse answers a request for Chat: what its conversation needs is kept
+// when the answer is complete.
+func (s *Session) converse(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
+	if w.opts.Conversation == "" {
+		return s.Chat(ctx, w, emit)
+	}
+	var a llm.Answer
+	w.chat.Need |= llm.NeedText
+	err := s.Chat(ctx, w, func(e *llm.Event) error {
+		a.Add(e)
+		return emit(e)
+	})
+	if err == nil {
+		s.keep(ctx, w, &a)
+	}
+	return err
+}

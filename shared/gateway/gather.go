@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/devmentor/ai-gateway/shared/conversation"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+const (
+	// maxTurns bounds the turns of a conversation that are read for one answer.
+	maxTurns = 100
+	// maxQuestion bounds what of a message is searched for, in bytes.
+	maxQuestion = 8 << 10
+)
+
+// said is the request's own messages, by what they are.
+type said struct {
+	system []json.RawMessage // system and developer messages, wherever they stood
+	rest   []json.RawMessage
+}
+
+func messagesOf(fields []rawjson.Field) (m said) {
+	list := rawjson.Get(fields, "messages")
+	if rawjson.Kind(list) != "array" {
+		return m
+	}
+	rawjson.Elements(list, func(_ int, v []byte) error {
+		switch role, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, v), "role")); role {
+		case "system", "developer":
+			m.system = append(m.system, v)
+		default:
+			m.rest = append(m.rest, v)
+		}
+		return nil
+	})
+	return m
+}
+
+// question is the text of the newest user message that has any.
+func question(messages []json.RawMessage) string {
+	for _, m := range slices.Backward(messages) {
+		fields := rawjson.Fields(nil, m)
+		if role, _ := rawjson.String(rawjson.Get(fields, "role")); role != "user" {
+			continue
+		}
+		content := rawjson.Get(fields, "content")
+		text, _ := rawjson.String(content)
+		if rawjson.Kind(content) == "array" {
+			rawjson.Elements(content, func(_ int, part []byte) error {
+				t, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
+				text += t + " "
+				return nil
+			})
+		}
+		if text != "" && text != " " {
+			return text[:min(len(text), maxQuestion)]
+		}
+	}
+	return ""
+}
+
+// gathered is what a prompt is made of beside what the client sent.
+type gathered struct {
+	turns []conversation.Turn // newest first
+	hits  []rag.Hit           // best first
+}
+
+// gather fetches what the request asks for, at the same time. What is not
+// there is the client's mistake; what cannot be had right now is left out, and
+// said.
+func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, err error) {
+	var failed [2]error
+	var both sync.WaitGroup
+	if id := w.opts.Conversation; id != "" {
+		both.Go(guarded(&failed[0], func() (err error) {
+			g.turns, err = s.remember(ctx, id)
+			return err
+		}))
+	}
+	if r := w.opts.RAG; r != nil {
+		both.Go(guarded(&failed[1], func() (err error) {
+			g.hits, err = s.retrieve(ctx, r, question(own.rest))
+			return err
+		}))
+	}
+	both.Wait()
+	return g, errors.Join(failed[:]...)
+}
+
+// guarded runs fn and keeps its error; a panic becomes one.
+func guarded(err *error, fn func() error) func() {
+	return func() {
+		defer func() {
+			if v := recover(); v != nil {
+				*err = fault.New(fault.Internal, "panic: %v", v)
+			}
+		}()
+		*err = fn()
+	}
+}
+
+// skip leaves an optional stage out and says so.
+func (s *Session) skip(ctx context.Context, stage string, err error) {
+	s.g.Log.LogAttrs(ctx, slog.LevelWarn, "left out", slog.String("stage", stage), slog.String("request_id", s.c.Record.ID), slog.Any("err", err))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.c.Record.Skipped, stage) {
+		s.c.Record.Skipped = append(s.c.Record.Skipped, stage)
+	}
+}
+
+// clients reports whether a failure is about what the client asked for.
+func clients(err error) bool {
+	k := fault.As(err).Kind
+	return k == fault.Invalid || k == fault.NotFound || k == fault.Conflict
+}
+
+// blame names the field that a failure is about.
+func blame(err error, param, code string) error {
+	f := *fault.As(err)
+	f.Param = param
+	if f.Code == "" {
+		f.Code = code
+	}
+	return &f
+}
+
+func (s *Session) remember(ctx context.Context, id string) ([]conversation.Turn, error) {
+	if s.g.Conversations == nil {
+		return nil, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.conversation", Code: "not_implemented", Message: "This gateway keeps no conversations."}
+	}
+	turns, err := s.g.Conversations.Turns(ctx, s.c.User, id, "", maxTurns)
+	switch {
+	case err == nil:
+		return turns, nil
+	case clients(err):
+		return nil, blame(err, "gateway.conversation", "conversation_not_found")
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	s.skip(ctx, "conversation", err)
+	return nil, nil
+}
+
+// retrieve searches for what is asked.
+func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]rag.Hit, error) {
+	if s.g.Passages == nil {
+		return nil, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.rag", Code: "not_implemented", Message: "This gateway has no documents: QDRANT_URL is not set."}
+	}
+	if text == "" {
+		return nil, fault.Field("gateway.rag", "'gateway.rag' needs a user message with text to search for.")
+	}
+	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
+	if model := s.g.Embedding; model != "" {
+		v, err := s.vector(ctx, model, text)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			s.skip(ctx, "rag.embedding", err) // terms still find what they find
+		default:
+			q.Vector, q.Embedding = v, model
+		}
+	}
+	hits, err := s.g.Passages.Search(ctx, s.c.User, q)
+	switch {
+	case err == nil:
+	case clients(err):
+		return nil, blame(err, "gateway.rag.collection", "collection_not_found")
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		s.skip(ctx, "rag", err)
+		return nil, nil
+	}
+	if i := slices.IndexFunc(hits, func(h rag.Hit) bool { return h.Score < r.MinScore }); i >= 0 {
+		hits = hits[:i]
+	}
+	return hits, nil
+}
+
+// vector embeds a question, on the request's bill.
+func (s *Session) vector(ctx context.Context, model, text string) ([]float32, error) {
+	w, err := s.g.PrepareVectors(ctx, s.c, model, []string{text})
+	if err != nil {
+		return nil, err
+	}
+	w.Side = true
+	list, err := s.Vectors(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// keep appends what was said to the conversation. An answer that cannot be
+// kept was given all the same: it is noted as skipped.
+func (s *Session) keep(ctx context.Context, w *Work, a *llm.Answer) {
+	if len(a.Choices) == 0 {
+		return
+	}
+	t := conversation.Turn{Request: s.c.Record.ID, Created: s.c.Record.Time, Messages: append(slices.Clone(w.said), a.Choices[0].Message())}
+	size := 0
+	for _, m := range t.Messages {
+		size += len(m)
+	}
+	err := error(fault.New(fault.Invalid, "a turn of %d messages and %d bytes is too large to be kept", len(t.Messages), size))
+	if len(t.Messages) <= conversation.MaxMessages && size <= conversation.MaxAppend {
+		err = s.g.Conversations.Append(context.WithoutCancel(ctx), s.c.User, w.opts.Conversation, t)
+	}
+	if err != nil {
+		s.skip(ctx, "conversation.append", err)
+	}
+}

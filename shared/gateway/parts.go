@@ -1,0 +1,133 @@
+package gateway
+
+import (
+	"encoding/json"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/devmentor/ai-gateway/shared/conversation"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+)
+
+// TemplateUse asks for a prompt template.
+type TemplateUse struct {
+	Name      string
+	Ref       recipe.Ref
+	Variables json.RawMessage // an object; nil for none
+}
+
+// Retrieval asks for passages of documents beside the question.
+type Retrieval struct {
+	Collection string
+	Top        int     // passages at most
+	MinScore   float64 // of a passage; scores compare within one search only
+	Filter     rag.Filter
+	Citations  bool // the model is asked to cite [n]
+}
+
+// Limits and defaults of retrieval in a chat.
+const (
+	defaultTop = 6
+	maxTop     = 50
+)
+
+// collectionPattern is what names of collections look like.
+var collectionPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// parseObject reads an object whose members are all known.
+func parseObject(param string, value []byte, known ...string) ([]rawjson.Field, error) {
+	if rawjson.Kind(value) != "object" {
+		return nil, fault.Field(param, "'%s' must be an object.", param)
+	}
+	fields := rawjson.Fields(nil, value)
+	for i, f := range fields {
+		at := param + "." + f.Name
+		if !slices.Contains(known, f.Name) {
+			return nil, &fault.Error{Kind: fault.Invalid, Param: at, Code: "unknown_parameter", Message: "Unknown parameter: '" + at + "'."}
+		}
+		if slices.ContainsFunc(fields[:i], func(g rawjson.Field) bool { return g.Name == f.Name }) {
+			return nil, fault.Field(at, "'%s' is given twice.", at)
+		}
+	}
+	return fields, nil
+}
+
+func parseTemplateUse(param string, value []byte) (*TemplateUse, error) {
+	fields, err := parseObject(param, value, "name", "version", "variables")
+	if err != nil {
+		return nil, err
+	}
+	u := &TemplateUse{}
+	u.Name, _ = rawjson.String(rawjson.Get(fields, "name"))
+	if !recipe.ValidName(u.Name) {
+		return nil, fault.Field(param+".name", "'%s.name' must name a template.", param)
+	}
+	if v := rawjson.Get(fields, "version"); !rawjson.IsNull(v) {
+		text, ok := rawjson.String(v)
+		if n, isInt := rawjson.Int(v); isInt {
+			text, ok = strconv.FormatInt(n, 10), true
+		}
+		if u.Ref, ok = parseRef(text, ok); !ok {
+			return nil, fault.Field(param+".version", "'%s.version' must be the number of a version, or a label.", param)
+		}
+	}
+	if v := rawjson.Get(fields, "variables"); !rawjson.IsNull(v) {
+		if rawjson.Kind(v) != "object" {
+			return nil, fault.Field(param+".variables", "'%s.variables' must be an object.", param)
+		}
+		u.Variables = v
+	}
+	return u, nil
+}
+
+func parseRef(text string, ok bool) (recipe.Ref, bool) {
+	if !ok || text == "" {
+		return recipe.Ref{}, false
+	}
+	return recipe.ParseRef(text)
+}
+
+func parseRetrieval(param string, value []byte) (*Retrieval, error) {
+	fields, err := parseObject(param, value, "collection", "top_k", "min_score", "filter", "citations")
+	if err != nil {
+		return nil, err
+	}
+	r := &Retrieval{Top: defaultTop, Citations: true}
+	r.Collection, _ = rawjson.String(rawjson.Get(fields, "collection"))
+	if !collectionPattern.MatchString(r.Collection) {
+		return nil, fault.Field(param+".collection", "'%s.collection' must be 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter or digit.", param)
+	}
+	if v := rawjson.Get(fields, "top_k"); !rawjson.IsNull(v) {
+		n, ok := rawjson.Int(v)
+		if !ok || n < 1 || n > maxTop {
+			return nil, fault.Field(param+".top_k", "'%s.top_k' must be an integer from 1 to %d.", param, maxTop)
+		}
+		r.Top = int(n)
+	}
+	if v := rawjson.Get(fields, "min_score"); !rawjson.IsNull(v) {
+		if r.MinScore, err = strconv.ParseFloat(string(v), 64); err != nil || math.IsInf(r.MinScore, 0) || r.MinScore < 0 {
+			return nil, fault.Field(param+".min_score", "'%s.min_score' must be a number of at least 0.", param)
+		}
+	}
+	if v := rawjson.Get(fields, "citations"); !rawjson.IsNull(v) {
+		if rawjson.Kind(v) != "boolean" {
+			return nil, fault.Field(param+".citations", "'%s.citations' must be a boolean.", param)
+		}
+		r.Citations = string(v) == "true"
+	}
+	r.Filter, err = rag.ParseFilter(param+".filter", rawjson.Get(fields, "filter"))
+	return r, err
+}
+
+func parseConversation(param string, value []byte) (string, error) {
+	id, _ := rawjson.String(value)
+	if !conversation.ValidID(id) {
+		return "", fault.Field(param, "'%s' must be the id of a conversation, as POST /ai/conversations gives it.", param)
+	}
+	return id, nil
+}
