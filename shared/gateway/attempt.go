@@ -14,6 +14,7 @@ import (
 
 // attempt is one call to a target.
 type attempt struct {
+	work   *Work // whose it is
 	target *Target
 	held   usage.Nano // the most that it costs, while it runs
 	ended  bool
@@ -53,7 +54,7 @@ type bill struct {
 func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := &attempt{target: t, held: w.est.cost(t)}
+	a := &attempt{work: w, target: t, held: w.est.cost(t)}
 	if !t.Priced && b.priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
