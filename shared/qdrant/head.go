@@ -95,10 +95,10 @@ func (h *head) without() *head {
 
 // rests are the generations to be deleted: those that are dead, and those that
 // must be.
-func (h *head) rests() []string {
+func (h *head) rests(abandoned time.Duration) []string {
 	list := slices.Clone(h.dead)
 	for _, gen := range h.pending {
-		if made, _ := generation(gen); time.Since(made) > abandoned {
+		if made, _ := generation(gen); time.Since(made) >= abandoned {
 			list = append(list, gen)
 		}
 	}

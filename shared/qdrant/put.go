@@ -101,7 +101,7 @@ func (p *putting) used(ctx context.Context, h *head) (bool, error) {
 	f := &qdrant.Filter{
 		Must: []*qdrant.Condition{match("tenant", p.tenant), match("collection", p.d.Collection)},
 		Should: []*qdrant.Condition{match("state", stateLive),
-			qdrant.NewRange("since", &qdrant.Range{Gte: qdrant.PtrOf(float64(time.Now().Add(-abandoned).Unix()))})},
+			qdrant.NewRange("since", &qdrant.Range{Gte: qdrant.PtrOf(float64(time.Now().Add(-p.s.abandoned).Unix()))})},
 		MustNot: []*qdrant.Condition{qdrant.NewHasID(headID(p.tenant, p.d.Key))},
 	}
 	n, err := call(ctx, p.s, reading, func(ctx context.Context, c *qdrant.Client) (uint64, error) {
@@ -260,7 +260,7 @@ func (p *putting) commit(ctx context.Context, gen string) (again bool, err error
 			return false, err
 		}
 		if old == nil || !slices.Contains(old.pending, gen) {
-			if made, _ := generation(gen); n > 0 && time.Since(made) < abandoned {
+			if made, _ := generation(gen); n > 0 && time.Since(made) < p.s.abandoned {
 				p.d = d // it did count, before others came
 				return false, nil
 			}
@@ -333,7 +333,7 @@ func (p *putting) withdraw(ctx context.Context, gen string, err error) error {
 // clean deletes the passages of generations that are dead, and then the head,
 // if it is of no more use.
 func (s *Store) clean(ctx context.Context, h *head) error {
-	rests := h.rests()
+	rests := h.rests(s.abandoned)
 	if len(rests) == 0 {
 		return nil
 	}
@@ -375,7 +375,7 @@ const atOnce = 10
 
 // collectRests deletes what crashes have left of the tenant's documents.
 func (s *Store) collectRests(ctx context.Context, tenant string) {
-	before := float64(time.Now().Add(-abandoned).Unix())
+	before := float64(time.Now().Add(-s.abandoned).Unix())
 	f := &qdrant.Filter{Must: []*qdrant.Condition{match("tenant", tenant), qdrant.NewRange("since", &qdrant.Range{Lt: &before})}}
 	heads, _, err := s.scroll(ctx, f, "", atOnce)
 	for _, h := range heads {
@@ -397,8 +397,9 @@ func passageID(tenant string, k rag.Key, gen string, n int) *qdrant.PointId {
 }
 
 // averageLength stands for the mean number of terms in a passage, which changes
-// with every document and so cannot be in what is stored of one.
-const averageLength = 200
+// with every document and so cannot be in what is stored of one. make eval finds
+// things best with it in prose, and nearly so in code.
+const averageLength = 75
 
 // weights are a passage's terms as a sparse vector: the part of BM25 that does
 // not depend on other passages. Qdrant's IDF modifier adds the rest.

@@ -50,6 +50,8 @@ type Store struct {
 	port int
 	tls  bool
 
+	abandoned time.Duration // see the constant
+
 	mu     sync.Mutex // protects what follows
 	client *qdrant.Client
 	used   time.Time       // when client was needed last, by the wall clock
@@ -68,7 +70,7 @@ func New(o Options) (*Store, error) {
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("qdrant: %q is no http or https URL", o.URL)
 	}
-	s := &Store{o: o, host: u.Hostname(), port: DefaultPort, tls: u.Scheme == "https", made: map[string]bool{}}
+	s := &Store{o: o, host: u.Hostname(), port: DefaultPort, tls: u.Scheme == "https", abandoned: abandoned, made: map[string]bool{}}
 	if u.Port() != "" {
 		if s.port, err = strconv.Atoi(u.Port()); err != nil {
 			return nil, fmt.Errorf("qdrant: %q is no port", u.Port())

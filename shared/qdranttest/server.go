@@ -32,6 +32,7 @@ type Server struct {
 	calls       []string // the names of the calls so far
 	before      func(method string, n int) error
 	after       func(method string, n int) error
+	watch       func(method string, req any)
 	grpc        *grpc.Server
 }
 
@@ -64,6 +65,13 @@ func (s *Server) Fail(before, after func(method string, n int) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.before, s.after, s.calls = before, after, nil
+}
+
+// Watch shows all requests from now on.
+func (s *Server) Watch(watch func(method string, req any)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watch = watch
 }
 
 // Calls are the names of the calls since Fail was called.
@@ -115,6 +123,9 @@ func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 	s.mu.Lock()
 	s.calls = append(s.calls, method)
 	n, before, after := len(s.calls), s.before, s.after
+	if s.watch != nil {
+		s.watch(method, req)
+	}
 	s.mu.Unlock()
 	if key := md.Get("api-key"); s.Key != "" && (len(key) != 1 || key[0] != s.Key) {
 		return nil, status.Error(codes.Unauthenticated, "Must provide an API key or an Authorization bearer token")
