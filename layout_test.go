@@ -22,7 +22,7 @@ var rank = map[string]int{
 	"shared/fault": 0, "shared/sse": 0, "shared/rawjson": 0, "shared/requestid": 0, "shared/config": 0, "shared/jsonlog": 0, "shared/lambdahttp": 0,
 	"shared/llm":   1,
 	"shared/usage": 2, "shared/upstream": 2, "shared/rag": 2, "shared/tokens": 2, "shared/template": 2, "shared/recipe": 2, "shared/conversation": 2, "shared/codegen": 2,
-	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/chain": 3,
+	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/chain": 3, "shared/tidy": 3,
 	"shared/gateway": 4, "shared/telemetry": 4, "shared/prometheus": 4,
 	"shared/openai": 4, "shared/anthropic": 4, "shared/gemini": 4, "shared/bedrock": 4, "shared/echo": 4,
 	"shared/bolt": 4, "shared/shelf": 4, "shared/qdrant": 4, "shared/dynamo": 4, "shared/awssecret": 4, "shared/s3": 4, "shared/dynamolocal": 0,
@@ -42,10 +42,13 @@ var confined = map[string][]string{
 	"go.etcd.io/bbolt":             {"shared/bolt"},
 	"github.com/prometheus":        {"shared/prometheus"},
 	"go.opentelemetry.io":          {"shared/telemetry"},
-	"github.com/goccy/go-yaml":     {"shared/providers", "shared/invoke", "shared/codegen", "shared/template"},
+	"github.com/goccy/go-yaml":     {"shared/providers", "shared/invoke", "shared/tidy", "shared/template"},
 	"github.com/qdrant":            {"shared/qdrant", "shared/qdranttest"},
 	"google.golang.org/grpc":       {"shared/qdrant", "shared/qdranttest"},
 	"github.com/theory/jsonpath":   {"shared/chain"},
+	"github.com/evanw/esbuild":     {"shared/tidy"},
+	"github.com/pelletier/go-toml": {"shared/tidy"},
+	"mvdan.cc/sh":                  {"shared/tidy"},
 }
 
 type pkg struct {
