@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -15,18 +16,39 @@ const (
 
 	timeLen  = 7 // base-62 digits of Unix milliseconds: good until the year 2081
 	maxMilli = 62*62*62*62*62*62*62 - 1
+
+	tails    = 62 * 62 * (maxMilli + 1) // values of the other nine digits
+	maxStep  = 1 << 36                  // between ids of one millisecond: room for 100,000 of them
+	late     = 1000                     // milliseconds
 	alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
+// latest is the id made last.
+var latest struct {
+	sync.Mutex
+	milli, tail uint64
+}
+
 // New returns an id that sorts by its time (milliseconds) and cannot be
-// guessed: seven characters of time, nine (53 bits) of randomness, all of them
-// ASCII letters and digits.
+// guessed: seven characters of time, nine (52 bits) of randomness, all of them
+// ASCII letters and digits. Ids that one process makes in one millisecond sort
+// in the order in which they were made.
 func New(now time.Time) string {
 	var seed [8]byte
 	rand.Read(seed[:]) // never fails
+	random := binary.LittleEndian.Uint64(seed[:])
+	milli, tail := uint64(now.UnixMilli()), random%(tails/2) // the other half is for those that follow
+	latest.Lock()
+	if milli == latest.milli {
+		tail = (latest.tail + 1 + random%maxStep) % tails
+	}
+	if milli >= latest.milli || latest.milli-milli > late { // not by one who took the time a moment ago
+		latest.milli, latest.tail = milli, tail
+	}
+	latest.Unlock()
 	var id [Len]byte
-	put(id[:timeLen], uint64(now.UnixMilli()))
-	put(id[timeLen:], binary.LittleEndian.Uint64(seed[:]))
+	put(id[:timeLen], milli)
+	put(id[timeLen:], tail)
 	return string(id[:])
 }
 

@@ -38,6 +38,21 @@ func TestUnique(t *testing.T) {
 	}
 }
 
+// One client's requests may follow each other within a millisecond.
+func TestSortsByTheOrderOfMakingInOneMillisecond(t *testing.T) {
+	now := time.Now()
+	for range 20 {
+		now = now.Add(time.Millisecond)
+		var ids []string
+		for range 5000 {
+			ids = append(ids, requestid.New(now))
+		}
+		if !slices.IsSorted(ids) {
+			t.Error("ids of one millisecond must sort in the order of making")
+		}
+	}
+}
+
 func TestTimeRefusesForeignIDs(t *testing.T) {
 	for _, id := range []string{"", "short", "0123456789abcde-", "0123456789abcdefg"} {
 		if _, err := requestid.Time(id); err == nil {
