@@ -9,6 +9,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/tokens"
 )
 
 const (
@@ -94,7 +95,7 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	for _, h := range found.hits {
 		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Text: h.Text})
 	}
-	messages, used, account := prompt.Build(p, w.budget(), countText)
+	messages, used, account := prompt.Build(p, w.budget(), w.count())
 	a := &Assembly{Account: account}
 	if w.opts.RAG != nil {
 		a.Passages = append([]rag.Hit{}, found.hits[:used]...)
@@ -103,9 +104,14 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	return w.replace(messages)
 }
 
-// countText counts text where it need not be exact.
-func countText(text string) int64 {
-	return (int64(len(text)) + bytesPerTokenUsual - 1) / bytesPerTokenUsual
+// count estimates text as the model counts that is asked first.
+func (w *Work) count() prompt.Count {
+	var c tokens.Counter
+	if first := w.route.First(); len(first) > 0 {
+		t := first[0].Of.(*Target)
+		c = tokens.For(t.Provider, t.Model)
+	}
+	return func(text string) int64 { return c.Estimate(text).Tokens }
 }
 
 // replace gives w's request other messages.
