@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -148,15 +149,19 @@ func (s *Server) patchUser(v *visit) error {
 	}
 }
 
+// deleteUser deletes a user and what they have stored. Where the latter failed,
+// deleting the user again, who is not there any more, deletes the rest.
 func (s *Server) deleteUser(v *visit) error {
 	id := v.r.PathValue("id")
-	if err := s.Users.DeleteUser(v.r.Context(), id); err != nil {
-		return err
+	deleted := s.Users.DeleteUser(v.r.Context(), id)
+	if deleted != nil && (!errors.Is(deleted, fault.NotFound) || !admission.ValidUserID(id)) {
+		return deleted
 	}
-	if s.Library != nil {
-		if err := forget(v.r.Context(), s.Library, id); err != nil {
-			return fault.Wrap(fault.Unavailable, err, "The user is deleted, but not all of its documents.")
-		}
+	if err := s.forget(v.r.Context(), id); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The user is deleted, but not all that it has stored; delete it again.")
+	}
+	if deleted != nil {
+		return deleted
 	}
 	return v.json(http.StatusOK, map[string]any{"object": "user.deleted", "id": id, "deleted": true})
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -76,7 +75,7 @@ func (s *Server) Documents() http.Handler {
 
 // owned is the frame of requests about what belongs to the key's user: the
 // key first, then a slot of the rate limit, then the work. Failures of a
-// library are told in our own words.
+// library or a store are told in our own words; operation is whose they are.
 func (s *Server) owned(v *visit, operation string, work func(context.Context, *visit, *gateway.Call) error) error {
 	ctx := v.r.Context()
 	c, err := s.begin(v, operation)
@@ -89,8 +88,8 @@ func (s *Server) owned(v *visit, operation string, work func(context.Context, *v
 	limits(v.Header(), c.Grant.Limits)
 	err = work(ctx, v, c)
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
-		s.Log.LogAttrs(ctx, slog.LevelError, "documents failed", slog.String("request_id", v.id), slog.Any("err", err))
-		return fault.Wrap(fault.Unavailable, err, "The documents cannot be used right now; try again.")
+		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", v.id), slog.Any("err", err))
+		return fault.Wrap(fault.Unavailable, err, "The "+operation+" cannot be used right now; try again.")
 	}
 	return err
 }
@@ -265,22 +264,6 @@ func (s *Server) deleteDocument(ctx context.Context, v *visit, c *gateway.Call) 
 		return err
 	}
 	return v.json(http.StatusOK, map[string]any{"id": k.ID, "object": "document.deleted", "collection": k.Collection, "deleted": true})
-}
-
-// forget deletes all documents of a user: another of the same name must not
-// find them.
-func forget(ctx context.Context, l rag.Library, user string) error {
-	for {
-		list, _, err := l.Documents(ctx, user, rag.Key{}, "", pageSize)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		for _, d := range list {
-			if err := l.Delete(ctx, user, d.Key); err != nil && !errors.Is(err, fault.NotFound) {
-				return err
-			}
-		}
-	}
 }
 
 func showDocument(d rag.Document, text bool) documentObject {

@@ -282,7 +282,7 @@ func TestALibraryThatFails(t *testing.T) {
 	if a.status != 503 || strings.Contains(message, "shelf") || a.header.Get("Retry-After") == "" {
 		t.Errorf("search in a closed library: %d %s", a.status, a.body)
 	}
-	if !strings.Contains(r.log.String(), "documents failed") || strings.Contains(r.log.String(), "secret words") {
+	if !strings.Contains(r.log.String(), "search failed") || strings.Contains(r.log.String(), "secret words") {
 		t.Errorf("log = %s", r.log)
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"net/http"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -23,6 +25,9 @@ type Server struct {
 
 	Library  rag.Library  // what /ai/documents stores in
 	Passages rag.Searcher // what /ai/search asks: the same library
+
+	Recipes       recipe.Store // templates and chains
+	Conversations conversation.Store
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
 	Ready    []Check                               // what /health/ready asks
@@ -65,6 +70,12 @@ func Routes() []Route {
 		{"GET", "/ai/documents/{id...}", "local", (*Server).Documents},
 		{"DELETE", "/ai/documents/{id...}", "local", (*Server).Documents},
 		{"POST", "/ai/search", "local", (*Server).Search},
+		{"POST", "/ai/conversations", "conversations", (*Server).ServeConversations},
+		{"GET", "/ai/conversations", "conversations", (*Server).ServeConversations},
+		{"GET", "/ai/conversations/{id}", "conversations", (*Server).ServeConversations},
+		{"DELETE", "/ai/conversations/{id}", "conversations", (*Server).ServeConversations},
+		{"GET", "/ai/conversations/{id}/messages", "conversations", (*Server).ServeConversations},
+		{"POST", "/ai/conversations/{id}/messages", "conversations", (*Server).ServeConversations},
 		{"POST", "/admin/users", "admin", (*Server).Admin},
 		{"GET", "/admin/users", "admin", (*Server).Admin},
 		{"GET", "/admin/users/{id}", "admin", (*Server).Admin},

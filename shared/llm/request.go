@@ -138,6 +138,15 @@ func integer(fields []rawjson.Field, name string, low, high int64) (int64, error
 	return n, nil
 }
 
+// CheckMessages checks messages as ParseRequest does, for those who keep them:
+// the field "messages" of a body that is valid JSON. Errors are as there.
+func CheckMessages(messages []byte) error {
+	if !rawjson.IsNull(messages) && rawjson.Kind(messages) != "array" {
+		return wrongType("messages", messages, "array")
+	}
+	return checkMessages(messages)
+}
+
 func checkMessages(messages []byte) error {
 	if rawjson.IsNull(messages) {
 		return missing("messages")

@@ -28,12 +28,14 @@ import (
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/connect"
+	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/dynamo"
 	"github.com/devmentor/ai-gateway/shared/embedders"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/inference"
 	"github.com/devmentor/ai-gateway/shared/prometheus"
 	"github.com/devmentor/ai-gateway/shared/providers"
+	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/shelf"
 	"github.com/devmentor/ai-gateway/shared/telemetry"
 	"github.com/devmentor/ai-gateway/shared/upstream"
@@ -52,8 +54,10 @@ type Gateway struct {
 	Dev    Dev // the zero Dev with GATEWAY_STORE=dynamodb
 	Config config.Config
 
-	store   store
-	closers []func() error
+	store         store
+	recipes       recipe.Store
+	conversations conversation.Store
+	closers       []func() error
 }
 
 // Open reads the data directory, makes what is missing there, and builds a
@@ -101,7 +105,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	metrics := prometheus.New(config.Version())
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
+		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
@@ -134,11 +138,12 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 	c := g.Config
 	if c.Store == "dynamodb" {
-		g.store = dynamo.New(dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
+		s := dynamo.New(dynamodb.NewFromConfig(cfg, func(o *dynamodb.Options) {
 			if c.DynamoURL != "" {
 				o.BaseEndpoint = &c.DynamoURL
 			}
 		}), c.StateTable, c.LedgerTable)
+		g.store, g.recipes, g.conversations = s, s.Recipes(), s.Conversations()
 		return nil
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
@@ -148,7 +153,7 @@ func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 	if err != nil {
 		return err
 	}
-	g.store = s
+	g.store, g.recipes, g.conversations = s, s.Recipes(), s.Conversations()
 	g.closers = append(g.closers, s.Close)
 	return nil
 }
