@@ -159,7 +159,7 @@ func (c *Chain) Templates() (list []TemplateUse) {
 	for _, s := range c.Steps {
 		for ; s != nil; s = s.Do {
 			if s.Template != nil {
-				list = append(list, TemplateUse{At: s.at + ".template", TemplateRef: s.Template})
+				list = append(list, TemplateUse{At: s.at + ".template", Model: s.Model, TemplateRef: s.Template})
 			}
 		}
 	}
@@ -168,7 +168,8 @@ func (c *Chain) Templates() (list []TemplateUse) {
 
 // TemplateUse is a reference to a template and its place.
 type TemplateUse struct {
-	At string
+	At    string
+	Model string // that the step asks for; "" leaves it to the template
 	*TemplateRef
 }
 

@@ -160,16 +160,8 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 		return nil, fault.Field("gateway.rag", "'gateway.rag' needs a user message with text to search for.")
 	}
 	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
-	if model := s.g.Embedding; model != "" {
-		v, err := s.vector(ctx, model, text)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			s.skip(ctx, "rag.embedding", err) // terms still find what they find
-		default:
-			q.Vector, q.Embedding = v, model
-		}
+	if err := s.aim(ctx, &q); err != nil {
+		return nil, err
 	}
 	hits, err := s.g.Passages.Search(ctx, s.c.User, q)
 	switch {
@@ -186,6 +178,36 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 		hits = hits[:i]
 	}
 	return hits, nil
+}
+
+// Find searches the tenant's passages as a request itself, not as an optional
+// part of one: a failure is one.
+func (s *Session) Find(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
+	if s.g.Passages == nil {
+		return nil, fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
+	}
+	if err := s.aim(ctx, &q); err != nil {
+		return nil, err
+	}
+	return s.g.Passages.Search(ctx, s.c.User, q)
+}
+
+// aim adds to q what its text means, if passages can be found by that.
+func (s *Session) aim(ctx context.Context, q *rag.Query) error {
+	model := s.g.Embedding
+	if model == "" {
+		return nil
+	}
+	v, err := s.vector(ctx, model, q.Text)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		s.skip(ctx, "rag.embedding", err) // terms still find what they find
+	default:
+		q.Vector, q.Embedding = v, model
+	}
+	return nil
 }
 
 // vector embeds a question, on the request's bill.
