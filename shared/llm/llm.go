@@ -207,7 +207,7 @@ func (r *EmbedRequest) Drop(provider string, supported ...string) error {
 
 // Embeddings is the answer to an EmbedRequest.
 type Embeddings struct {
-	Raw     []byte      // the upstream's JSON when it speaks OpenAI's protocol; then Vectors is nil
+	Raw     []byte      // the upstream's JSON, proved valid, when it speaks OpenAI's protocol; then Vectors is nil
 	Model   string      // in the upstream's words
 	Vectors [][]float32 // one per input
 	Usage   *Usage      // nil if the upstream did not say

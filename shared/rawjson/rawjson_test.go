@@ -130,7 +130,7 @@ func TestStringsAtEveryOffset(t *testing.T) {
 // FuzzObject holds the scanner against encoding/json, which is the reference
 // for what is JSON.
 func FuzzObject(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":"\\\"\\\\","b\"":"\\\\\""}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}",
+	for _, s := range []string{`{}`, `{"a":1}`, `{"a":"\ud800\"x","b":[1,-0.5e+7,true,null,{}]}`, "{\"\u00e9\":\"\u2028\"}", `{"a":}`, `{"a":[1,"]"],"b":[-1, 2 ],"c":[3,[4],{"]":5}],"d":[0]}`, `{"a":"\\\"\\\\","b\"":"\\\\\""}`, `{"a":"` + strings.Repeat("x", 40) + `"}`, "{\"a\":\"12345678\x01\"}",
 		`{"a":"` + strings.Repeat("x", 31) + `\\\""}`, `{"` + strings.Repeat("é", 30) + `":"` + strings.Repeat("\xff", 40) + `"}`} {
 		f.Add([]byte(s))
 	}

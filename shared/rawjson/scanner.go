@@ -245,6 +245,25 @@ func (s *scanner) enter() error {
 	return nil
 }
 
+// skipNumbers finds the end of a valid array of nothing but numbers, as vectors
+// are, without reading them. The position is behind the bracket.
+func (s *scanner) skipNumbers() bool {
+	if c := s.peek(); c != '-' && (c < '0' || c > '9') {
+		return false
+	}
+	end := bytes.IndexByte(s.data[s.pos:], ']')
+	if end < 0 {
+		return false
+	}
+	inner := s.data[s.pos : s.pos+end]
+	if bytes.IndexByte(inner, '"') >= 0 || bytes.IndexByte(inner, '[') >= 0 || bytes.IndexByte(inner, '{') >= 0 {
+		return false
+	}
+	s.pos += end + 1
+	s.depth++
+	return true
+}
+
 func (s *scanner) array() error {
 	if err := s.enter(); err != nil {
 		return err
@@ -252,6 +271,9 @@ func (s *scanner) array() error {
 	if s.space(); s.peek() == ']' {
 		s.pos++
 		s.depth++
+		return nil
+	}
+	if s.valid && s.skipNumbers() {
 		return nil
 	}
 	for {
