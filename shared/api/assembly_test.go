@@ -256,6 +256,7 @@ func TestRetrievalMistakesNameTheirPlace(t *testing.T) {
 		`{"rag":{"collection":"docs","k":1}}`:          "gateway.rag.k",
 		`{"rag":[]}`:                                   "gateway.rag",
 		`{"conversation":"x"}`:                         "gateway.conversation",
+		`{"context":"shrink"}`:                         "gateway.context",
 		`{"conversation":7}`:                           "gateway.conversation",
 	} {
 		a := l.chat(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"x"}],"gateway":` + options + `}`)
@@ -267,7 +268,7 @@ func TestRetrievalMistakesNameTheirPlace(t *testing.T) {
 	if _, _, param, _ := a.fail(t); a.status != 400 || param != "gateway.rag" {
 		t.Errorf("without a question: %d %s", a.status, a.body)
 	}
-	for _, key := range []string{`"template":{"name":"t"}`, `"rag":{"collection":"docs"}`, `"conversation":"conv_12345678"`} {
+	for _, key := range []string{`"template":{"name":"t"}`, `"rag":{"collection":"docs"}`, `"conversation":"conv_12345678"`, `"context":"error"`} {
 		a := l.do("POST", "/ai/embeddings", `{"model":"text-embedding-3-small","input":"x","gateway":{`+key+`}}`)
 		if _, _, param, _ := a.fail(t); a.status != 400 || !strings.HasPrefix(key, `"`+strings.TrimPrefix(param, "gateway.")) {
 			t.Errorf("an embedding with %s: %d %s", key, a.status, a.body)
@@ -374,5 +375,85 @@ func TestAssembledPromptsAreReserved(t *testing.T) {
 	}
 	if a := l.chat(strings.Replace(body, `"gateway":{`, `"gateway":{"max_price_usd":0.0005,`, 1)); a.status != 400 {
 		t.Errorf("a maximum below that: %d %s", a.status, a.body)
+	}
+}
+
+// chatter is a conversation that is too long for a small model: turns about
+// fruit, one of which holds what the last question is about.
+func chatter(turns int) string {
+	var b strings.Builder
+	b.WriteString(`{"role":"system","content":"You are a grocer."}`)
+	for i := range turns {
+		text := strings.Repeat("The weather was fine and the market was full of people. ", 20)
+		if i == 3 {
+			text = "Remember that the crate with the quinces is number 4711. " + text
+		}
+		b.WriteString(`,{"role":"user","content":` + quote(text) + `},{"role":"assistant","content":"I see."}`)
+	}
+	b.WriteString(`,{"role":"user","content":"Which crate has the quinces?"}`)
+	return b.String()
+}
+
+// gpt-4 takes 8,192 tokens.
+func TestPromptsAreMadeToFit(t *testing.T) {
+	summary := strings.Replace(completion, "Hi.", "They talked about the weather; quinces are in crate 4711.", 1)
+	var l *library
+	var asked []string
+	answer := func(strategy string, up http.HandlerFunc) answer {
+		fresh := newLibrary(t, up)
+		a := fresh.chat(`{"model":"gpt-4","max_completion_tokens":500,"messages":[` + chatter(80) + `],"gateway":{"context":"` + strategy + `"}}`)
+		l, asked = fresh, fresh.asked
+		return a
+	}
+	a := answer("error", reply("application/json", completion))
+	if msg, _, param, code := a.fail(t); a.status != 400 || param != "messages" || code != "context_length_exceeded" || !strings.Contains(msg, "8192") || len(asked) > 0 {
+		t.Errorf("error: %d %s", a.status, a.body)
+	}
+	l.account("ana")
+
+	a = answer("truncate", reply("application/json", completion))
+	got := strings.Join(l.last(), "\n")
+	if a.status != 200 || len(asked) != 1 || len(asked[0]) > 8192*6 {
+		t.Errorf("truncate: %d after %d calls, the last of %d bytes", a.status, len(asked), len(asked[len(asked)-1]))
+	}
+	for _, must := range []string{"system: You are a grocer.", "4711", "left out", "user: Which crate"} {
+		if !strings.Contains(got, must) {
+			t.Errorf("truncate lost %q", must)
+		}
+	}
+	if h := a.header.Get("x-gateway-context"); !strings.Contains(h, "strategy=truncate dropped=") || !strings.Contains(h, "/8192") {
+		t.Errorf("x-gateway-context = %q", h)
+	}
+
+	calls := 0
+	a = answer("summarize", func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			reply("application/json", summary)(w, r)
+			return
+		}
+		reply("application/json", completion)(w, r)
+	})
+	got = strings.Join(l.last(), "\n")
+	if a.status != 200 || len(asked) != 2 || !strings.Contains(asked[0], "summarise") || !strings.Contains(got, "quinces are in crate 4711.") || !strings.Contains(a.body, `"Hi."`) {
+		t.Errorf("summarize: %d after %d calls: %.300s\n%.3000s", a.status, len(asked), a.body, got)
+	}
+	rec := l.records("ana")[0]
+	if rec.InputTokens != 9 || len(rec.Tried) != 2 || rec.Attempts != 2 || rec.Cost != 2*(9*30_000+3*60_000) {
+		t.Errorf("summarize: record of %d tokens, %d tried, $%s, want the answer's tokens and both calls' cost", rec.InputTokens, len(rec.Tried), rec.Cost.USD())
+	}
+
+	calls = 0
+	a = answer("summarize", func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			http.Error(w, `{"error":{"message":"no"}}`, 400)
+			return
+		}
+		reply("application/json", completion)(w, r)
+	})
+	if a.status != 200 || a.header.Get("x-gateway-skipped") != "context.summary" || !strings.Contains(strings.Join(l.last(), "\n"), "left out") {
+		t.Errorf("without a summary: %d, skipped %q", a.status, a.header.Get("x-gateway-skipped"))
+	}
+	if a = l.chat(`{"model":"openai/nobody-knows","messages":[{"role":"user","content":"x"}],"gateway":{"context":"truncate"}}`); a.header.Get("x-gateway-skipped") != "context" {
+		t.Errorf("without a known window: skipped %q", a.header.Get("x-gateway-skipped"))
 	}
 }

@@ -95,23 +95,30 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	for _, h := range found.hits {
 		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Text: h.Text})
 	}
-	messages, used, account := prompt.Build(p, w.budget(), w.count())
+	counter := w.counter()
+	messages, used, account := prompt.Build(p, w.budget(), func(text string) int64 { return counter.Estimate(text).Tokens })
 	a := &Assembly{Account: account}
 	if w.opts.RAG != nil {
 		a.Passages = append([]rag.Hit{}, found.hits[:used]...)
 	}
+	s.mu.Lock()
 	s.c.Assembly = a
+	s.mu.Unlock()
+	if w.opts.Context != "" {
+		if messages, err = s.fit(ctx, w, counter, messages, &a.Account); err != nil {
+			return err
+		}
+	}
 	return w.replace(messages)
 }
 
-// count estimates text as the model counts that is asked first.
-func (w *Work) count() prompt.Count {
-	var c tokens.Counter
-	if first := w.route.First(); len(first) > 0 {
-		t := first[0].Of.(*Target)
-		c = tokens.For(t.Provider, t.Model)
+// counter counts as the model does that is asked first.
+func (w *Work) counter() tokens.Counter {
+	for _, first := range w.route.First() {
+		t := first.Of.(*Target)
+		return tokens.For(t.Provider, t.Model)
 	}
-	return func(text string) int64 { return c.Estimate(text).Tokens }
+	return tokens.Counter{Family: tokens.General}
 }
 
 // replace gives w's request other messages.
@@ -134,15 +141,12 @@ func (w *Work) replace(messages []json.RawMessage) error {
 	return nil
 }
 
-// converse answers a request for Chat: what its conversation needs is kept
-// when the answer is complete.
+// converse is Chat for a request with a conversation, which keeps the answer
+// when it is complete.
 func (s *Session) converse(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
-	if w.opts.Conversation == "" {
-		return s.Chat(ctx, w, emit)
-	}
 	var a llm.Answer
 	w.chat.Need |= llm.NeedText
-	err := s.Chat(ctx, w, func(e *llm.Event) error {
+	err := newMeter(ctx, &s.bill, w).run(func(e *llm.Event) error {
 		a.Add(e)
 		return emit(e)
 	})

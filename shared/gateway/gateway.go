@@ -58,6 +58,7 @@ type Call struct {
 	Grant   admission.Grant
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
+	Need    llm.Need // what the caller reads of events, beside Raw
 
 	Assembly *Assembly // how the prompt was put together; nil: it is the client's own
 	Cache    string    // what was answered from it: hit (all), miss, or "" if it was not asked
@@ -137,6 +138,7 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 		return g.Refuse(ctx, c, err)
 	}
 	req := w.chat
+	req.Need |= c.Need
 	c.Record.Asked, c.Record.Stream, c.Record.Tags, c.includeUsage = req.Model, req.Stream, w.opts.Tags, req.IncludeUsage
 	if w.filled != nil {
 		c.Record.Template = w.filled.name
@@ -145,12 +147,7 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 	if err != nil {
 		return err
 	}
-	if w.opts.assembles() {
-		if err := s.assemble(ctx, w); err != nil {
-			return err
-		}
-	}
-	return s.converse(ctx, w, emit)
+	return s.Chat(ctx, w, emit)
 }
 
 // Embed runs an embeddings request; otherwise as Chat.

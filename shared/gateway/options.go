@@ -8,6 +8,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -27,18 +28,19 @@ type Options struct {
 
 	Template     *TemplateUse
 	RAG          *Retrieval
-	Conversation string // the id of a stored one
+	Conversation string          // the id of a stored one
+	Context      prompt.Strategy // for a prompt that is too long; "": the provider decides
 }
 
 // assembles says whether the prompt is made of more than the client sent.
-func (o *Options) assembles() bool { return o.RAG != nil || o.Conversation != "" }
+func (o *Options) assembles() bool { return o.RAG != nil || o.Conversation != "" || o.Context != "" }
 
 // chatOnly refuses what embeddings have no use for.
 func (o *Options) chatOnly() error {
 	for _, key := range []struct {
 		name  string
 		given bool
-	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}} {
+	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}, {"context", o.Context != ""}} {
 		if key.given {
 			return fault.Field("gateway."+key.name, "'gateway.%s' is for chats: an embedding has no prompt.", key.name)
 		}
@@ -53,7 +55,7 @@ const (
 )
 
 // later are the keys that the format has and this version cannot do yet.
-var later = []string{"project", "context", "cache", "continue"}
+var later = []string{"project", "cache", "continue"}
 
 func parseChat(body []byte) (*llm.Request, Options, error) {
 	req, err := llm.ParseRequest(body)
@@ -105,6 +107,11 @@ func parseOptions(object []byte) (o Options, err error) {
 			o.RAG, err = parseRetrieval(param, f.Value)
 		case "conversation":
 			o.Conversation, err = parseConversation(param, f.Value)
+		case "context":
+			name, _ := rawjson.String(f.Value)
+			if o.Context = prompt.Strategy(name); !o.Context.Known() {
+				return o, fault.Field(param, "'%s' must be 'error', 'truncate' or 'summarize'.", param)
+			}
 		case "timeout_ms":
 			o.Timeout, err = parseMillis(param, f.Value)
 		case "ttft_timeout_ms":

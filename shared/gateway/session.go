@@ -28,6 +28,7 @@ type Work struct {
 	est   estimate
 
 	filled *filled           // the template that is in chat; nil for none
+	asked  string            // the model, as the client calls it
 	said   []json.RawMessage // of chat, what the client said: what a conversation keeps
 
 	// Side marks a call whose answer the client does not get: its cost counts,
@@ -64,7 +65,7 @@ func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work,
 func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err error) {
 	stream := false
 	if req := w.chat; req != nil {
-		req.ID, req.Strict, stream = c.Record.ID, w.opts.Strict, req.Stream
+		req.ID, req.Strict, stream, w.asked = c.Record.ID, w.opts.Strict, req.Stream, req.Model
 		w.est = estimateChat(req)
 		w.model, err = g.Models.choose(ctx, req.Model, catalog.Chat, w.opts)
 	} else {
@@ -137,13 +138,21 @@ func (s *Session) Allows(w *Work) error {
 	return w.model.permits(grant, w.opts)
 }
 
-// Chat makes a call and passes its events on, one at a time. It returns what
-// ended the answer, if that was not its own end.
+// Chat puts the prompt together, makes the call, and passes its events on, one
+// at a time. It returns what ended the answer, if that was not its own end.
 func (s *Session) Chat(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
 	if w.opts.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, w.opts.Timeout)
 		defer cancel()
+	}
+	if w.opts.assembles() {
+		if err := s.assemble(ctx, w); err != nil {
+			return err
+		}
+	}
+	if w.opts.Conversation != "" {
+		return s.converse(ctx, w, emit)
 	}
 	return newMeter(ctx, &s.bill, w).run(emit)
 }

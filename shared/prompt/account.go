@@ -8,10 +8,14 @@ import (
 
 // Account says what became of every part of a prompt.
 type Account struct {
-	Parts    []Part   `json:"parts"`
-	Tokens   int64    `json:"tokens"`             // of all parts, counted or estimated here
-	Window   int64    `json:"window,omitempty"`   // what the model takes; 0 if nobody asked
-	Strategy Strategy `json:"strategy,omitempty"` // what was to be done if that is too little
+	Parts  []Part `json:"parts"`
+	Tokens int64  `json:"tokens"` // of the prompt that was sent, counted or estimated here
+
+	// If the prompt had to fit a window:
+	Window     int64    `json:"window,omitempty"` // what the model takes; 0 if that is not known, or nobody asked
+	Strategy   Strategy `json:"strategy,omitempty"`
+	Dropped    int      `json:"dropped,omitempty"`    // messages that were left out
+	Summarized bool     `json:"summarized,omitempty"` // a summary stands in for them
 }
 
 // Part is one kind of messages.
@@ -45,6 +49,12 @@ func (a *Account) Header() string {
 	b.WriteString("total=" + strconv.FormatInt(a.Tokens, 10))
 	if a.Window > 0 {
 		b.WriteString("/" + strconv.FormatInt(a.Window, 10))
+	}
+	if a.Strategy != "" {
+		b.WriteString(" strategy=" + string(a.Strategy) + " dropped=" + strconv.Itoa(a.Dropped))
+	}
+	if a.Summarized {
+		b.WriteString(" summarized")
 	}
 	return b.String()
 }
