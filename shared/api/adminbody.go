@@ -9,6 +9,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -46,7 +47,7 @@ func (v *visit) decode(into any) error {
 }
 
 func decodeObject(at string, body []byte, into any) error {
-	fields, err := rawjson.Object(nil, body, 16)
+	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
 	if err != nil {
 		if at != "" {
 			return fault.Field(at, "'%s' must be an object.", at)

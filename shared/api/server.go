@@ -28,6 +28,7 @@ type Server struct {
 
 	Recipes       recipe.Store // templates and chains
 	Conversations conversation.Store
+	Ledger        admission.Ledger // what usage is counted from
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
 	Ready    []Check                               // what /health/ready asks
@@ -70,6 +71,16 @@ func Routes() []Route {
 		{"GET", "/ai/documents/{id...}", "local", (*Server).Documents},
 		{"DELETE", "/ai/documents/{id...}", "local", (*Server).Documents},
 		{"POST", "/ai/search", "local", (*Server).Search},
+		{"POST", "/ai/templates", "templates", (*Server).Templates},
+		{"GET", "/ai/templates", "templates", (*Server).Templates},
+		{"GET", "/ai/templates/{name}", "templates", (*Server).Templates},
+		{"DELETE", "/ai/templates/{name}", "templates", (*Server).Templates},
+		{"GET", "/ai/templates/{name}/versions", "templates", (*Server).Templates},
+		{"GET", "/ai/templates/{name}/export", "templates", (*Server).Templates},
+		{"POST", "/ai/templates/{name}/render", "templates", (*Server).Templates},
+		{"GET", "/ai/templates/{name}/usage", "templates", (*Server).Templates},
+		{"POST", "/ai/templates/{name}/labels/{label}", "templates", (*Server).Templates},
+		{"DELETE", "/ai/templates/{name}/labels/{label}", "templates", (*Server).Templates},
 		{"POST", "/ai/conversations", "conversations", (*Server).ServeConversations},
 		{"GET", "/ai/conversations", "conversations", (*Server).ServeConversations},
 		{"GET", "/ai/conversations/{id}", "conversations", (*Server).ServeConversations},

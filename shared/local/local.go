@@ -46,6 +46,7 @@ type store interface {
 	admission.Store
 	admission.Users
 	admission.Keys
+	admission.Ledger
 }
 
 // Gateway is an open gateway; serve Server.Handler and Close it at the end.
@@ -105,7 +106,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	metrics := prometheus.New(config.Version())
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
+		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,

@@ -1,0 +1,303 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/template"
+)
+
+// templateHead is what is shown of a template without its content. Version is
+// the latest one; Labels says what each label points to.
+type templateHead struct {
+	ID      string         `json:"id"`
+	Object  string         `json:"object"`
+	Version int            `json:"version"`
+	Labels  map[string]int `json:"labels"`
+	Created time.Time      `json:"created_at"` // of the first version
+	Updated time.Time      `json:"updated_at"`
+}
+
+// templateVersion is one version with its content.
+type templateVersion struct {
+	ID      string         `json:"id"`
+	Object  string         `json:"object"`
+	Version int            `json:"version"`
+	Latest  int            `json:"latest_version"`
+	Labels  map[string]int `json:"labels"`
+	Created time.Time      `json:"created_at"` // of this version
+	Author  string         `json:"created_by"` // the id of the key
+	*template.Template
+	Warnings []string `json:"warnings"`
+}
+
+// Templates serves everything under /ai/templates. Templates belong to the
+// key's user.
+func (s *Server) Templates() http.Handler {
+	mux := http.NewServeMux()
+	on := func(path, methods string, by map[string]func(context.Context, *visit, *gateway.Call) error) {
+		h := s.endpoint(methods, func(v *visit) error {
+			method := v.r.Method
+			if method == http.MethodHead {
+				method = http.MethodGet
+			}
+			return s.owned(v, "templates", by[method])
+		})
+		mux.Handle("/ai/templates"+path, h)
+		mux.Handle("/ai/v1/templates"+path, h)
+	}
+	type work = map[string]func(context.Context, *visit, *gateway.Call) error
+	on("", "GET POST", work{"GET": s.listTemplates, "POST": s.putTemplate})
+	on("/{name}", "GET DELETE", work{"GET": s.getTemplate, "DELETE": s.deleteTemplate})
+	on("/{name}/versions", "GET", work{"GET": s.listTemplateVersions})
+	on("/{name}/export", "GET", work{"GET": s.exportTemplate})
+	on("/{name}/render", "POST", work{"POST": s.renderTemplate})
+	on("/{name}/usage", "GET", work{"GET": s.templateUsage})
+	on("/{name}/labels/{label}", "POST DELETE", work{"POST": s.labelTemplate, "DELETE": s.unlabelTemplate})
+	mux.Handle("/", s.endpoint("GET POST DELETE", func(v *visit) error {
+		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
+	}))
+	return mux
+}
+
+// templateName is the name in the path. What cannot be a name is not there.
+func templateName(v *visit) (string, error) {
+	name := v.r.PathValue("name")
+	if !recipe.ValidName(name) {
+		return "", fault.New(fault.NotFound, "There is no template '%s'.", name)
+	}
+	return name, nil
+}
+
+func (s *Server) putTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
+	t, labels, err := readTemplate(v)
+	if err != nil {
+		return err
+	}
+	if !recipe.ValidName(t.Name) {
+		return fault.Field("name", "'name' must be 1 to %d letters, digits, '.', '_' or '-', and begin with a letter.", recipe.MaxName)
+	}
+	text := t.JSON()
+	if len(text) > recipe.MaxBody {
+		return templateTooLarge(len(text))
+	}
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	version, head, added, err := s.Recipes.Add(ctx, c.User, recipe.Template, recipe.Version{Name: t.Name, Body: text, Created: at, Author: c.Record.Key}, labels)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return v.json(status, struct {
+		templateVersion
+		Changed bool `json:"changed"`
+	}{showTemplate(version, head, t), added})
+}
+
+// readTemplate reads a new version, as JSON or as a file, and the labels that
+// shall point to it.
+func readTemplate(v *visit) (*template.Template, []string, error) {
+	body, err := v.body()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > recipe.MaxBody {
+		return nil, nil, templateTooLarge(len(body))
+	}
+	switch typ, _, _ := mime.ParseMediaType(v.r.Header.Get("Content-Type")); typ {
+	case "text/markdown", "text/x-markdown", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
+		t, err := template.Import(body)
+		if err != nil {
+			return nil, nil, err
+		}
+		var labels []string
+		for l := range strings.SplitSeq(v.r.URL.Query().Get("labels"), ",") {
+			if l = strings.TrimSpace(l); l != "" {
+				labels = append(labels, l)
+			}
+		}
+		return t, labels, checkLabels(labels)
+	}
+	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
+	if err != nil {
+		return nil, nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
+	}
+	labels, err := readLabels(rawjson.Get(fields, "labels"))
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := template.Parse(rawjson.Apply(nil, body, fields, rawjson.Edit{Name: "labels"}))
+	return t, labels, err
+}
+
+func templateTooLarge(size int) error {
+	return &fault.Error{Kind: fault.TooLarge, Message: fmt.Sprintf("The template has %d bytes; the limit is %d.", size, recipe.MaxBody)}
+}
+
+func readLabels(array []byte) (labels []string, err error) {
+	if rawjson.IsNull(array) {
+		return nil, nil
+	}
+	if rawjson.Kind(array) != "array" {
+		return nil, fault.Field("labels", "'labels' must be an array of strings.")
+	}
+	err = rawjson.Elements(array, func(i int, value []byte) error {
+		l, ok := rawjson.String(value)
+		if !ok {
+			return fault.Field(fmt.Sprintf("labels[%d]", i), "'labels[%d]' must be a string.", i)
+		}
+		labels = append(labels, l)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return labels, checkLabels(labels)
+}
+
+func checkLabels(labels []string) error {
+	if len(labels) > recipe.MaxLabels {
+		return fault.Field("labels", "'labels' takes at most %d labels.", recipe.MaxLabels)
+	}
+	for i, l := range labels {
+		if !validLabel(l) {
+			return wrongLabel(fmt.Sprintf("labels[%d]", i))
+		}
+	}
+	return nil
+}
+
+// validLabel leaves out the word that always means the latest version.
+func validLabel(l string) bool { return recipe.ValidName(l) && l != "latest" }
+
+func wrongLabel(param string) error {
+	return fault.Field(param, "'%s' must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'.", param, recipe.MaxName)
+}
+
+func (s *Server) listTemplates(ctx context.Context, v *visit, c *gateway.Call) error {
+	limit, err := pageLimit(v)
+	if err != nil {
+		return err
+	}
+	list, err := s.Recipes.List(ctx, c.User, recipe.Template, v.r.URL.Query().Get("after"), limit+1)
+	if err != nil {
+		return err
+	}
+	data := []templateHead{}
+	for _, h := range list[:min(limit, len(list))] {
+		data = append(data, showHead(h))
+	}
+	answer := map[string]any{"object": "list", "data": data, "has_more": len(list) > limit}
+	if len(list) > limit {
+		answer["next"] = data[limit-1].ID
+	}
+	return v.json(http.StatusOK, answer)
+}
+
+// pageLimit reads ?limit=.
+func pageLimit(v *visit) (int, error) {
+	text := v.r.URL.Query().Get("limit")
+	if text == "" {
+		return pageSize, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 0, fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
+	}
+	return n, nil
+}
+
+// askedTemplate finds the version that the path and ?version= name.
+func (s *Server) askedTemplate(ctx context.Context, v *visit, c *gateway.Call) (recipe.Version, *template.Template, error) {
+	name, err := templateName(v)
+	if err != nil {
+		return recipe.Version{}, nil, err
+	}
+	ref, ok := recipe.ParseRef(v.r.URL.Query().Get("version"))
+	if !ok {
+		return recipe.Version{}, nil, wrongVersion()
+	}
+	return s.findTemplate(ctx, c, name, ref)
+}
+
+func (s *Server) findTemplate(ctx context.Context, c *gateway.Call, name string, ref recipe.Ref) (recipe.Version, *template.Template, error) {
+	version, err := s.Recipes.Version(ctx, c.User, recipe.Template, name, ref)
+	if err != nil {
+		return version, nil, err
+	}
+	t, err := template.Parse(version.Body)
+	if err != nil { // it was checked when it was stored
+		return version, nil, fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
+	}
+	return version, t, nil
+}
+
+func wrongVersion() error {
+	return fault.Field("version", "'version' must be a number from 1, a label, or 'latest'.")
+}
+
+func (s *Server) getTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
+	version, t, err := s.askedTemplate(ctx, v, c)
+	if err != nil {
+		return err
+	}
+	head, err := s.Recipes.Head(ctx, c.User, recipe.Template, version.Name)
+	if err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, showTemplate(version, head, t))
+}
+
+func (s *Server) exportTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
+	version, t, err := s.askedTemplate(ctx, v, c)
+	if err != nil {
+		return err
+	}
+	h := v.Header()
+	h.Set("Content-Type", "text/markdown; charset=utf-8")
+	h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%d.md"`, version.Name, version.Number))
+	text := t.File()
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	_, err = v.Write(text)
+	return err
+}
+
+func (s *Server) deleteTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
+	name, err := templateName(v)
+	if err != nil {
+		return err
+	}
+	if err := s.Recipes.Delete(ctx, c.User, recipe.Template, name); err != nil {
+		return err
+	}
+	return v.json(http.StatusOK, map[string]any{"id": name, "object": "template.deleted", "deleted": true})
+}
+
+func showHead(h recipe.Head) templateHead {
+	return templateHead{ID: h.Name, Object: "template", Version: h.Latest, Labels: showLabels(h), Created: h.Created, Updated: h.Updated}
+}
+
+func showTemplate(v recipe.Version, h recipe.Head, t *template.Template) templateVersion {
+	return templateVersion{ID: v.Name, Object: "template", Version: v.Number, Latest: h.Latest, Labels: showLabels(h), Created: v.Created, Author: v.Author,
+		Template: t, Warnings: append([]string{}, t.Warnings()...)}
+}
+
+// showLabels shows none as an empty object.
+func showLabels(h recipe.Head) map[string]int {
+	if h.Labels == nil {
+		return map[string]int{}
+	}
+	return h.Labels
+}
