@@ -1,6 +1,7 @@
 // Command eval measures how well retrieval finds what people judged relevant:
 // nDCG@10 of the offline index, without any embedding model, on corpora in the
-// usual form (docs.jsonl, queries.jsonl, qrels.tsv).
+// usual form (docs.jsonl, queries.jsonl, qrels.tsv); and how much of what
+// questions are about survives when long dialogues are cut down to a window.
 //
 //	eval -data ../shared/data
 package main
@@ -8,6 +9,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -47,11 +49,15 @@ func run(data string) error {
 			return err
 		}
 		if score < c.least {
-			bad = append(bad, fmt.Sprintf("%s: %.4f is below %.2f", c.name, score, c.least))
+			bad = append(bad, fmt.Sprintf("%s: nDCG@%d %.4f is below %.2f", c.name, cutoff, score, c.least))
 		}
 	}
-	if bad != nil {
-		return fmt.Errorf("nDCG@%d: %s", cutoff, strings.Join(bad, "; "))
+	worse, err := measureChats(filepath.Join(data, "chats", "locomo.jsonl"))
+	if err != nil {
+		return err
+	}
+	if bad = append(bad, worse...); bad != nil {
+		return errors.New(strings.Join(bad, "; "))
 	}
 	return nil
 }

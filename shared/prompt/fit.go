@@ -1,0 +1,216 @@
+package prompt
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/tokens"
+)
+
+// Window is what a model can take, and what to do with more.
+type Window struct {
+	Size     int64 // tokens that the model can read and write; 0 means unknown
+	Reserve  int64 // of which are for the answer
+	Counter  tokens.Counter
+	Strategy Strategy
+
+	// Question is what earlier turns are to matter for; "" means the newest user
+	// message.
+	Question string
+	// More is what else of the request the model reads, as JSON: tools,
+	// response_format and the like.
+	More [][]byte
+}
+
+// Fitted are messages that fit.
+type Fitted struct {
+	Messages []json.RawMessage
+	Kept     []int // those of the messages given that are in Messages, in order
+	Dropped  int   // how many are not
+	Tokens   int64 // of the whole prompt, if they were counted; else as estimated
+	// Summary is what could stand in for what was dropped; nil if nothing was, or
+	// if nobody asked. Messages are good without it.
+	Summary *Summary
+}
+
+// newestShare of the room that is left belongs to the newest turns, whatever
+// they are about: a conversation must remain one.
+const newestShare = 0.3
+
+// gap tells the model that something is missing. It is the same every time, so
+// that the provider's cache of the prompt survives.
+const gap = "Some earlier messages of this conversation were left out to save space."
+
+// Fit makes messages fit the window. If they do, they are returned as they are.
+//
+// System and developer messages, the newest user message and the newest step
+// after it always stay, tool calls stay with their results, and the order is
+// never changed. If even what has to stay is too long, or the strategy is Error,
+// Fit fails with fault.Invalid and the code context_length_exceeded. Where
+// tokens can only be estimated, Error refuses only what is surely too long, and
+// Truncate leaves a margin.
+func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
+	all := Join(messages)
+	estimate := w.Counter.EstimateMessages(all, w.More...)
+	room := w.Size - w.Reserve
+	whole := &Fitted{Messages: messages, Kept: make([]int, len(messages)), Tokens: estimate.Tokens}
+	for i := range messages {
+		whole.Kept[i] = i
+	}
+	if w.Size <= 0 || estimate.High <= room || w.Counter.MessagesFit(room, all, w.More...) {
+		return whole, nil
+	}
+	if w.Strategy == Error || w.Strategy == "" {
+		if !w.Counter.Exact() && estimate.Low <= room {
+			return whole, nil
+		}
+		return nil, w.tooLong(w.Counter.CountMessages(all, w.More...))
+	}
+	return w.shorten(messages, room)
+}
+
+// tooLong says so with the code that routes to models with larger windows.
+func (w Window) tooLong(n int64) error {
+	about := ""
+	if !w.Counter.Exact() {
+		about = "about "
+	}
+	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
+		Message: fmt.Sprintf("This model takes %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n)}
+}
+
+// plan is a prompt that is being shortened.
+type plan struct {
+	messages []json.RawMessage
+	units    []unit
+	kept     []bool // by unit
+	left     int64  // tokens
+}
+
+// shorten leaves out what matters least.
+func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error) {
+	p := plan{messages: messages, units: unitsOf(messages)}
+	p.kept = make([]bool, len(p.units))
+	must := w.Counter.CountMessages([]byte("[]"), w.More...)
+	for i := range p.units {
+		u := &p.units[i]
+		for _, m := range u.messages {
+			u.tokens += w.Counter.CountMessage(messages[m])
+		}
+		if u.stays {
+			p.kept[i] = true
+			must += u.tokens
+		}
+	}
+	// The gap has to be told of even where nothing else than what stays fits.
+	note := llm.TextMessage("system", gap)
+	must += w.Counter.CountMessage(note)
+	if must > room {
+		return nil, w.tooLong(must)
+	}
+	aim := room
+	if !w.Counter.Exact() {
+		aim = max(must, int64(float64(room)/(1+w.Counter.Family.Error()/3)))
+	}
+	question := w.Question
+	if question == "" {
+		question = newestQuestion(messages)
+	}
+	rank(p.units, messages, question)
+	p.left = aim - must
+	bare := slices.Clone(p.kept)
+	p.choose()
+	f := p.fitted(note)
+	f.Tokens = aim - p.left
+	if w.Strategy == Summarize {
+		f.Summary = w.summary(plan{messages: messages, units: p.units, kept: bare, left: aim - must}, room, must)
+	}
+	return f, nil
+}
+
+func newestQuestion(messages []json.RawMessage) string {
+	for _, m := range slices.Backward(messages) {
+		if role(m) == "user" {
+			return textOf(m)
+		}
+	}
+	return ""
+}
+
+// choose keeps the newest units up to their share of what is left, and then
+// those that matter most.
+func (p *plan) choose() {
+	most := p.left
+	for i := len(p.units) - 1; i >= 0; i-- {
+		if !p.kept[i] && (float64(most-p.left+p.cost(i)) > newestShare*float64(most) || !p.take(i)) {
+			break
+		}
+	}
+	order := make([]int, 0, len(p.units))
+	for i := range p.units {
+		if !p.kept[i] {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.units[b].score, p.units[a].score) })
+	for _, i := range order {
+		p.take(i)
+	}
+}
+
+// cost is what keeping unit i takes, with the question that it belongs to.
+func (p *plan) cost(i int) int64 {
+	n := p.units[i].tokens
+	if head := p.units[i].head; head >= 0 && !p.kept[head] {
+		n += p.units[head].tokens
+	}
+	return n
+}
+
+// take keeps unit i if there is room for it.
+func (p *plan) take(i int) bool {
+	if p.kept[i] {
+		return true
+	}
+	cost := p.cost(i)
+	if cost > p.left {
+		return false
+	}
+	p.left -= cost
+	p.kept[i] = true
+	if head := p.units[i].head; head >= 0 {
+		p.kept[head] = true
+	}
+	return true
+}
+
+// fitted writes what is kept, and note behind the system messages at the
+// beginning.
+func (p *plan) fitted(note json.RawMessage) *Fitted {
+	f := &Fitted{Kept: []int{}}
+	for i, u := range p.units {
+		if p.kept[i] {
+			f.Kept = append(f.Kept, u.messages...)
+		}
+	}
+	slices.Sort(f.Kept) // a system message can stand within a turn
+	f.Dropped = len(p.messages) - len(f.Kept)
+	for _, m := range f.Kept {
+		f.Messages = append(f.Messages, p.messages[m])
+	}
+	front := 0
+	for front < len(f.Messages) && isSystem(f.Messages[front]) {
+		front++
+	}
+	f.Messages = slices.Insert(f.Messages, front, note)
+	return f
+}
+
+func isSystem(m json.RawMessage) bool {
+	r := role(m)
+	return r == "system" || r == "developer"
+}

@@ -1,0 +1,203 @@
+package prompt
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// unit is messages that are kept or left out together: a question and its
+// answer, or, in a turn with tools, a call with its results.
+type unit struct {
+	messages []int // in order
+	stays    bool  // whatever happens
+	head     int   // the unit with the question of this one's turn, without which it makes no sense; -1 for none
+	tokens   int64
+	score    float64 // how much it matters
+}
+
+// unitsOf cuts messages up. System messages, the newest user message, and the
+// newest step after it stay.
+func unitsOf(messages []json.RawMessage) []unit {
+	roles := make([]string, len(messages))
+	newest := -1 // the newest user message
+	for i, m := range messages {
+		if roles[i] = role(m); roles[i] == "user" {
+			newest = i
+		}
+	}
+	var units []unit
+	caller := map[string]int{}                   // the unit that has made a call, by the call's id
+	open, head, tools, last := -1, -1, false, -1 // the unit that is being built, that with the turn's question, whether the turn has calls, the unit of the last message
+	start := func(i int) {
+		units = append(units, unit{messages: []int{i}, stays: i == newest, head: -1})
+		open = len(units) - 1
+		last = open
+	}
+	join := func(i, u int) {
+		units[u].messages = append(units[u].messages, i)
+		last = u
+	}
+	for i, m := range messages {
+		calling := hasCalls(m)
+		result := roles[i] == "tool" || roles[i] == "function"
+		by, known := caller[resultOf(m)]
+		switch {
+		case roles[i] == "system" || roles[i] == "developer":
+			units = append(units, unit{messages: []int{i}, stays: true, head: -1}) // it interrupts nothing
+		case roles[i] == "user":
+			// Several user messages in a row are one question, except that of the
+			// newest ones only the last has to stay.
+			if head >= 0 && open == head && i != newest && i > 0 && roles[i-1] == "user" {
+				join(i, open)
+				continue
+			}
+			start(i)
+			head, tools = open, false
+		case result && known:
+			join(i, by)
+		case open < 0:
+			start(i)
+		case result && hasCalls(messages[units[open].messages[0]]):
+			join(i, open)
+		case calling || tools || newest >= 0 && i > newest:
+			start(i)
+			units[open].head = head
+			tools = true
+		default:
+			join(i, open)
+		}
+		if calling {
+			for _, id := range callIDs(m) {
+				caller[id] = last
+			}
+		}
+	}
+	if last >= 0 {
+		units[last].stays = true
+	}
+	return units
+}
+
+// resultOf is the id of the call that m answers; "" for none.
+func resultOf(m json.RawMessage) string {
+	id, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, m), "tool_call_id"))
+	return id
+}
+
+func callIDs(m json.RawMessage) (ids []string) {
+	list := rawjson.Get(rawjson.Fields(nil, m), "tool_calls")
+	if rawjson.Kind(list) != "array" {
+		return nil
+	}
+	rawjson.Elements(list, func(_ int, call []byte) error { //nolint:errcheck // it fails only where the function does
+		if rawjson.Kind(call) == "object" {
+			if id, ok := rawjson.String(rawjson.Get(rawjson.Fields(nil, call), "id")); ok && id != "" {
+				ids = append(ids, id)
+			}
+		}
+		return nil
+	})
+	return ids
+}
+
+// hasCalls says whether m calls tools, in the present form or in the old one.
+func hasCalls(m json.RawMessage) bool {
+	return calls(m) || rawjson.Kind(rawjson.Get(rawjson.Fields(nil, m), "function_call")) == "object"
+}
+
+// textOf is what a message says, for searching.
+func textOf(m json.RawMessage) string {
+	fields := rawjson.Fields(nil, m)
+	content := rawjson.Get(fields, "content")
+	text, _ := rawjson.String(content)
+	if rawjson.Kind(content) == "array" {
+		rawjson.Elements(content, func(_ int, part []byte) error { //nolint:errcheck // it fails only where the function does
+			if rawjson.Kind(part) == "object" {
+				t, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
+				text += t + "\n"
+			}
+			return nil
+		})
+	}
+	return text
+}
+
+// callsOf are the calls of a message, in JSON.
+func callsOf(m json.RawMessage) string {
+	fields := rawjson.Fields(nil, m)
+	return string(rawjson.Get(fields, "tool_calls")) + string(rawjson.Get(fields, "function_call"))
+}
+
+const (
+	// maxQuestion bounds what is searched for, in bytes.
+	maxQuestion = 8 << 10
+	// fewTerms are too few to tell what a question is about ("and why?"): then
+	// the turn before it says so, too.
+	fewTerms = 3
+
+	// The turns beside one that matters often say what it is about. These
+	// figures, and newestShare, were chosen with make eval.
+	besideWeight  = 0.5
+	recencyWeight = 0.1
+)
+
+// rank scores the units that may be left out: by how well they fit the
+// question, or one beside them does, and a little by how new they are.
+func rank(units []unit, messages []json.RawMessage, question string) {
+	var index rag.Inverted
+	var analyzer rag.Analyzer
+	var may []int // units, by slot
+	for i, u := range units {
+		if u.stays {
+			continue
+		}
+		var b strings.Builder
+		for _, m := range u.messages {
+			b.WriteString(textOf(messages[m]))
+			b.WriteByte('\n')
+			b.WriteString(callsOf(messages[m]))
+			b.WriteByte('\n')
+		}
+		index.Add(analyzer.Terms(rag.Passage{Text: b.String()}))
+		may = append(may, i)
+	}
+	terms := rag.QueryTerms(clip(question, maxQuestion))
+	if len(terms) < fewTerms && len(may) > 0 {
+		for _, m := range units[may[len(may)-1]].messages {
+			terms = append(terms, rag.QueryTerms(clip(textOf(messages[m]), maxQuestion))...)
+		}
+		slices.Sort(terms)
+		terms = slices.Compact(terms)
+	}
+	fits := make([]float64, len(may))
+	var best float64
+	for _, hit := range index.Search(terms, len(may), nil) {
+		fits[hit.Slot] = float64(hit.Score)
+		best = max(best, float64(hit.Score))
+	}
+	for slot, i := range may {
+		beside := 0.0
+		if slot > 0 {
+			beside = fits[slot-1]
+		}
+		if slot+1 < len(fits) {
+			beside = max(beside, fits[slot+1])
+		}
+		if best > 0 {
+			units[i].score = (fits[slot] + besideWeight*beside) / best
+		}
+		units[i].score += recencyWeight * float64(slot) / float64(len(may))
+	}
+}
+
+// clip shortens s to at most n bytes without cutting a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
