@@ -231,6 +231,8 @@ func TestPermissions(t *testing.T) {
 		"EmbeddingsFunctionRole":    {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
 		"ModelsFunctionRole":        {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config},
 		"TemplatesFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem dynamodb:Query", "Secrets": secrets, "Config": config},
+		"ChainsFunctionRole": {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config,
+			"Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
 		"AdminFunctionRole":         {"Accounts": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Users": "dynamodb:Query", "Secrets": secrets},
 		"ConversationsFunctionRole": {"Accounts": "dynamodb:UpdateItem", "Conversations": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Secrets": secrets},
 		"HealthFunctionRole":        {"Ping": "dynamodb:GetItem"},

@@ -46,7 +46,11 @@ func (s *Server) infer(v *visit, operation string, work func(context.Context, *v
 	}
 	end := func(*usage.Record) {}
 	if s.Trace != nil {
-		ctx, end = s.Trace(ctx, v.r, unversioned(v.r.URL.Path)) // the path is the pattern here
+		route := v.r.URL.Path // which is the pattern of most
+		if strings.Contains(v.r.Pattern, "{") {
+			route = v.r.Pattern
+		}
+		ctx, end = s.Trace(ctx, v.r, unversioned(route))
 	}
 	c, err := s.begin(v, operation)
 	defer func() {

@@ -67,7 +67,11 @@ func appendError(dst []byte, err error) []byte {
 }
 
 // writeError answers with err, if nothing has been sent yet.
-func writeError(w http.ResponseWriter, err error) {
+func writeError(w http.ResponseWriter, err error) { writeErrorWith(w, err, "", nil) }
+
+// writeErrorWith is writeError with a further member beside the error: JSON,
+// under a name.
+func writeErrorWith(w http.ResponseWriter, err error, name string, value []byte) {
 	f := fault.As(err)
 	h := w.Header()
 	if f.RetryAfter > 0 || f.Kind == fault.RateLimited || f.Kind == fault.Unavailable {
@@ -77,6 +81,9 @@ func writeError(w http.ResponseWriter, err error) {
 		h.Set("X-Should-Retry", "false") // waiting does not help; OpenAI's SDKs obey
 	}
 	body := appendError([]byte(`{"error":`), err)
+	if name != "" {
+		body = append(append(rawjson.AppendString(append(body, ','), name), ':'), value...)
+	}
 	writeJSON(w, Status(err), append(body, '}'))
 }
 

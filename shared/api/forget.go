@@ -29,6 +29,9 @@ func (s *Server) forget(ctx context.Context, user string) error {
 				func(h recipe.Head) error { return s.Recipes.Delete(ctx, user, kind, h.Name) }))
 		}
 	}
+	if s.Runs != nil {
+		errs = append(errs, s.Runs.Forget(ctx, user))
+	}
 	if s.Conversations != nil {
 		errs = append(errs, empty(
 			func() ([]conversation.Conversation, error) { return s.Conversations.List(ctx, user, "", pageSize) },

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -28,6 +29,7 @@ type Server struct {
 
 	Recipes       recipe.Store // templates and chains
 	Conversations conversation.Store
+	Runs          chain.Runs       // nil: runs of chains are not kept
 	Ledger        admission.Ledger // what usage is counted from
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
@@ -81,6 +83,15 @@ func Routes() []Route {
 		{"GET", "/ai/templates/{name}/usage", "templates", (*Server).Templates},
 		{"POST", "/ai/templates/{name}/labels/{label}", "templates", (*Server).Templates},
 		{"DELETE", "/ai/templates/{name}/labels/{label}", "templates", (*Server).Templates},
+		{"POST", "/ai/chains", "chains", (*Server).Chains},
+		{"GET", "/ai/chains", "chains", (*Server).Chains},
+		{"GET", "/ai/chains/{name}", "chains", (*Server).Chains},
+		{"DELETE", "/ai/chains/{name}", "chains", (*Server).Chains},
+		{"GET", "/ai/chains/{name}/versions", "chains", (*Server).Chains},
+		{"POST", "/ai/chains/{name}/labels/{label}", "chains", (*Server).Chains},
+		{"DELETE", "/ai/chains/{name}/labels/{label}", "chains", (*Server).Chains},
+		{"POST", "/ai/chains/{name}/runs", "chains", (*Server).Chains},
+		{"GET", "/ai/chains/{name}/runs/{id}", "chains", (*Server).Chains},
 		{"POST", "/ai/conversations", "conversations", (*Server).ServeConversations},
 		{"GET", "/ai/conversations", "conversations", (*Server).ServeConversations},
 		{"GET", "/ai/conversations/{id}", "conversations", (*Server).ServeConversations},

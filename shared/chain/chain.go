@@ -153,24 +153,33 @@ func (c *Chain) Step(id string) *Step {
 	return nil
 }
 
-// Templates lists the stored templates that steps refer to, with the place of
-// each in the body.
-func (c *Chain) Templates() (list []TemplateUse) {
+// Templates lists the steps that use stored templates.
+func (c *Chain) Templates() (list []Use) {
+	for _, u := range c.Models() {
+		if u.Template != nil {
+			list = append(list, u)
+		}
+	}
+	return list
+}
+
+// Models lists the steps that ask something of the world: a model, a template's
+// model if they name none, or the documents.
+func (c *Chain) Models() (list []Use) {
 	for _, s := range c.Steps {
 		for ; s != nil; s = s.Do {
-			if s.Template != nil {
-				list = append(list, TemplateUse{At: s.at + ".template", Model: s.Model, TemplateRef: s.Template})
+			if s.Type == Prompt || s.Type == Code || s.Type == Retrieve {
+				list = append(list, Use{At: s.at, Step: s})
 			}
 		}
 	}
 	return list
 }
 
-// TemplateUse is a reference to a template and its place.
-type TemplateUse struct {
-	At    string
-	Model string // that the step asks for; "" leaves it to the template
-	*TemplateRef
+// Use is a step and its place in the chain's body: "steps[2].do".
+type Use struct {
+	At string
+	*Step
 }
 
 // Variables are the names that the reference gives values to.

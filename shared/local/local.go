@@ -25,6 +25,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/awssecret"
 	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/connect"
@@ -58,6 +59,7 @@ type Gateway struct {
 	store         store
 	recipes       recipe.Store
 	conversations conversation.Store
+	runs          chain.Runs
 	closers       []func() error
 }
 
@@ -106,7 +108,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	metrics := prometheus.New(config.Version())
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
+		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Runs: g.runs, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
@@ -144,7 +146,7 @@ func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 				o.BaseEndpoint = &c.DynamoURL
 			}
 		}), c.StateTable, c.LedgerTable)
-		g.store, g.recipes, g.conversations = s, s.Recipes(), s.Conversations()
+		g.store, g.recipes, g.conversations, g.runs = s, s.Recipes(), s.Conversations(), s.Runs()
 		return nil
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
@@ -154,7 +156,7 @@ func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 	if err != nil {
 		return err
 	}
-	g.store, g.recipes, g.conversations = s, s.Recipes(), s.Conversations()
+	g.store, g.recipes, g.conversations, g.runs = s, s.Recipes(), s.Conversations(), s.Runs()
 	g.closers = append(g.closers, s.Close)
 	return nil
 }

@@ -1,0 +1,204 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/template"
+)
+
+// chainCalls makes the calls of a run, in one session: one admission, one
+// bill.
+type chainCalls struct {
+	s       *Server
+	c       *gateway.Call
+	gateway json.RawMessage // what the client wants of each call
+	session *gateway.Session
+
+	models []stepModel // that the chain may ask
+	search bool        // it has steps that retrieve
+
+	mu        sync.Mutex
+	templates map[string]*template.Template // read once in a run
+}
+
+// stepModel is a call that a step may make, as far as it is known before.
+type stepModel struct {
+	at   string
+	work *gateway.Work
+}
+
+// prepare finds all models of ch, so that a run does not fail half-way because
+// one of them is not there.
+func (k *chainCalls) prepare(ctx context.Context, ch *chain.Chain) error {
+	for _, m := range ch.Models() {
+		k.search = k.search || m.Type == chain.Retrieve
+		if m.Type == chain.Retrieve {
+			continue
+		}
+		model, body := m.Model, []byte(m.Parameters)
+		if m.Template != nil {
+			ref, _ := recipe.ParseRef(m.Template.Version)
+			t, err := k.Template(ctx, m.Template.Name, ref)
+			if err != nil {
+				return at(m.At+".template", err)
+			}
+			if model = cmp.Or(model, t.Model); model == "" {
+				return fault.Field(m.At+".template", "'%s': neither the step nor its template names a model.", m.At)
+			}
+			if body == nil {
+				body = t.Parameters
+			}
+		}
+		if body == nil {
+			body = []byte("{}")
+		}
+		w, err := k.work(ctx, rawjson.Apply(nil, body, rawjson.Fields(nil, body), rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, model)},
+			rawjson.Edit{Name: "messages", Value: []byte(`[{"role":"user","content":" "}]`)}))
+		if err != nil {
+			return at(m.At+".model", err)
+		}
+		k.models = append(k.models, stepModel{m.At + ".model", w})
+		k.c.Record.Tags = w.Options().Tags
+	}
+	return nil
+}
+
+// at says which step of the chain err is about. What is wrong with the
+// gateway object is the request's own mistake.
+func at(param string, err error) error {
+	f := *fault.As(err)
+	if !strings.HasPrefix(f.Param, "gateway") {
+		f.Param = param
+	}
+	return &f
+}
+
+// work prepares a call with the client's wishes.
+func (k *chainCalls) work(ctx context.Context, body []byte) (*gateway.Work, error) {
+	if !rawjson.IsNull(k.gateway) {
+		body = rawjson.Apply(nil, body, rawjson.Fields(nil, body), rawjson.Edit{Name: "gateway", Value: k.gateway})
+	}
+	return k.s.Gateway.PrepareChat(ctx, k.c, body)
+}
+
+// open admits the run, with what its first call may cost; the others raise
+// that. A run that calls no model takes a slot of the rate limit.
+func (k *chainCalls) open(ctx context.Context) (err error) {
+	g := k.s.Gateway
+	var first *gateway.Work
+	switch {
+	case len(k.models) > 0:
+		first = k.models[0].work
+	case k.search && g.Embedding != "":
+		if first, err = g.PrepareVectors(ctx, k.c, g.Embedding, []string{" "}); err != nil {
+			return g.Refuse(ctx, k.c, err)
+		}
+	default:
+		return g.Touch(ctx, k.c, "inference")
+	}
+	if k.session, err = g.Open(ctx, k.c, first); err != nil {
+		return err
+	}
+	for _, m := range k.models {
+		if err := k.session.Allows(m.work); err != nil {
+			return at(m.at, err)
+		}
+	}
+	return nil
+}
+
+// Prompt implements chain.Calls.
+func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, error) {
+	body := ask.Body
+	if ask.Emit != nil {
+		body = rawjson.Apply(nil, body, rawjson.Fields(nil, body), rawjson.Edit{Name: "stream", Value: []byte("true")})
+	}
+	w, err := k.work(ctx, body)
+	if err != nil {
+		return chain.Answer{}, err
+	}
+	if err := k.session.Allows(w); err != nil { // a label may have moved to a template with another model
+		return chain.Answer{}, err
+	}
+	if err := ask.Hold(w.Most()); err != nil {
+		return chain.Answer{}, err
+	}
+	w.Chat().Need |= llm.NeedText
+	var sum llm.Answer
+	cut := false
+	err = k.session.Chat(ctx, w, func(e *llm.Event) error {
+		sum.Add(e)
+		cut = cut || e.Notice == "budget_exceeded"
+		if ask.Emit != nil && e.Text != "" {
+			return ask.Emit(e.Text)
+		}
+		return nil
+	})
+	a := chain.Answer{Model: sum.Model}
+	a.Cost, a.Usage = k.session.Spent(w)
+	switch {
+	case err != nil:
+		return a, err
+	case cut:
+		return a, fault.New(fault.Quota, "The budget was used up before the answer was complete.")
+	}
+	if len(sum.Choices) > 0 {
+		a.Text, a.Finish = sum.Choices[0].Text.String(), sum.Choices[0].Finish
+		if refusal := sum.Choices[0].Refusal.String(); a.Text == "" && refusal != "" {
+			return a, &fault.Error{Kind: fault.Unprocessable, Code: "refusal", Message: "The model refused: " + refusal}
+		}
+	}
+	return a, nil
+}
+
+// Retrieve implements chain.Calls.
+func (k *chainCalls) Retrieve(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
+	var hits []rag.Hit
+	var err error
+	switch g := k.s.Gateway; {
+	case k.session != nil:
+		hits, err = k.session.Find(ctx, q)
+	case g.Passages == nil:
+		err = fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
+	default:
+		hits, err = g.Passages.Search(ctx, k.c.User, q)
+	}
+	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
+		return nil, fault.Wrap(fault.Unavailable, err, "The documents cannot be searched right now; try again.")
+	}
+	return hits, err
+}
+
+// Template implements chain.Calls. All calls of a run see the same version.
+func (k *chainCalls) Template(ctx context.Context, name string, ref recipe.Ref) (*template.Template, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := name + "@" + ref.String()
+	if t := k.templates[key]; t != nil {
+		return t, nil
+	}
+	version, err := k.s.Recipes.Version(ctx, k.c.User, recipe.Template, name, ref)
+	if err != nil {
+		return nil, storeFault(err)
+	}
+	t, err := template.Parse(version.Body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
+	}
+	if k.templates == nil {
+		k.templates = map[string]*template.Template{}
+	}
+	k.templates[key] = t
+	return t, nil
+}

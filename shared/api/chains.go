@@ -1,0 +1,169 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/template"
+)
+
+// Chains serves everything under /ai/chains. Chains and their runs belong to
+// the key's user.
+func (s *Server) Chains() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(path, methods string, h handler) {
+		mux.Handle("/ai/chains"+path, s.endpoint(methods, h))
+		mux.Handle("/ai/v1/chains"+path, s.endpoint(methods, h))
+	}
+	type work = map[string]func(context.Context, *visit, *gateway.Call) error
+	on := func(path, methods string, by work) {
+		handle(path, methods, func(v *visit) error {
+			method := v.r.Method
+			if method == http.MethodHead {
+				method = http.MethodGet
+			}
+			return s.owned(v, "chains", by[method])
+		})
+	}
+	r := recipes{s, recipe.Chain}
+	on("", "GET POST", work{"GET": r.list, "POST": s.putChain})
+	on("/{name}", "GET DELETE", work{"GET": s.getChain, "DELETE": r.remove})
+	on("/{name}/versions", "GET", work{"GET": r.versions})
+	on("/{name}/labels/{label}", "POST DELETE", work{"POST": r.label, "DELETE": r.unlabel})
+	on("/{name}/runs/{id}", "GET", work{"GET": s.getRun})
+	handle("/{name}/runs", "POST", func(v *visit) error { return s.infer(v, "chain", s.runChain) })
+	mux.Handle("/", s.endpoint("GET POST DELETE", func(v *visit) error {
+		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
+	}))
+	return mux
+}
+
+func (s *Server) putChain(ctx context.Context, v *visit, c *gateway.Call) error {
+	body, err := v.body()
+	if err != nil {
+		return err
+	}
+	if len(body) > recipe.MaxBody {
+		return &fault.Error{Kind: fault.TooLarge, Message: fmt.Sprintf("The chain has %d bytes; the limit is %d.", len(body), recipe.MaxBody)}
+	}
+	ch, err := chain.Parse(body)
+	if err == nil {
+		err = s.checkTemplates(ctx, c, ch)
+	}
+	if err != nil {
+		return refuseChain(v, err)
+	}
+	fields, err := rawjson.Object(nil, body, chain.MaxDepth)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer // labels are not part of a version, and spaces make no new one
+	if err := json.Compact(&text, rawjson.Apply(nil, body, fields, rawjson.Edit{Name: "labels"})); err != nil {
+		return err
+	}
+	version := recipe.Version{Name: ch.Name, Body: text.Bytes(), Created: time.Now().UTC().Truncate(time.Millisecond), Author: c.Record.Key}
+	version, head, added, err := s.Recipes.Add(ctx, c.User, recipe.Chain, version, ch.Labels)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return showChain(v, status, version, head, rawjson.Edit{Name: "changed", Value: strconv.AppendBool(nil, added)})
+}
+
+// refuseChain answers with all problems, if there are several.
+func refuseChain(v *visit, err error) error {
+	p, ok := errors.AsType[chain.Problems](err)
+	if !ok {
+		return err
+	}
+	list, merr := json.Marshal(p)
+	if merr != nil {
+		return merr
+	}
+	writeErrorWith(v, err, "problems", list)
+	return nil
+}
+
+// checkTemplates wants every template that the chain names to be there now,
+// and to take the variables that it is given.
+func (s *Server) checkTemplates(ctx context.Context, c *gateway.Call, ch *chain.Chain) error {
+	for _, use := range ch.Templates() {
+		at := use.At + ".template"
+		ref, _ := recipe.ParseRef(use.Template.Version)
+		version, err := s.Recipes.Version(ctx, c.User, recipe.Template, use.Template.Name, ref)
+		if errors.Is(err, fault.NotFound) {
+			return fault.Field(at, "'%s': %s", at, fault.As(err).Message)
+		}
+		if err != nil {
+			return err
+		}
+		t, err := template.Parse(version.Body)
+		if err != nil {
+			return fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
+		}
+		given := use.Template.Variables()
+		for _, name := range given {
+			if !slices.ContainsFunc(t.Variables, func(v template.Variable) bool { return v.Name == name }) {
+				return fault.Field(at+".variables."+name, "The template '%s' has no variable '%s'.", use.Template.Name, name)
+			}
+		}
+		for _, want := range t.Variables {
+			if want.Required && want.Default == nil && !slices.Contains(given, want.Name) {
+				return fault.Field(at+".variables", "The template '%s' requires the variable '%s'.", use.Template.Name, want.Name)
+			}
+		}
+		if t.Model == "" && use.Model == "" {
+			return fault.Field(at, "'%s': neither the step nor the template '%s' names a model.", at, use.Template.Name)
+		}
+	}
+	return nil
+}
+
+func (s *Server) getChain(ctx context.Context, v *visit, c *gateway.Call) error {
+	version, err := recipes{s, recipe.Chain}.asked(ctx, v, c)
+	if err != nil {
+		return err
+	}
+	head, err := s.Recipes.Head(ctx, c.User, recipe.Chain, version.Name)
+	if err != nil {
+		return err
+	}
+	return showChain(v, http.StatusOK, version, head)
+}
+
+// showChain shows a version as it was written, between what is known about it.
+func showChain(v *visit, status int, of recipe.Version, head recipe.Head, more ...rawjson.Edit) error {
+	about, err := json.Marshal(struct {
+		ID      string         `json:"id"`
+		Object  string         `json:"object"`
+		Version int            `json:"version"`
+		Latest  int            `json:"latest_version"`
+		Labels  map[string]int `json:"labels"`
+		Created time.Time      `json:"created_at"`
+		Author  string         `json:"created_by"`
+	}{of.Name, "chain", of.Number, head.Latest, showLabels(head), of.Created, of.Author})
+	if err != nil {
+		return err
+	}
+	edits := more
+	for _, f := range rawjson.Fields(nil, of.Body) {
+		edits = append(edits, rawjson.Edit{Name: f.Name, Value: f.Value})
+	}
+	writeJSON(v, status, rawjson.Apply(nil, about, rawjson.Fields(nil, about), edits...))
+	return nil
+}
