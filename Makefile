@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
 
 GOARCH ?= arm64
-FUNCTIONS := chat embeddings models templates chains conversations admin health sweep
+FUNCTIONS := chat code embeddings models templates chains conversations admin health sweep
 # Stripped, static and without the RPC mode that provided.al2023 never uses.
 BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='-s -w'
 LAMBDA := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -tags lambda.norpc -ldflags='-s -w'

@@ -49,6 +49,7 @@ var confined = map[string][]string{
 	"github.com/evanw/esbuild":     {"shared/tidy"},
 	"github.com/pelletier/go-toml": {"shared/tidy"},
 	"mvdan.cc/sh":                  {"shared/tidy"},
+	module + "shared/tidy":         {"shared/local", "functions/code"}, // it weighs 5 MB
 }
 
 type pkg struct {

@@ -228,6 +228,7 @@ func TestPermissions(t *testing.T) {
 	)
 	want := map[string]map[string]string{ // role → Sid → actions
 		"ChatFunctionRole":          {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
+		"CodeFunctionRole":          {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
 		"EmbeddingsFunctionRole":    {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
 		"ModelsFunctionRole":        {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config},
 		"TemplatesFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem dynamodb:Query", "Secrets": secrets, "Config": config},

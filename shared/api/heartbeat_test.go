@@ -23,28 +23,13 @@ import (
 func TestNoHeartbeatAfterAPanic(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		store, err := bolt.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer store.Close()
-		log := slog.New(slog.NewTextHandler(io.Discard, nil))
-		crash := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+		s, key, done := bubble(t, dir, func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
 			if err := emit(&llm.Event{Text: "half"}); err != nil {
 				return err
 			}
 			panic("bug")
 		})
-		s := &api.Server{Log: log, Gateway: &gateway.Gateway{Store: store, Log: log, Pepper: secret(pepper),
-			Models: gateway.NewRegistry(gateway.Instance{Name: "script", Chats: true, Own: []string{"script"}, Free: true, Chat: crash})}}
-		u := admission.User{ID: "ana", Active: true, Models: []string{"*"}, Burst: 10, Parallel: 10, Tokens: admission.NoTokenLimit, Day: usage.None, Month: usage.None}
-		if _, err := store.CreateUser(t.Context(), u); err != nil {
-			t.Fatal(err)
-		}
-		key, hash := admission.NewKey([]byte(pepper), "ana")
-		if err := store.PutKey(t.Context(), "ana", admission.Key{ID: admission.KeyID(hash), Hash: hash, Models: []string{"*"}, Scopes: []string{"inference"}, Created: time.Now()}); err != nil {
-			t.Fatal(err)
-		}
+		defer done()
 		r := httptest.NewRequest("POST", "/ai/chat/completions", strings.NewReader(`{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`))
 		r.Header.Set("Authorization", "Bearer "+key)
 		w := httptest.NewRecorder()
@@ -60,4 +45,26 @@ func TestNoHeartbeatAfterAPanic(t *testing.T) {
 			t.Errorf("a dead stream pings on: %s", w.Body)
 		}
 	})
+}
+
+// bubble is a server whose only model is chat, and a key for it, inside
+// synctest.Test: the clock is false, and there is no network.
+func bubble(t *testing.T, dir string, chat llm.ProviderFunc) (_ *api.Server, key string, done func()) {
+	t.Helper()
+	store, err := bolt.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s := &api.Server{Log: log, Gateway: &gateway.Gateway{Store: store, Log: log, Pepper: secret(pepper),
+		Models: gateway.NewRegistry(gateway.Instance{Name: "script", Chats: true, Own: []string{"script"}, Free: true, Chat: chat})}}
+	u := admission.User{ID: "ana", Active: true, Models: []string{"*"}, Burst: 10, Parallel: 10, Tokens: admission.NoTokenLimit, Day: usage.None, Month: usage.None}
+	if _, err := store.CreateUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	key, hash := admission.NewKey([]byte(pepper), "ana")
+	if err := store.PutKey(t.Context(), "ana", admission.Key{ID: admission.KeyID(hash), Hash: hash, Models: []string{"*"}, Scopes: []string{"inference"}, Created: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	return s, key, func() { store.Close() }
 }

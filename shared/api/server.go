@@ -9,6 +9,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/codegen"
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -31,6 +32,9 @@ type Server struct {
 	Conversations conversation.Store
 	Runs          chain.Runs       // nil: runs of chains are not kept
 	Ledger        admission.Ledger // what usage is counted from
+
+	CodeTools codegen.Tools // formatters of generated files; nil: they stay as they are
+	CodeModel string        // for generating code when the request names no model; "" if there is none
 
 	AdminKey func(context.Context) (string, error) // GATEWAY_ADMIN_KEY; "" if there is none
 	Ready    []Check                               // what /health/ready asks
@@ -65,6 +69,7 @@ type Route struct {
 func Routes() []Route {
 	return []Route{
 		{"POST", "/ai/chat/completions", "chat", (*Server).Chat},
+		{"POST", "/ai/code/generate", "code", (*Server).Code},
 		{"POST", "/ai/embeddings", "embeddings", (*Server).Embeddings},
 		{"GET", "/ai/models", "models", (*Server).Models},
 		{"GET", "/ai/models/{id...}", "models", (*Server).Models},

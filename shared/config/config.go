@@ -29,6 +29,7 @@ type Config struct {
 	AdminKey     string `env:"GATEWAY_ADMIN_KEY" secret:"true"`
 	UnknownPrice string `env:"GATEWAY_UNKNOWN_PRICE" oneof:"allow reject"`
 	FailOpen     bool   `env:"GATEWAY_FAIL_OPEN" default:"false"`
+	CodeModel    string `env:"GATEWAY_CODE_MODEL"`
 	EmbedCacheMB int    `env:"GATEWAY_EMBEDDING_CACHE_MB" default:"16"`
 	LogLevel     string `env:"GATEWAY_LOG_LEVEL" default:"info" oneof:"debug info warn error"`
 

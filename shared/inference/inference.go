@@ -29,6 +29,7 @@ func Open(link func([]gateway.Instance, embedders.Parts)) func(context.Context) 
 			return nil, err
 		}
 		c := b.Config
+		b.Server.CodeModel = c.CodeModel
 		b.Server.Gateway.Vectors = gateway.NewVectorCache(int64(c.EmbedCacheMB) << 20)
 		tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: b.Secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName, Version: config.Version(),
 			HTTP: b.HTTP, Log: b.Server.Log})

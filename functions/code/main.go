@@ -1,0 +1,19 @@
+// Command code serves POST /ai/code/generate as a Lambda function.
+package main
+
+import (
+	"net/http"
+
+	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/connect"
+	"github.com/devmentor/ai-gateway/shared/inference"
+	"github.com/devmentor/ai-gateway/shared/lambdahttp"
+	"github.com/devmentor/ai-gateway/shared/tidy"
+)
+
+func main() {
+	lambdahttp.Main(inference.Open(connect.Adapters), func(s *api.Server) http.Handler {
+		s.CodeTools = tidy.Tools{}
+		return s.Code()
+	})
+}

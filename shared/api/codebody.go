@@ -1,0 +1,223 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/devmentor/ai-gateway/shared/codegen"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// Limits of a request for code, in bytes.
+const (
+	maxPrompt      = 256 << 10
+	maxCodeName    = 64 // of a language
+	maxFramework   = 256
+	maxConstraints = 50 // of them
+	maxConstraint  = 4 << 10
+)
+
+// chatFields are the chat's own fields that a request for code may have. They
+// are checked and used as there.
+var chatFields = []string{"gateway", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty",
+	"logit_bias", "reasoning_effort", "verbosity", "service_tier", "user", "metadata", "store", "thinking"}
+
+// codeBody is a checked request.
+type codeBody struct {
+	codegen.Request
+	model  string
+	stream bool
+	format bool
+	pass   []rawjson.Field // for the chat
+}
+
+// parseCode reads the body of a request for code. It fails with fault.Invalid
+// and names the field.
+func parseCode(body []byte) (*codeBody, error) {
+	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
+	}
+	b := &codeBody{format: true}
+	for _, f := range fields {
+		if rawjson.IsNull(f.Value) {
+			continue
+		}
+		switch f.Name {
+		case "prompt":
+			b.Prompt, err = codeText("prompt", f.Value, maxPrompt)
+		case "language":
+			b.Language, err = codeName("language", f.Value, maxCodeName)
+		case "framework":
+			b.Framework, err = codeName("framework", f.Value, maxFramework)
+		case "model":
+			b.model, err = codeName("model", f.Value, 256)
+		case "constraints":
+			b.Constraints, err = constraints(f.Value)
+		case "files":
+			b.Files, err = codeFiles(f.Value)
+		case "stream":
+			b.stream, err = flag("stream", f.Value)
+		case "tests":
+			b.Tests, err = flag("tests", f.Value)
+		case "format":
+			b.format, err = flag("format", f.Value)
+		case "project":
+			err = &fault.Error{Kind: fault.Unimplemented, Param: "project", Message: "'project' is not implemented yet."}
+		default:
+			if !slices.Contains(chatFields, f.Name) {
+				err = &fault.Error{Kind: fault.Invalid, Param: f.Name, Code: "unknown_parameter", Message: "Unknown parameter: '" + f.Name + "'."}
+			}
+			b.pass = append(b.pass, f)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if b.Prompt == "" {
+		return nil, &fault.Error{Kind: fault.Invalid, Param: "prompt", Code: "missing_required_parameter", Message: "Missing required parameter: 'prompt'."}
+	}
+	return b, nil
+}
+
+// codeText reads a text that must say something.
+func codeText(param string, value []byte, most int) (string, error) {
+	s, ok := rawjson.String(value)
+	if !ok || strings.TrimSpace(s) == "" || len(s) > most {
+		return "", fault.Field(param, "'%s' must be a string of at most %d bytes that is not blank.", param, most)
+	}
+	return s, nil
+}
+
+// codeName reads a text of one line.
+func codeName(param string, value []byte, most int) (string, error) {
+	s, err := codeText(param, value, most)
+	if err == nil && strings.ContainsFunc(s, unicode.IsControl) {
+		err = fault.Field(param, "'%s' must not have control characters.", param)
+	}
+	return s, err
+}
+
+func flag(param string, value []byte) (bool, error) {
+	if rawjson.Kind(value) != "boolean" {
+		return false, &fault.Error{Kind: fault.Invalid, Param: param, Code: "invalid_type",
+			Message: fmt.Sprintf("Invalid type for '%s': expected a boolean, got %s.", param, rawjson.Kind(value))}
+	}
+	return string(value) == "true", nil
+}
+
+// constraints reads one rule or a list of them.
+func constraints(value []byte) (list []string, err error) {
+	switch rawjson.Kind(value) {
+	case "string":
+		s, err := codeText("constraints", value, maxConstraint)
+		return []string{s}, err
+	case "array":
+		err = rawjson.Elements(value, func(i int, v []byte) error {
+			if i >= maxConstraints {
+				return fault.Field("constraints", "'constraints' has more than %d items.", maxConstraints)
+			}
+			s, err := codeText(fmt.Sprintf("constraints[%d]", i), v, maxConstraint)
+			list = append(list, s)
+			return err
+		})
+		return list, err
+	}
+	return nil, fault.Field("constraints", "'constraints' must be a string or an array of strings.")
+}
+
+// codeFiles reads the files that are there already.
+func codeFiles(value []byte) (list []codegen.File, err error) {
+	if rawjson.Kind(value) != "array" {
+		return nil, fault.Field("files", "'files' must be an array of {\"path\", \"content\"}.")
+	}
+	seen := map[string]bool{}
+	total := 0
+	err = rawjson.Elements(value, func(i int, v []byte) error {
+		at := fmt.Sprintf("files[%d]", i)
+		if i >= codegen.MaxFiles {
+			return fault.Field("files", "'files' has more than %d files.", codegen.MaxFiles)
+		}
+		f, err := codeFile(at, v)
+		if err != nil {
+			return err
+		}
+		if seen[f.Path] {
+			return fault.Field(at+".path", "'%s.path' is the path of an earlier file, too.", at)
+		}
+		seen[f.Path] = true
+		if total += len(f.Content); total > codegen.MaxTotal {
+			return fault.Field("files", "'files' have more than %d bytes together.", codegen.MaxTotal)
+		}
+		list = append(list, f)
+		return nil
+	})
+	return list, err
+}
+
+func codeFile(at string, value []byte) (f codegen.File, err error) {
+	if rawjson.Kind(value) != "object" {
+		return f, fault.Field(at, "'%s' must be an object.", at)
+	}
+	given := false
+	for _, m := range rawjson.Fields(nil, value) {
+		param, ok := at+"."+m.Name, true
+		switch m.Name {
+		case "path":
+			if f.Path, ok = rawjson.String(m.Value); !ok {
+				return f, fault.Field(param, "'%s' must be a string.", param)
+			}
+		case "content":
+			if f.Content, given = rawjson.String(m.Value); !given || len(f.Content) > codegen.MaxFile {
+				return f, fault.Field(param, "'%s' must be a string of at most %d bytes.", param, codegen.MaxFile)
+			}
+		case "language":
+			if f.Language, err = codeName(param, m.Value, maxCodeName); err != nil {
+				return f, err
+			}
+		default:
+			return f, &fault.Error{Kind: fault.Invalid, Param: param, Code: "unknown_parameter", Message: "Unknown parameter: '" + param + "'."}
+		}
+	}
+	if err := codegen.CheckPath(f.Path); err != nil {
+		return f, &fault.Error{Kind: fault.Invalid, Param: at + ".path", Code: "unsafe_path", Message: fmt.Sprintf("'%s.path' is refused: %v.", at, err)}
+	}
+	if !given {
+		return f, &fault.Error{Kind: fault.Invalid, Param: at + ".content", Code: "missing_required_parameter", Message: "Missing required parameter: '" + at + ".content'."}
+	}
+	return f, nil
+}
+
+// chat is the request as a chat. The files come in a message of their own, so
+// that passages are searched for with the task alone.
+func (b *codeBody) chat() []byte {
+	body := rawjson.AppendString([]byte(`{"model":`), b.model)
+	body = fmt.Appendf(body, `,"stream":%v,"messages":[`, b.stream)
+	body = append(body, llm.TextMessage("system", codegen.System)...)
+	if files := b.Context(); files != "" {
+		body = append(append(body, ','), llm.TextMessage("user", files)...)
+	}
+	body = append(append(body, ','), llm.TextMessage("user", b.Task())...)
+	body = append(body, ']')
+	for _, f := range b.pass {
+		body = rawjson.AppendString(append(body, ','), f.Name)
+		body = append(append(body, ':'), f.Value...)
+	}
+	return append(body, '}')
+}
+
+// hints tells the parser what the answer may be about.
+func (b *codeBody) hints(tools codegen.Tools) codegen.Hints {
+	h := codegen.Hints{Language: b.Language}
+	for _, f := range b.Files {
+		h.Paths = append(h.Paths, f.Path)
+	}
+	if tools != nil {
+		h.Code = tools.IsCode
+	}
+	return h
+}
