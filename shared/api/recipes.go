@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -192,4 +194,31 @@ func (r recipes) remove(ctx context.Context, v *visit, c *gateway.Call) error {
 		return err
 	}
 	return v.json(http.StatusOK, map[string]any{"id": name, "object": string(r.kind) + ".deleted", "deleted": true})
+}
+
+// labelsOf lists the labels that point to a version, in order.
+func labelsOf(h recipe.Head, number int) []string {
+	labels := []string{}
+	for _, l := range slices.Sorted(maps.Keys(h.Labels)) {
+		if h.Labels[l] == number {
+			labels = append(labels, l)
+		}
+	}
+	return labels
+}
+
+// readRef reads a version in a body: a number, or a label or 'latest'.
+func readRef(value []byte) (recipe.Ref, error) {
+	if rawjson.IsNull(value) {
+		return recipe.Ref{}, nil
+	}
+	if n, ok := rawjson.Int(value); ok && n >= 1 && n <= recipe.MaxVersion {
+		return recipe.Ref{Number: int(n)}, nil
+	}
+	if text, ok := rawjson.String(value); ok && text != "" {
+		if ref, ok := recipe.ParseRef(text); ok {
+			return ref, nil
+		}
+	}
+	return recipe.Ref{}, wrongVersion()
 }

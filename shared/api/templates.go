@@ -17,17 +17,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/template"
 )
 
-// templateHead is what is shown of a template without its content. Version is
-// the latest one; Labels says what each label points to.
-type templateHead struct {
-	ID      string         `json:"id"`
-	Object  string         `json:"object"`
-	Version int            `json:"version"`
-	Labels  map[string]int `json:"labels"`
-	Created time.Time      `json:"created_at"` // of the first version
-	Updated time.Time      `json:"updated_at"`
-}
-
 // templateVersion is one version with its content.
 type templateVersion struct {
 	ID      string         `json:"id"`
@@ -57,13 +46,14 @@ func (s *Server) Templates() http.Handler {
 		mux.Handle("/ai/v1/templates"+path, h)
 	}
 	type work = map[string]func(context.Context, *visit, *gateway.Call) error
-	on("", "GET POST", work{"GET": s.listTemplates, "POST": s.putTemplate})
-	on("/{name}", "GET DELETE", work{"GET": s.getTemplate, "DELETE": s.deleteTemplate})
-	on("/{name}/versions", "GET", work{"GET": s.listTemplateVersions})
+	r := recipes{s, recipe.Template}
+	on("", "GET POST", work{"GET": r.list, "POST": s.putTemplate})
+	on("/{name}", "GET DELETE", work{"GET": s.getTemplate, "DELETE": r.remove})
+	on("/{name}/versions", "GET", work{"GET": r.versions})
 	on("/{name}/export", "GET", work{"GET": s.exportTemplate})
 	on("/{name}/render", "POST", work{"POST": s.renderTemplate})
 	on("/{name}/usage", "GET", work{"GET": s.templateUsage})
-	on("/{name}/labels/{label}", "POST DELETE", work{"POST": s.labelTemplate, "DELETE": s.unlabelTemplate})
+	on("/{name}/labels/{label}", "POST DELETE", work{"POST": r.label, "DELETE": r.unlabel})
 	mux.Handle("/", s.endpoint("GET POST DELETE", func(v *visit) error {
 		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
 	}))
@@ -71,13 +61,7 @@ func (s *Server) Templates() http.Handler {
 }
 
 // templateName is the name in the path. What cannot be a name is not there.
-func templateName(v *visit) (string, error) {
-	name := v.r.PathValue("name")
-	if !recipe.ValidName(name) {
-		return "", fault.New(fault.NotFound, "There is no template '%s'.", name)
-	}
-	return name, nil
-}
+func templateName(v *visit) (string, error) { return recipes{kind: recipe.Template}.name(v) }
 
 func (s *Server) putTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
 	t, labels, err := readTemplate(v)
@@ -186,26 +170,6 @@ func wrongLabel(param string) error {
 	return fault.Field(param, "'%s' must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'.", param, recipe.MaxName)
 }
 
-func (s *Server) listTemplates(ctx context.Context, v *visit, c *gateway.Call) error {
-	limit, err := pageLimit(v)
-	if err != nil {
-		return err
-	}
-	list, err := s.Recipes.List(ctx, c.User, recipe.Template, v.r.URL.Query().Get("after"), limit+1)
-	if err != nil {
-		return err
-	}
-	data := []templateHead{}
-	for _, h := range list[:min(limit, len(list))] {
-		data = append(data, showHead(h))
-	}
-	answer := map[string]any{"object": "list", "data": data, "has_more": len(list) > limit}
-	if len(list) > limit {
-		answer["next"] = data[limit-1].ID
-	}
-	return v.json(http.StatusOK, answer)
-}
-
 // pageLimit reads ?limit=.
 func pageLimit(v *visit) (int, error) {
 	text := v.r.URL.Query().Get("limit")
@@ -272,21 +236,6 @@ func (s *Server) exportTemplate(ctx context.Context, v *visit, c *gateway.Call) 
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	_, err = v.Write(text)
 	return err
-}
-
-func (s *Server) deleteTemplate(ctx context.Context, v *visit, c *gateway.Call) error {
-	name, err := templateName(v)
-	if err != nil {
-		return err
-	}
-	if err := s.Recipes.Delete(ctx, c.User, recipe.Template, name); err != nil {
-		return err
-	}
-	return v.json(http.StatusOK, map[string]any{"id": name, "object": "template.deleted", "deleted": true})
-}
-
-func showHead(h recipe.Head) templateHead {
-	return templateHead{ID: h.Name, Object: "template", Version: h.Latest, Labels: showLabels(h), Created: h.Created, Updated: h.Updated}
 }
 
 func showTemplate(v recipe.Version, h recipe.Head, t *template.Template) templateVersion {
