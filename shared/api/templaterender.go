@@ -14,6 +14,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/template"
+	"github.com/devmentor/ai-gateway/shared/tokens"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -35,9 +36,11 @@ type renderObject struct {
 
 // estimateObject says what the rendered messages would take. What is not known
 // is null: the price of an unknown model, and the most that an answer costs
-// whose length has no bound.
+// whose length has no bound. Max holds even if the tokens are more than they
+// seem.
 type estimateObject struct {
 	InputTokens int64       `json:"input_tokens"`
+	Exact       bool        `json:"exact"` // InputTokens is counted, not estimated
 	MaxOutput   *int64      `json:"max_output_tokens"`
 	Input       *usage.Nano `json:"input_usd"`
 	Max         *usage.Nano `json:"max_usd"`
@@ -91,7 +94,7 @@ func (s *Server) estimate(ctx context.Context, c *gateway.Call, o *renderObject,
 	if model == "" {
 		model = r.Model
 	}
-	o.Estimate.InputTokens = countMessages(o.Messages)
+	o.Estimate.count(tokens.For("", ""), o.Messages, o.Parameters)
 	if model == "" {
 		o.Warnings = append(o.Warnings, "model: Neither the template nor this request names one, so that no price can be told.")
 		return nil
@@ -106,6 +109,7 @@ func (s *Server) estimate(ctx context.Context, c *gateway.Call, o *renderObject,
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed", Message: "This key may not use the model '" + model + "'."}
 	}
 	target := m.Group.Targets[0].Of.(*gateway.Target)
+	high := o.Estimate.count(tokens.For(target.Provider, target.Model), o.Messages, o.Parameters)
 	if most := maxOutput(r.Parameters, target); most > 0 {
 		o.Estimate.MaxOutput = &most
 	}
@@ -117,7 +121,7 @@ func (s *Server) estimate(ctx context.Context, c *gateway.Call, o *renderObject,
 	input := p.Cost(llm.Usage{Input: o.Estimate.InputTokens})
 	o.Estimate.Input = &input
 	if o.Estimate.MaxOutput != nil {
-		total := p.Bound(o.Estimate.InputTokens, *o.Estimate.MaxOutput)
+		total := p.Bound(high, *o.Estimate.MaxOutput)
 		o.Estimate.Max = &total
 	}
 	return nil
@@ -141,16 +145,21 @@ func maxOutput(parameters json.RawMessage, t *gateway.Target) int64 {
 	return most * max(1, n)
 }
 
-// countMessages estimates tokens as the gateway does where a provider does not
-// count: four bytes a token, and what the chat format adds.
-func countMessages(messages json.RawMessage) int64 {
-	const perMessage, perAnswer, bytesPerToken = 4, 3, 4
-	var bytes, tokens int64 = 0, perAnswer
-	rawjson.Elements(messages, func(_ int, m []byte) error {
-		tokens += perMessage
-		text, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, m), "content"))
-		bytes += int64(len(text))
-		return nil
-	})
-	return tokens + (bytes+bytesPerToken-1)/bytesPerToken
+// count counts the messages, and what else of the parameters a model reads, and
+// returns how many tokens it may be at most.
+func (e *estimateObject) count(c tokens.Counter, messages, parameters json.RawMessage) (high int64) {
+	var more [][]byte
+	fields := rawjson.Fields(nil, parameters)
+	for _, name := range []string{"tools", "functions", "response_format"} {
+		if v := rawjson.Get(fields, name); !rawjson.IsNull(v) {
+			more = append(more, v)
+		}
+	}
+	if e.Exact = c.Exact(); e.Exact {
+		e.InputTokens = c.CountMessages(messages, more...)
+		return e.InputTokens
+	}
+	estimate := c.EstimateMessages(messages, more...)
+	e.InputTokens = estimate.Tokens
+	return estimate.High
 }

@@ -238,9 +238,11 @@ func TestWrongTemplatesLeaveNothing(t *testing.T) {
 			t.Errorf("POST %.80s: %d %s, want param %q", tc.body, a.status, a.body, tc.param)
 		}
 	}
-	long := `{"name":"x","user":"` + strings.Repeat("x", recipe.MaxBody) + `"}`
-	if a := r.do("POST", "/ai/templates", long); a.status != http.StatusRequestEntityTooLarge {
-		t.Errorf("POST of %d bytes: %d %s", len(long), a.status, a.body)
+	for _, long := range []string{`{"name":"x","user":"` + strings.Repeat("x", recipe.MaxBody) + `"}`, `{"name":"x","user":"a"` + strings.Repeat(" ", recipe.MaxBody) + `}`,
+		`{"name":"x","user":"x` + strings.Repeat("\u2028", 60_000) + `"}`} { // longer in the canonical spelling
+		if a := r.do("POST", "/ai/templates", long); a.status != http.StatusRequestEntityTooLarge {
+			t.Errorf("POST of %d bytes: %d %.200s", len(long), a.status, a.body)
+		}
 	}
 	if a := r.do("GET", "/ai/templates", ""); !strings.Contains(a.body, `"data":[]`) {
 		t.Errorf("after requests that failed there is %s", a.body)
@@ -288,7 +290,8 @@ func TestRender(t *testing.T) {
 		Messages                []struct{ Role, Content string }
 		Parameters              map[string]json.Number
 		Estimate                struct {
-			Input    int64       `json:"input_tokens"`
+			Input    int64 `json:"input_tokens"`
+			Exact    bool
 			Output   int64       `json:"max_output_tokens"`
 			InputUSD usage.Nano  `json:"input_usd"`
 			MaxUSD   *usage.Nano `json:"max_usd"`
@@ -306,7 +309,7 @@ func TestRender(t *testing.T) {
 		t.Errorf("render = %s", a.body)
 	}
 	e := got.Estimate
-	if e.Input < 15 || e.Input > 60 || e.Output != 100 || e.InputUSD != usage.Nano(e.Input*150) || e.MaxUSD == nil || *e.MaxUSD != usage.Nano(e.Input*150+100*600) {
+	if e.Input != 30 || !e.Exact || e.Output != 100 || e.InputUSD != usage.Nano(e.Input*150) || e.MaxUSD == nil || *e.MaxUSD != usage.Nano(e.Input*150+100*600) {
 		t.Errorf("estimate = %+v", e)
 	}
 	if n := len(r.records("ana")); n != 0 {
@@ -340,9 +343,10 @@ func TestRender(t *testing.T) {
 func TestRenderWithoutAPrice(t *testing.T) {
 	r := newAuthor(t)
 	for name, tc := range map[string]struct{ template, body, want, warning string }{
-		"no model":               {`{"name":"t","user":"a"}`, ``, `"model":null`, "no price"},
+		"no model":               {`{"name":"t","user":"a"}`, ``, `"input_tokens":9,"exact":false,"max_output_tokens":null,"input_usd":null,"max_usd":null`, "no price"},
 		"no bound":               {`{"name":"t","user":"a","model":"gpt-4o-mini"}`, ``, `"max_output_tokens":null,"input_usd":0.0000012,"max_usd":null`, ""},
 		"the request's model":    {`{"name":"t","user":"a","model":"nothing"}`, `{"model":"gpt-4o-mini"}`, `"model":"gpt-4o-mini"`, ""},
+		"tools count":            {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"tools":[{"type":"function","function":{"name":"f","description":"Finds words."}}]}}`, ``, `"input_tokens":28,"exact":true`, ""},
 		"not configured":         {`{"name":"t","user":"a","model":"anthropic/claude-sonnet-4-5"}`, ``, `"input_usd":null`, "ANTHROPIC_API_KEY"},
 		"a bound above the most": {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"max_tokens":1000000,"n":2}}`, ``, `"max_output_tokens":32768`, ""},
 	} {
@@ -382,8 +386,8 @@ func TestUsageOfTemplates(t *testing.T) {
 	const recent = `"data":[{"version":12,"requests":1,"errors":0,"input_tokens":10,"output_tokens":3,"cost_usd":7},{"version":1,"requests":2,"errors":1,"input_tokens":20,"output_tokens":6,"cost_usd":0.000000001}]`
 	for query, want := range map[string]string{
 		"": recent,
-		"?from=" + url.QueryEscape(now.Add(-24*time.Hour).Format(time.RFC3339)):                                                          recent,
-		"?from=" + now.UTC().Add(-12*24*time.Hour).Format(time.DateOnly) + "&to=" + now.UTC().Add(-9*24*time.Hour).Format(time.DateOnly): `"data":[{"version":1,"requests":1,"errors":0,"input_tokens":10,"output_tokens":3,"cost_usd":0.0000001}]`,
+		"?from=" + url.QueryEscape(now.Add(-24*time.Hour).Format(time.RFC3339)):                                                           recent,
+		"?from=" + now.UTC().Add(-12*24*time.Hour).Format(time.DateOnly) + "&to=" + now.UTC().Add(-10*24*time.Hour).Format(time.DateOnly): `"data":[{"version":1,"requests":1,"errors":0,"input_tokens":10,"output_tokens":3,"cost_usd":0.0000001}]`,
 		"?from=2020-01-01&to=2020-01-02": `"data":[]`,
 	} {
 		if a := r.do("GET", "/ai/templates/t/usage"+query, ""); a.status != 200 || !strings.Contains(a.body, want) {

@@ -167,7 +167,7 @@ func TestFilesKeepEveryText(t *testing.T) {
 func TestTheLargestDeclarationsFitIntoFiles(t *testing.T) {
 	for name, parameters := range map[string]string{
 		"invisible characters": `{"a":"` + strings.Repeat("\u00a0", 16_000) + `"}`,
-		"many fields":          `{"a":{"b":{"c":{"d":` + object(2900) + `}}}}`,
+		"many fields":          strings.Repeat(`{"a":`, 40) + object(2900) + strings.Repeat("}", 40),
 		"nested":               `{"a":` + strings.Repeat(`{"a":`, 60) + "1" + strings.Repeat("}", 60) + `}`,
 	} {
 		p := parse(t, `{"user":"x","parameters":`+parameters+`}`)
