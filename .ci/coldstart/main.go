@@ -26,6 +26,7 @@ var limits = []struct {
 	start time.Duration
 }{
 	{"chat", 25, 40 * time.Millisecond}, {"embeddings", 15, 40 * time.Millisecond}, {"admin", 15, 40 * time.Millisecond}, {"sweep", 15, 40 * time.Millisecond},
+	{"documents", 20, 40 * time.Millisecond}, {"search", 20, 40 * time.Millisecond},
 	{"models", 15, 15 * time.Millisecond}, {"health", 8, 15 * time.Millisecond},
 }
 
@@ -85,7 +86,7 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 func build(dir, name, arch string) (string, error) {
 	out := filepath.Join(dir, name+"-"+arch)
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", out, "./functions/"+name)
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc,grpcnotrace", "-ldflags=-s -w", "-o", out, "./functions/"+name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	cmd.Stderr = os.Stderr
 	return out, cmd.Run()

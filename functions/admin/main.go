@@ -5,8 +5,9 @@ import (
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/lambdahttp"
+	"github.com/devmentor/ai-gateway/shared/retrieval"
 )
 
 func main() {
-	lambdahttp.Main(cloud.Open, (*api.Server).Admin)
+	lambdahttp.Main(retrieval.With(cloud.Open), (*api.Server).Admin)
 }

@@ -47,6 +47,7 @@ type documentObject struct {
 	Type       rag.Kind        `json:"type"`
 	Language   string          `json:"language,omitempty"`
 	Passages   int             `json:"passages"`
+	Embedding  string          `json:"embedding,omitempty"`
 	Text       string          `json:"text,omitempty"`
 	Metadata   json.RawMessage `json:"metadata"`
 	Created    time.Time       `json:"created_at"`
@@ -58,19 +59,34 @@ func (s *Server) Documents() http.Handler {
 	mux := http.NewServeMux()
 	for _, base := range []string{"/ai/documents", "/ai/v1/documents"} {
 		mux.Handle(base, s.endpoint("GET POST", func(v *visit) error {
-			if v.r.Method == http.MethodPost {
-				return s.owned(v, "documents", s.createDocument)
+			switch {
+			case v.r.Method != http.MethodPost:
+				return s.owned(v, "documents", s.shelved(s.listDocuments))
+			case s.embeds():
+				return s.infer(v, "documents", s.embedDocument)
 			}
-			return s.owned(v, "documents", s.listDocuments)
+			return s.owned(v, "documents", s.shelved(s.createDocument))
 		}))
 		mux.Handle(base+"/{id...}", s.endpoint("GET DELETE", func(v *visit) error {
 			if v.r.Method == http.MethodDelete {
-				return s.owned(v, "documents", s.deleteDocument)
+				return s.owned(v, "documents", s.shelved(s.deleteDocument))
 			}
-			return s.owned(v, "documents", s.getDocument)
+			return s.owned(v, "documents", s.shelved(s.getDocument))
 		}))
 	}
 	return mux
+}
+
+// shelved is work for a gateway that keeps documents.
+func (s *Server) shelved(work func(context.Context, *visit, *gateway.Call) error) func(context.Context, *visit, *gateway.Call) error {
+	if s.Library == nil {
+		return func(context.Context, *visit, *gateway.Call) error { return noLibrary() }
+	}
+	return work
+}
+
+func noLibrary() error {
+	return fault.New(fault.NotFound, "This gateway keeps no documents: QDRANT_URL is not set.")
 }
 
 // owned is the frame of requests about what belongs to the key's user: the
@@ -86,7 +102,11 @@ func (s *Server) owned(v *visit, operation string, work func(context.Context, *v
 		return err
 	}
 	limits(v.Header(), c.Grant.Limits)
-	err = work(ctx, v, c)
+	return s.told(ctx, v, operation, work(ctx, v, c))
+}
+
+// told hides what went wrong in a library or a store.
+func (s *Server) told(ctx context.Context, v *visit, operation string, err error) error {
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
 		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", v.id), slog.Any("err", err))
 		return fault.Wrap(fault.Unavailable, err, "The "+operation+" cannot be used right now; try again.")
@@ -103,9 +123,17 @@ func (s *Server) createDocument(ctx context.Context, v *visit, c *gateway.Call) 
 	if err != nil {
 		return err
 	}
+	return s.put(ctx, v, c, d)
+}
+
+func (s *Server) put(ctx context.Context, v *visit, c *gateway.Call, d rag.Document) error {
 	d, changed, err := s.Library.Put(ctx, c.User, d)
 	if err != nil {
 		return err
+	}
+	if s.embeds() {
+		writeCallHeaders(v.Header(), c)
+		v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
 	}
 	return v.json(http.StatusCreated, struct {
 		documentObject
@@ -268,7 +296,7 @@ func (s *Server) deleteDocument(ctx context.Context, v *visit, c *gateway.Call) 
 
 func showDocument(d rag.Document, text bool) documentObject {
 	o := documentObject{ID: d.ID, Object: "document", Collection: d.Collection, Type: d.Kind, Language: d.Language, Passages: d.Passages,
-		Metadata: metadata(d.Metadata), Created: d.Created}
+		Embedding: d.Embedding, Metadata: metadata(d.Metadata), Created: d.Created}
 	if text {
 		o.Text = d.Text
 	}

@@ -36,15 +36,20 @@ type hitObject struct {
 
 // Search serves POST /ai/search.
 func (s *Server) Search() http.Handler {
-	return s.endpoint("POST", func(v *visit) error { return s.owned(v, "search", s.search) })
+	return s.endpoint("POST", func(v *visit) error {
+		if s.embeds() {
+			return s.infer(v, "search", s.searchByMeaning)
+		}
+		return s.owned(v, "search", s.search)
+	})
 }
 
 func (s *Server) search(ctx context.Context, v *visit, c *gateway.Call) error {
-	var b searchBody
-	if err := v.decode(&b); err != nil {
+	body, err := v.body()
+	if err != nil {
 		return err
 	}
-	q, err := b.query()
+	q, err := s.question(body)
 	if err != nil {
 		return err
 	}
@@ -52,11 +57,27 @@ func (s *Server) search(ctx context.Context, v *visit, c *gateway.Call) error {
 	if err != nil {
 		return err
 	}
+	return v.json(http.StatusOK, showHits(hits))
+}
+
+// question reads the body of a search.
+func (s *Server) question(body []byte) (q rag.Query, err error) {
+	var b searchBody
+	if err := decodeObject("", body, &b); err != nil {
+		return q, err
+	}
+	if q, err = b.query(); err == nil && s.Passages == nil {
+		err = noLibrary()
+	}
+	return q, err
+}
+
+func showHits(hits []rag.Hit) map[string]any {
 	data := []hitObject{}
 	for _, h := range hits {
 		data = append(data, hitObject{ID: h.ID, Score: h.Score, Text: h.Text, Metadata: metadata(h.Metadata), Passage: h.Passage})
 	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
+	return map[string]any{"object": "list", "data": data, "has_more": false}
 }
 
 func (b *searchBody) query() (q rag.Query, err error) {

@@ -33,6 +33,11 @@ type Config struct {
 	EmbedCacheMB int    `env:"GATEWAY_EMBEDDING_CACHE_MB" default:"16"`
 	LogLevel     string `env:"GATEWAY_LOG_LEVEL" default:"info" oneof:"debug info warn error"`
 
+	QdrantURL      string `env:"QDRANT_URL" url:"true"`
+	QdrantKey      string `env:"QDRANT_API_KEY" secret:"true"`
+	QdrantPrefix   string `env:"QDRANT_PREFIX" default:"gateway"`
+	EmbeddingModel string `env:"GATEWAY_EMBEDDING_MODEL"`
+
 	OpenAIKey     string `env:"OPENAI_API_KEY" secret:"true"`
 	OpenAIURL     string `env:"OPENAI_BASE_URL" url:"true"`
 	AnthropicKey  string `env:"ANTHROPIC_API_KEY" secret:"true"`

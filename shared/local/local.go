@@ -37,6 +37,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/prometheus"
 	"github.com/devmentor/ai-gateway/shared/providers"
 	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/retrieval"
 	"github.com/devmentor/ai-gateway/shared/shelf"
 	"github.com/devmentor/ai-gateway/shared/telemetry"
 	"github.com/devmentor/ai-gateway/shared/tidy"
@@ -115,9 +116,9 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Pepper: pepper, Log: log,
 			Vectors: gateway.NewVectorCache(int64(c.EmbedCacheMB) << 20), Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},
 	}
-	library := shelf.New(filepath.Join(c.DataDir, "documents"))
-	g.closers = append(g.closers, library.Close)
-	g.Server.Library, g.Server.Passages = library, library
+	if err := g.openLibrary(secrets, log); err != nil {
+		return nil, err
+	}
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
 		Version: config.Version(), HTTP: transport, Log: log})
 	if err != nil {
@@ -159,6 +160,25 @@ func (g *Gateway) openStore(ctx context.Context, cfg aws.Config) error {
 	}
 	g.store, g.recipes, g.conversations, g.runs = s, s.Recipes(), s.Conversations(), s.Runs()
 	g.closers = append(g.closers, s.Close)
+	return nil
+}
+
+// openLibrary opens Qdrant, if there is one, or else the documents in the data
+// directory.
+func (g *Gateway) openLibrary(secrets *awssecret.Store, log *slog.Logger) error {
+	remote, err := retrieval.Open(g.Config, secrets.Get, log)
+	if err != nil {
+		return err
+	}
+	if remote != nil {
+		g.closers = append(g.closers, remote.Close)
+		g.Server.Ready = append(g.Server.Ready, api.Check{Name: "qdrant", Ask: remote.Ping})
+		retrieval.Give(g.Server, g.Config, remote)
+		return nil
+	}
+	s := shelf.New(filepath.Join(g.Config.DataDir, "documents"))
+	g.closers = append(g.closers, s.Close)
+	retrieval.Give(g.Server, g.Config, s)
 	return nil
 }
 

@@ -220,3 +220,72 @@ func TestHiccups(t *testing.T) {
 		t.Errorf("%d passages are left", server.Points("-passages-32"))
 	}
 }
+
+// TestAFailureIsTakenBack: a call that fails for good leaves the old document,
+// nothing of the new one, and an error; or else the new one and none.
+func TestAFailureIsTakenBack(t *testing.T) {
+	server := qdranttest.New(t)
+	s := open(t, qdrant.Options{URL: server.URL})
+	refused := status.Error(codes.Internal, "refused")
+	kept, replaced := 0, 0
+	for at := 1; ; at++ {
+		for _, applied := range []bool{false, true} {
+			if err := put(long("herons"))(s); err != nil {
+				t.Fatal(err)
+			}
+			fail := func(_ string, n int) error {
+				if n == at {
+					return refused
+				}
+				return nil
+			}
+			if applied {
+				server.Fail(nil, fail)
+			} else {
+				server.Fail(fail, nil)
+			}
+			err := put(long("storks"))(s)
+			calls := server.Calls()
+			server.Fail(nil, nil)
+			if len(calls) < at { // it was over before
+				if kept == 0 || replaced == 0 {
+					t.Errorf("%d times the old one stayed, %d times it was replaced", kept, replaced)
+				}
+				return
+			}
+			got, want := state(t, s), "herons"
+			if err == nil {
+				want = "storks"
+				replaced++
+			} else {
+				kept++
+			}
+			d, _ := s.Get(t.Context(), tenant, long("").Key)
+			if n := server.Points("-passages-32"); got != want || err != nil && n != d.Passages {
+				t.Errorf("call %d (%s, applied=%v): Put = %v, the document is about %q, %d passages of %d", at, calls[at-1], applied, err, got, n, d.Passages)
+			}
+		}
+	}
+}
+
+// TestADocumentIsFoundWhileItIsReplaced: the search has the old passages when
+// the new document comes.
+func TestADocumentIsFoundWhileItIsReplaced(t *testing.T) {
+	server := qdranttest.New(t)
+	s, writer := open(t, qdrant.Options{URL: server.URL}), open(t, qdrant.Options{URL: server.URL})
+	if err := put(long("herons"))(s); err != nil {
+		t.Fatal(err)
+	}
+	searched, replaced := false, false
+	server.Fail(func(method string, _ int) error {
+		if searched = searched || method == "Points/Query"; searched && method == "Points/Get" && !replaced {
+			replaced = true
+			return put(long("storks"))(writer)
+		}
+		return nil
+	}, nil)
+	hits, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "little", Limit: 5})
+	if err != nil || len(hits) == 0 || !replaced || !strings.Contains(hits[0].Text, "storks") {
+		t.Errorf("hits = %+v, %v", hits, err)
+	}
+}

@@ -53,6 +53,7 @@ func New(t testing.TB) *Server {
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
 	qdrant.RegisterPointsServer(s.grpc, &points{s: s})
 	qdrant.RegisterCollectionsServer(s.grpc, &collections{s: s})
+	qdrant.RegisterQdrantServer(s.grpc, health{})
 	go s.grpc.Serve(ln)
 	t.Cleanup(s.grpc.Stop)
 	return s
@@ -157,6 +158,12 @@ func (s *Server) collection(name string) (*collection, error) {
 		return nil, status.Errorf(codes.NotFound, "Not found: Collection `%s` doesn't exist!", name)
 	}
 	return c, nil
+}
+
+type health struct{ qdrant.UnimplementedQdrantServer }
+
+func (health) HealthCheck(context.Context, *qdrant.HealthCheckRequest) (*qdrant.HealthCheckReply, error) {
+	return &qdrant.HealthCheckReply{Title: "qdranttest", Version: "1.17.1"}, nil
 }
 
 // collections are the calls about them. All handlers run one at a time.

@@ -29,7 +29,7 @@ var functions = []string{"chat", "embeddings", "models", "health", "admin"}
 
 var (
 	buildLocal  = sync.OnceValue(func() error { return build(nil, "local") })
-	buildLambda = sync.OnceValue(func() error { return build([]string{"-tags", "lambda.norpc"}, functions...) })
+	buildLambda = sync.OnceValue(func() error { return build([]string{"-tags", "lambda.norpc,grpcnotrace"}, functions...) })
 )
 
 // build compiles functions/NAME for this machine, with the race detector if

@@ -36,7 +36,15 @@ func Open(context.Context) (*api.Server, error) {
 	})
 	store := dynamo.New(client, c.StateTable, c.LedgerTable)
 	log := jsonlog.New(os.Stdout, c.LogLevel)
-	return &api.Server{Version: config.Version(), Log: log, Ready: []api.Check{{Name: "store", Ask: store.Ping}}, Targets: func() []router.State {
+	checks := []api.Check{{Name: "store", Ask: store.Ping}}
+	if c.QdrantURL != "" {
+		ask, err := pingQdrant(c.QdrantURL)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, api.Check{Name: "qdrant", Ask: ask})
+	}
+	return &api.Server{Version: config.Version(), Log: log, Ready: checks, Targets: func() []router.State {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 		defer cancel()
 		seen, err := store.Breakers().Look(ctx)

@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/rag"
+)
+
+const (
+	// embedBatch is how many passages are sent to a provider at once: what the
+	// one that takes the fewest takes.
+	embedBatch = 96
+	// embedParallel is how many such calls of one request are under way at once.
+	embedParallel = 4
+)
+
+// embeds says whether documents and searches have vectors.
+func (s *Server) embeds() bool {
+	return s.Gateway != nil && s.Gateway.Embedding != "" && s.Library != nil && s.Passages != nil
+}
+
+// embedDocument stores a document whose passages have vectors, which are on the
+// request's bill. All of them are reserved for before the first is made.
+func (s *Server) embedDocument(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
+	var b documentBody
+	var d rag.Document
+	err := decodeObject("", body, &b)
+	if err == nil {
+		d, err = b.document(v.id)
+	}
+	if err != nil {
+		return s.Gateway.Refuse(ctx, c, err)
+	}
+	d.Embedding = s.Gateway.Embedding
+	session, err := s.open(ctx, c, d.Text)
+	if err != nil {
+		return err
+	}
+	d.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
+		return s.vectors(ctx, c, session, texts)
+	}
+	return s.told(ctx, v, "documents", s.put(ctx, v, c, d))
+}
+
+// open admits a request that will have vectors of a text.
+func (s *Server) open(ctx context.Context, c *gateway.Call, text string) (*gateway.Session, error) {
+	model := s.Gateway.Embedding
+	w, err := s.Gateway.PrepareVectors(ctx, c, model, []string{text})
+	if err != nil { // the client did not choose the model
+		return nil, s.Gateway.Refuse(ctx, c, fault.Wrap(fault.Unavailable, err, "The embedding model '"+model+"' cannot be used right now: GATEWAY_EMBEDDING_MODEL names it."))
+	}
+	c.Record.Asked = model
+	return s.Gateway.Open(ctx, c, w)
+}
+
+// vectors makes those of texts, in batches.
+func (s *Server) vectors(ctx context.Context, c *gateway.Call, session *gateway.Session, texts []string) ([][]float32, error) {
+	list := make([][]float32, len(texts))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(embedParallel)
+	at := 0
+	for batch := range slices.Chunk(texts, embedBatch) {
+		into := list[at:]
+		at += len(batch)
+		group.Go(func() error {
+			w, err := s.Gateway.PrepareVectors(ctx, c, s.Gateway.Embedding, batch)
+			if err != nil {
+				return err
+			}
+			got, err := session.Vectors(ctx, w)
+			copy(into, got)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// searchByMeaning finds passages by their words and by vectors, or by words
+// alone if the key may not use the model that makes them.
+func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
+	q, err := s.question(body)
+	if err != nil {
+		return s.Gateway.Refuse(ctx, c, err)
+	}
+	var hits []rag.Hit
+	session, err := s.open(ctx, c, q.Text)
+	switch {
+	case err == nil:
+		hits, err = session.Find(ctx, q)
+	case errors.Is(err, fault.Forbidden) && fault.As(err).Code == "model_not_allowed":
+		c.Record.Skipped = append(c.Record.Skipped, "rag.embedding")
+		if err = s.Gateway.Touch(ctx, c, "inference"); err == nil {
+			hits, err = s.Passages.Search(ctx, c.User, q)
+		}
+	}
+	if err != nil {
+		return s.told(ctx, v, "search", err)
+	}
+	writeCallHeaders(v.Header(), c)
+	v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	return v.json(http.StatusOK, showHits(hits))
+}
