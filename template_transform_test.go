@@ -227,11 +227,13 @@ func TestPermissions(t *testing.T) {
 		config  = "s3:GetObject" // of the one object that GatewayConfig names
 	)
 	want := map[string]map[string]string{ // role → Sid → actions
-		"ChatFunctionRole":          {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
-		"CodeFunctionRole":          {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
-		"EmbeddingsFunctionRole":    {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
-		"ModelsFunctionRole":        {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config},
-		"TemplatesFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem dynamodb:Query", "Secrets": secrets, "Config": config},
+		"ChatFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
+		"CodeFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
+		"EmbeddingsFunctionRole": {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
+		"DocumentsFunctionRole":  {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
+		"SearchFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
+		"ModelsFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config},
+		"TemplatesFunctionRole":  {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem dynamodb:Query", "Secrets": secrets, "Config": config},
 		"ChainsFunctionRole": {"Accounts": "dynamodb:UpdateItem", "Recipes": "dynamodb:GetItem dynamodb:Query dynamodb:PutItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config,
 			"Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
 		"AdminFunctionRole":         {"Accounts": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:Query dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem dynamodb:BatchWriteItem", "Users": "dynamodb:Query", "Secrets": secrets},
