@@ -11,6 +11,13 @@ type Account struct {
 	Parts  []Part `json:"parts"`
 	Tokens int64  `json:"tokens"` // of the prompt that was sent, counted or estimated here
 
+	Saved int64 `json:"saved,omitempty"` // tokens, about, that Tidy has saved
+
+	CachePoints int `json:"cache_points,omitempty"` // that were set
+	// Prefix is how many messages at the beginning are the same from request to
+	// request, as long as the template and the project are.
+	Prefix int `json:"-"`
+
 	// If the prompt had to fit a window:
 	Window     int64    `json:"window,omitempty"` // what the model takes; 0 if that is not known, or nobody asked
 	Strategy   Strategy `json:"strategy,omitempty"`
@@ -20,7 +27,7 @@ type Account struct {
 
 // Part is one kind of messages.
 type Part struct {
-	Name    string `json:"name"` // system, examples, memory, passages, messages, summary
+	Name    string `json:"name"` // system, project, examples, memory, passages, messages
 	Tokens  int64  `json:"tokens"`
 	Budget  int64  `json:"budget,omitempty"` // what it might have had; 0: as much as it needs
 	Kept    int    `json:"kept"`             // messages; of memory, turns; of passages, passages
@@ -55,6 +62,9 @@ func (a *Account) Header() string {
 	}
 	if a.Summarized {
 		b.WriteString(" summarized")
+	}
+	if a.Saved > 0 {
+		b.WriteString(" saved=" + strconv.FormatInt(a.Saved, 10))
 	}
 	return b.String()
 }

@@ -5,6 +5,7 @@ package prompt
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -30,6 +31,7 @@ func (s Strategy) Known() bool { return s == Error || s == Truncate || s == Summ
 // cache knows it. Messages are in OpenAI's format and stay as they are.
 type Parts struct {
 	System   []json.RawMessage   // system and developer messages
+	Project  string              // what is known of the project that the request belongs to
 	Examples []json.RawMessage   // turns that show what is wanted
 	Memory   [][]json.RawMessage // earlier turns, oldest first; one is kept or dropped whole
 	Passages []Passage           // found for the newest user message, best first
@@ -44,8 +46,21 @@ type Passage struct {
 	Text   string
 }
 
-// Budget bounds parts, in tokens.
-type Budget struct{ Memory, Passages int64 }
+// Budget bounds parts, in tokens. Of Project, Memory and Passages, 0 leaves
+// everything out.
+type Budget struct {
+	Project, Memory, Passages int64
+
+	Examples int64 // 0: as many as there are
+	// Total bounds the whole prompt: passages, project and memory, in this order,
+	// get what the rest leaves of it. 0: there is no bound.
+	Total int64
+}
+
+// Shares is a usual budget for a prompt that may have up to total tokens.
+func Shares(total int64) Budget {
+	return Budget{Project: total / 8, Memory: total / 4, Passages: total / 4, Examples: total / 8, Total: total}
+}
 
 // Count counts the tokens of a text, or nearly.
 type Count func(text string) int64
@@ -94,32 +109,99 @@ func (c Count) messages(list []json.RawMessage) (n int64) {
 
 // Build returns the messages in their order. used is the number of passages
 // that found room, the best ones.
+//
+// All system messages come first, that of the project included: many models
+// that are served by others than their makers refuse them anywhere else.
 func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int, a Account) {
+	examples, cut := show(p.Examples, b.Examples, count)
+	system, shown, own := count.messages(p.System), count.messages(examples), count.messages(p.Own)
+	left := int64(math.MaxInt64)
+	if b.Total > 0 {
+		left = max(0, b.Total-system-shown-own)
+	}
 	messages = slices.Clone(p.System)
-	memory, dropped := remember(p.Memory, p.Own, b.Memory, count)
-	block, used, tokens := passages(p.Passages, b.Passages, count)
+	rule := llm.TextMessage("system", guard(p.Cite))
+	block, used, quoted := passages(p.Passages, min(b.Passages, left-count.message(rule)), count)
 	if used > 0 {
-		messages = append(messages, llm.TextMessage("system", guard(p.Cite)))
+		messages = append(messages, rule)
+		system += count.message(rule)
+		left -= quoted + count.message(rule)
 	}
-	a.add("system", count.messages(messages), 0, len(messages), 0)
+	a.add("system", system, 0, len(messages), 0)
+	if p.Project != "" {
+		text, tokens := project(p.Project, min(b.Project, left), count)
+		if tokens > 0 {
+			messages = append(messages, text)
+			left -= tokens
+			a.add("project", tokens, b.Project, 1, 0)
+		} else {
+			a.add("project", 0, b.Project, 0, 1)
+		}
+	}
 	if len(p.Examples) > 0 {
-		a.add("examples", count.messages(p.Examples), 0, len(p.Examples), 0)
-		messages = append(messages, p.Examples...)
+		a.add("examples", shown, b.Examples, len(examples), cut)
+		messages = append(messages, examples...)
 	}
+	a.Prefix = len(messages)
 	if len(p.Memory) > 0 {
+		memory, dropped := remember(p.Memory, p.Own, min(b.Memory, left), count)
 		flat := slices.Concat(memory...)
 		a.add("memory", count.messages(flat), b.Memory, len(memory), dropped)
 		messages = append(messages, flat...)
 	}
-	own := p.Own
-	if used > 0 {
-		own = insert(own, block)
-	}
 	if len(p.Passages) > 0 {
-		a.add("passages", tokens, b.Passages, used, len(p.Passages)-used)
+		a.add("passages", quoted, b.Passages, used, len(p.Passages)-used)
 	}
-	a.add("messages", count.messages(p.Own), 0, len(p.Own), 0)
-	return append(messages, own...), used, a
+	a.add("messages", own, 0, len(p.Own), 0)
+	if used > 0 {
+		return append(messages, insert(p.Own, block)...), used, a
+	}
+	return append(messages, p.Own...), used, a
+}
+
+// show keeps the first examples, whole turns, that fit.
+func show(examples []json.RawMessage, budget int64, count Count) (kept []json.RawMessage, dropped int) {
+	if budget <= 0 {
+		return examples, 0
+	}
+	end := 0
+	for i := 1; i <= len(examples); i++ {
+		if i < len(examples) && role(examples[i]) != "user" {
+			continue
+		}
+		if budget -= count.messages(examples[end:i]); budget < 0 {
+			break
+		}
+		end = i
+	}
+	return examples[:end:end], len(examples) - end
+}
+
+// aboutProject is what goes before the text of a project.
+const aboutProject = "What is known of the project that this conversation belongs to:\n\n"
+
+// project writes as much of a project's text as fits, from its beginning, up to
+// the end of a paragraph or a line. tokens is 0 if nothing does.
+func project(text string, budget int64, count Count) (_ json.RawMessage, tokens int64) {
+	text = strings.TrimSpace(text)
+	for text != "" {
+		m := llm.TextMessage("system", aboutProject+text)
+		tokens = count.message(m)
+		if tokens <= budget {
+			return m, tokens
+		}
+		end := max(0, min(len(text)-1, int(float64(len(text))*float64(budget)/float64(tokens))))
+		end = len(clip(text, end))
+		if i := strings.LastIndex(text[:end], "\n\n"); i > end/2 {
+			end = i
+		} else if i := strings.LastIndexAny(text[:end], "\n"); i > end/2 {
+			end = i
+		} else if i := strings.LastIndexByte(text[:end], ' '); i > 0 {
+			end = i
+		}
+		text = strings.TrimSpace(text[:end])
+	}
+	return nil, 0
 }
 
 // remember keeps the newest turns that fit, and of those none whose tool calls
