@@ -34,7 +34,7 @@ var languages = []language{
 	{name: "fish", exts: []string{".fish"}, main: "script.fish"},
 	{name: "powershell", aliases: []string{"ps1", "ps", "pwsh"}, exts: []string{".ps1", ".psm1"}, main: "script.ps1"},
 	{name: "batch", aliases: []string{"bat", "cmd", "dos"}, exts: []string{".bat", ".cmd"}, main: "script.bat"},
-	{name: "console", aliases: []string{"terminal", "shell-session", "sh-session", "session"}, exts: []string{".txt"}},
+	{name: "console", aliases: []string{"terminal", "shell-session", "sh-session", "session"}},
 	{name: "text", aliases: []string{"txt", "plaintext", "plain", "output", "log", "tree", "none"}, exts: []string{".txt", ".log"}},
 	{name: "sql", aliases: []string{"mysql", "postgresql", "postgres", "pgsql", "plpgsql", "sqlite", "tsql", "plsql"}, exts: []string{".sql"}, main: "query.sql"},
 	{name: "css", exts: []string{".css"}, main: "styles.css"},

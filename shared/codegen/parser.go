@@ -28,6 +28,9 @@ type Parser struct {
 	emit  func(Event) error
 	err   error // of emit
 
+	delta  Event // of which deltas has the text so far
+	deltas strings.Builder
+
 	phase  phase
 	intro  []byte // text before the phase is known, or the whole of a JSON answer
 	carry  []byte // the beginning of a character
@@ -111,6 +114,7 @@ func (p *Parser) Write(text string) error {
 	n := len(text) - unfinished(text)
 	p.carry = append(p.carry, text[n:]...)
 	p.feed(text[:n])
+	p.flush()
 	return p.err
 }
 
@@ -341,10 +345,29 @@ func whole(s string, n int) string {
 	return s[:n]
 }
 
+// tell gathers deltas of one kind, and passes all else on.
 func (p *Parser) tell(e Event) {
-	if p.err == nil && (e.Text != "" || e.Kind == FileStart || e.Kind == FileEnd) {
-		p.err = p.emit(e)
+	if e.Kind == FileStart || e.Kind == FileEnd {
+		p.flush()
+		if p.err == nil {
+			p.err = p.emit(e)
+		}
+		return
 	}
+	if e.Kind != p.delta.Kind || e.Index != p.delta.Index {
+		p.flush()
+	}
+	p.delta.Kind, p.delta.Index = e.Kind, e.Index
+	p.deltas.WriteString(e.Text)
+}
+
+// flush passes on the deltas that were gathered.
+func (p *Parser) flush() {
+	if p.err == nil && p.deltas.Len() > 0 {
+		p.delta.Text = p.deltas.String()
+		p.err = p.emit(p.delta)
+	}
+	p.deltas.Reset()
 }
 
 // note adds a diagnostic of ours.

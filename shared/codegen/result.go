@@ -42,6 +42,7 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 	if len(p.files) == 0 {
 		p.rescue()
 	}
+	p.flush()
 	return p.result(), p.err
 }
 

@@ -1,0 +1,54 @@
+package codegen_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/codegen"
+)
+
+func TestCheckPath(t *testing.T) {
+	for _, p := range []string{"main.go", "a/b/c.go", ".env", ".github/workflows/ci.yml", "routes/$id.tsx", "app/[slug]/page.tsx", "app/(group)/page.tsx", "src/größe.py", "my file.txt", "a..b/c...d.go",
+		"Dockerfile", "console.go", "auxiliary.go", "@types/x.d.ts", "a+b=c,d;e.txt", "100%.txt", ".gitignore", "a/.gitkeep", strings.Repeat("x", 255)} {
+		if err := codegen.CheckPath(p); err != nil {
+			t.Errorf("CheckPath(%q) = %v", p, err)
+		}
+	}
+	for _, p := range []string{"", "/etc/passwd", "//server/share", "../x", "a/../../x", "a/..", "..", ".", "./x", "a/./b", "a//b", "a/", `a\b`, `..\x`, `C:\x`, "C:/x", "c:x", "file:x", "~/x", "~root/x", "a\x00b", "a\nb",
+		"a\u202eb", "a\u200bb", "a\u0085b", "a\u2028b", "\xff", "CON", "con.txt", "a/NUL", "Aux.c", "com1.log", "lpt9", "COM¹", "nul .txt", "a.", "a /b", " a", "a/ b", "a ", ".git/hooks/pre-commit", ".GIT/config", "sub/.git/x",
+		"a/…/b", "．．/x", "․․/x", "..／x", "a∕b", "${HOME}/x", "$(id)", "%2e%2e%2fx", "a%00b", "%252e", "a*", "a?", "a|b", "a<b", `a"b`, "a -> b", strings.Repeat("x", 256)} {
+		if codegen.CheckPath(p) == nil {
+			t.Errorf("CheckPath(%q) lets it through", p)
+		}
+	}
+}
+
+// FuzzCheckPath: what passes stays in the folder that it is joined to.
+func FuzzCheckPath(f *testing.F) {
+	for _, p := range []string{"a/b.go", "../x", "/x", "a/./b", "~", "a\\..\\b", "C:x"} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		if codegen.CheckPath(p) != nil {
+			return
+		}
+		if joined := filepath.Join("/root", p); joined != "/root/"+p || !filepath.IsLocal(p) {
+			t.Errorf("CheckPath(%q) lets it through, and it is %q in /root", p, joined)
+		}
+	})
+}
+
+func TestLanguages(t *testing.T) {
+	for file, want := range map[string]string{"a.go": "go", "a/B.PY": "python", "Dockerfile": "dockerfile", "Dockerfile.dev": "dockerfile", "a/Makefile": "makefile", "x.d.ts": "typescript", "tsconfig.json": "jsonc",
+		"tsconfig.app.json": "jsonc", "package.json": "json", ".env": "dotenv", "go.mod": "gomod", "go": "", "a.unknown": "", "README": "markdown", "LICENSE": "text", "a.R": "r", "m.mm": "objective-c"} {
+		if got := codegen.LanguageOf(file); got != want {
+			t.Errorf("LanguageOf(%q) = %q, want %q", file, got, want)
+		}
+	}
+	for name, want := range map[string]string{"Golang": "go", " C++ ": "cpp", "c#": "csharp", "BASH": "shell", "Brainfuck": "brainfuck", "": ""} {
+		if got := codegen.Language(name); got != want {
+			t.Errorf("Language(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
