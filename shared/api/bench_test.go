@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -18,11 +19,16 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-// canned answers every upstream request from memory.
+// canned answers every upstream request from memory, and tells of it as
+// http.Transport does.
 type canned struct{ contentType, body string }
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
 	io.Copy(io.Discard, r.Body)
+	if t := httptrace.ContextClientTrace(r.Context()); t != nil {
+		t.GotConn(httptrace.GotConnInfo{})
+		t.WroteRequest(httptrace.WroteRequestInfo{})
+	}
 	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {c.contentType}}, Body: io.NopCloser(strings.NewReader(c.body)), ContentLength: int64(len(c.body)), Request: r}, nil
 }
 

@@ -9,12 +9,18 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/upstream"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // Chat serves POST /ai/chat/completions.
 func (s *Server) Chat() http.Handler {
-	return s.endpoint("POST", func(v *visit) error { return s.infer(v, "chat", s.chat) })
+	return s.endpoint("POST", func(v *visit) error {
+		v.buffers = &upstream.Buffers{}
+		err := s.infer(v, "chat", s.chat)
+		v.buffers.Release() // unless it panicked: who knows what still runs then
+		return err
+	})
 }
 
 func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
@@ -24,7 +30,7 @@ func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byt
 			st.drop() // if it panicked, nobody else would stop the heartbeat
 		}
 	}()
-	err := s.Gateway.Chat(ctx, c, body, func(e *llm.Event) error {
+	err := s.Gateway.Chat(v.buffers.Context(ctx), c, body, func(e *llm.Event) error {
 		if out == nil {
 			out = newAnswer(v, c)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/requestid"
+	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
 // MaxBody is the largest request body, in bytes: what a Lambda can be sent.
@@ -31,8 +32,9 @@ type visit struct {
 	id       string
 	clientID string
 	start    time.Time
-	sent     bool // the response's head is out
-	status   int  // of that head
+	sent     bool              // the response's head is out
+	status   int               // of that head
+	buffers  *upstream.Buffers // for the bodies; nil: they are the garbage collector's
 }
 
 // WriteHeader notes that the head is out; visit is the response writer of all
@@ -149,15 +151,15 @@ func (s *Server) begin(v *visit, operation string) (*gateway.Call, error) {
 	return c, err
 }
 
-// body reads the request's body whole.
+// body reads the request's body whole. It stands in v.buffers, and is lost when
+// those are released.
 func (v *visit) body() ([]byte, error) {
 	tooLarge := &fault.Error{Kind: fault.TooLarge, Code: "request_too_large",
 		Message: "The request body is larger than " + strconv.Itoa(MaxBody) + " bytes."}
 	if v.r.ContentLength > MaxBody {
 		return nil, tooLarge
 	}
-	var buf bytes.Buffer
-	buf.Grow(int(max(0, v.r.ContentLength)) + bytes.MinRead)
+	buf := bytes.NewBuffer(v.buffers.Bytes(int(max(0, v.r.ContentLength)) + bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(v.r.Body, MaxBody+1))
 	switch {
 	case err != nil && v.r.Context().Err() != nil:

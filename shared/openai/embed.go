@@ -28,7 +28,7 @@ func (p *Provider) Batch(string) llm.Batch {
 // one, and OpenAI's SDKs ask for base64 unless told otherwise.
 func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
 	c := p.client()
-	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(req.Raw, req.Fields, req.Model)) //nolint:bodyclose // readAnswer closes it
+	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(nil, req.Raw, req.Fields, req.Model)) //nolint:bodyclose // readAnswer closes it
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@
 package openai
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"strings"
@@ -48,7 +49,7 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 	if req.Stream {
 		accept = "text/event-stream"
 	}
-	resp, err := p.post(ctx, c, "/chat/completions", accept, chatBody(req))
+	resp, err := p.post(ctx, c, "/chat/completions", accept, chatBody(ctx, req))
 	if err != nil {
 		return err
 	}
@@ -112,22 +113,24 @@ func (p *Provider) noKey(ctx context.Context, c *upstream.Client, err error) err
 // chatBody is the client's body with the model as the provider calls it,
 // without our own extension and, for a stream, with the usage chunk asked for:
 // a client that does not want to see it must still pay.
-func chatBody(req *llm.Request) []byte {
-	if !req.Stream {
-		return edited(req.Raw, req.Fields, req.Model)
-	}
-	options := []byte(`{"include_usage":true}`)
-	if old := rawjson.Get(req.Fields, "stream_options"); rawjson.Kind(old) == "object" {
-		fields := rawjson.Fields(nil, old)
-		if string(rawjson.Get(fields, "include_usage")) == "true" {
-			return edited(req.Raw, req.Fields, req.Model)
+func chatBody(ctx context.Context, req *llm.Request) []byte {
+	var edits []rawjson.Edit
+	if old := rawjson.Get(req.Fields, "stream_options"); req.Stream {
+		options := []byte(`{"include_usage":true}`)
+		if rawjson.Kind(old) == "object" {
+			fields := rawjson.Fields(nil, old)
+			options = rawjson.Apply(nil, old, fields, rawjson.Edit{Name: "include_usage", Value: []byte("true")})
 		}
-		options = rawjson.Apply(nil, old, fields, rawjson.Edit{Name: "include_usage", Value: []byte("true")})
+		if !bytes.Equal(options, old) {
+			edits = append(edits, rawjson.Edit{Name: "stream_options", Value: options})
+		}
 	}
-	return edited(req.Raw, req.Fields, req.Model, rawjson.Edit{Name: "stream_options", Value: options})
+	return edited(upstream.BuffersOf(ctx), req.Raw, req.Fields, req.Model, edits...)
 }
 
-func edited(raw []byte, fields []rawjson.Field, model string, edits ...rawjson.Edit) []byte {
+// edited returns raw with the model and without our extension. If that changes
+// anything it is a copy, for which memory is taken from b.
+func edited(b *upstream.Buffers, raw []byte, fields []rawjson.Field, model string, edits ...rawjson.Edit) []byte {
 	if old, _ := rawjson.String(rawjson.Get(fields, "model")); old != model {
 		edits = append(edits, rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, model)})
 	}
@@ -137,7 +140,11 @@ func edited(raw []byte, fields []rawjson.Field, model string, edits ...rawjson.E
 	if len(edits) == 0 {
 		return raw
 	}
-	return rawjson.Apply(make([]byte, 0, len(raw)+256), raw, fields, edits...)
+	size := len(raw)
+	for _, e := range edits {
+		size += len(e.Name) + len(e.Value) + len(`"":,`)
+	}
+	return rawjson.Apply(b.Bytes(size), raw, fields, edits...)
 }
 
 // isJSON tells a whole answer to a stream request from a stream. Everything

@@ -57,7 +57,7 @@ type Client struct {
 // Failure. Redirects are not followed: a provider has no business sending our
 // credentials elsewhere.
 func (c *Client) Post(ctx context.Context, url string, header http.Header, body []byte) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(BuffersOf(ctx).follow(ctx), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, c.broken(err)
 	}
