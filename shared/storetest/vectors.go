@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -203,6 +205,32 @@ var vectorCases = []libraryCase{
 		r.finds(asks(one, "docs", "herons"), "a")
 		r.embed(two, "other", "b", "Storks.", "")
 		r.finds(asks(two, "other", "storks"), "b")
+	}},
+	{"the first documents of two models race", func(r *reader) {
+		models := []*Trigrams{{Model: "p/one", Dimensions: 64}, {Model: "p/two", Dimensions: 64}, {Model: "p/two", Dimensions: 96}}
+		for i, rivals := range [][2]*Trigrams{{models[0], models[1]}, {models[1], models[2]}} {
+			collection := fmt.Sprintf("race%d", i)
+			var ready, over sync.WaitGroup
+			ready.Add(len(rivals))
+			errs := make([]error, len(rivals))
+			for n, m := range rivals {
+				d := rag.Document{Key: rag.Key{Collection: collection, ID: fmt.Sprint(n)}, Kind: rag.Text, Text: "Herons.", Embedding: m.Model}
+				d.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
+					ready.Done() // both have seen an empty collection
+					ready.Wait()
+					return m.Embed(ctx, texts)
+				}
+				over.Go(func() { _, _, errs[n] = r.Put(r.Context(), r.tenant, d) })
+			}
+			over.Wait()
+			won := slices.Index(errs, nil)
+			if won < 0 || errs[1-won] == nil || !errors.Is(errs[1-won], fault.Conflict) && !errors.Is(errs[1-won], fault.Invalid) {
+				r.Errorf("race %d ends with %v, want one winner", i, errs)
+				continue
+			}
+			r.finds(asks(rivals[won], collection, "herons"), fmt.Sprint(won))
+			r.missing(rag.Key{Collection: collection, ID: fmt.Sprint(1 - won)})
+		}
 	}},
 	{"an empty collection takes any model", func(r *reader) {
 		one, two := &Trigrams{Model: "p/one", Dimensions: 64}, &Trigrams{Model: "p/two", Dimensions: 96}
