@@ -101,8 +101,11 @@ func TestBadRunsAreRefused(t *testing.T) {
 		t.Errorf("%q was asked, and %d records were written, want nothing", calls, len(r.records("ana")))
 	}
 	only := r.user("ben", func(u *admission.User) { u.Models = []string{"gpt-4o"} })
-	r.saves(chainOf("mine", step("a", "x")), "Authorization", "Bearer "+only)
-	r.do("POST", "/ai/chains/mine/runs", "", "Authorization", "Bearer "+only).want(t, 403, `{}`)
+	r.saves(chainOf("mine", `{"id":"a","type":"prompt","model":"gpt-4o","user":"x"}`, step("b", "{{.steps.a.output}}")), "Authorization", "Bearer "+only)
+	a = r.do("POST", "/ai/chains/mine/runs", "", "Authorization", "Bearer "+only)
+	if _, _, param, _ := a.fail(t); a.status != 403 || param != "steps[1].model" || len(up.calls()) != 0 {
+		t.Errorf("a model that the key may not use = %d %s, want 403 before anything is run", a.status, a.body)
+	}
 }
 
 func atoi(s string) (n int) {

@@ -122,12 +122,13 @@ func TestAFailureEndsTheRunAndKeepsWhatIsDone(t *testing.T) {
 			}
 			return chain.Answer{Text: user, Cost: 10}, nil
 		}}
+		start := time.Now()
 		r, err := run(t, with(prompt("good", "x")+","+prompt("bad", "x")+","+prompt("long", "x")+","+prompt("after", "{{.steps.bad.output}}")), "", w)
 		if f := fault.As(err); f.Kind != fault.Upstream || f.Code != "odd" || f.Param != "steps[1]" || f.Message != "Step 'bad': It broke." {
 			t.Errorf("Run = %+v, want the step's own failure", f)
 		}
-		if got, want := states(r), "good:ok bad:failed long:canceled after:canceled"; got != want {
-			t.Errorf("steps = %s, want %s", got, want)
+		if got, want := states(r), "good:ok bad:failed long:canceled after:canceled"; got != want || time.Since(start) != time.Second {
+			t.Errorf("steps = %s after %s, want %s at once", got, time.Since(start), want)
 		}
 		if string(r.Steps[0].Output) != `"x"` || r.Cost != 13 || r.Error.Kind != fault.Upstream || r.Output != nil {
 			t.Errorf("run = %s, %d, %+v, %s, want the first output, 13 and the failure", r.Steps[0].Output, r.Cost, r.Error, r.Output)

@@ -44,10 +44,11 @@ func (s *shelf) load() *chain.Run {
 }
 
 const resumed = `{"id":"first","type":"prompt","model":"m","user":"one"},` +
-	`{"id":"m","type":"map","over":"$.input.list","parallel":1,"needs":["first"],"do":{"type":"prompt","model":"m","user":"{{.item}}"}},` +
+	`{"id":"m","type":"map","over":"$.input.list","parallel":1,"needs":["first","settled"],"do":{"type":"prompt","model":"m","user":"{{.item}}"}},` +
 	`{"id":"branch","type":"condition","if":{"path":"$.steps.first.output","equals":"one"},"else":["never"]},` +
 	`{"id":"never","type":"prompt","model":"m","user":"never"},` +
 	`{"id":"weak","type":"prompt","model":"m","user":"weak","on_error":"skip","needs":["first"]},` +
+	`{"id":"settled","type":"prompt","model":"m","user":"settled","on_error":"skip","needs":["first"]},` +
 	`{"id":"last","type":"prompt","model":"m","user":"{{.steps.m.output}}","needs":["first","weak"]}`
 
 func TestAResumptionDoesTheRestOnly(t *testing.T) {
@@ -56,7 +57,7 @@ func TestAResumptionDoesTheRestOnly(t *testing.T) {
 	o := chain.Options{ID: runID, Version: 3, Input: inputs(t, c, `{"topic":"","list":["a","x","b"]}`), Save: store.save}
 	down := fault.New(fault.Unavailable, "Down.")
 
-	w := failing(map[string]int{"x": 1, "weak": 1}, down)
+	w := failing(map[string]int{"x": 1, "weak": 1, "settled": 1}, down)
 	o.Calls = w
 	r, err := c.Run(t.Context(), o)
 	if !errors.Is(err, fault.Unavailable) || r.Step("first").Status != chain.OK || r.Step("m").Status != chain.Failed || r.Lost != "" {
@@ -67,11 +68,11 @@ func TestAResumptionDoesTheRestOnly(t *testing.T) {
 	w = &world{}
 	o.Calls, o.Resume = w, store.load()
 	r, err = c.Run(t.Context(), o)
-	if err != nil || states(r) != "first:ok m:ok branch:ok never:skipped weak:skipped last:ok" && states(r) != "first:ok m:ok branch:ok never:skipped weak:ok last:ok" {
+	if err != nil || states(r) != "first:ok m:ok branch:ok never:skipped weak:skipped settled:skipped last:ok" && states(r) != "first:ok m:ok branch:ok never:skipped weak:ok settled:skipped last:ok" {
 		t.Fatalf("resumption = %s, %v", states(r), err)
 	}
 	for _, call := range w.calls() {
-		if call == "one" || call == "a" || call == "never" {
+		if call == "one" || call == "a" || call == "never" || call == "settled" {
 			t.Errorf("%q was asked again", call)
 		}
 	}

@@ -215,12 +215,12 @@ func TestMapsRunAsManyItemsAtOnceAsTheySay(t *testing.T) {
 func TestConditionsChooseBranches(t *testing.T) {
 	body := with(prompt("yes", "long")+","+prompt("no", "short")+","+prompt("onlyNo", "{{.steps.no.output}}!")+","+
 		`{"id":"q","type":"condition","if":{"path":"$.input.n","gt":5},"then":["yes"],"else":["no","nested"]},`+
-		`{"id":"nested","type":"condition","if":{"path":"$.input.n","equals":1},"then":["deep"]},`+prompt("deep", "deep")+","+
+		`{"id":"nested","type":"condition","if":{"path":"$.input.n","equals":1},"then":["deep"],"else":["flat"]},`+prompt("deep", "deep")+","+prompt("flat", "flat")+","+
 		prompt("both", "{{.steps.yes.output}}{{.steps.no.output}}")+","+prompt("knows", "{{.steps.q.output}}"), vars, `"output":"$.steps.both.output"`)
 	for in, want := range map[string]string{
-		`{"topic":"","n":6}`: `yes:ok no:skipped onlyNo:skipped q:ok nested:skipped deep:skipped both:ok knows:ok "long"`,
-		`{"topic":"","n":5}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:skipped both:ok knows:ok "short"`,
-		`{"topic":"","n":1}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:ok both:ok knows:ok "short"`,
+		`{"topic":"","n":6}`: `yes:ok no:skipped onlyNo:skipped q:ok nested:skipped deep:skipped flat:skipped both:ok knows:ok "long"`,
+		`{"topic":"","n":5}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:skipped flat:ok both:ok knows:ok "short"`,
+		`{"topic":"","n":1}`: `yes:skipped no:ok onlyNo:ok q:ok nested:ok deep:ok flat:skipped both:ok knows:ok "short"`,
 	} {
 		r, err := run(t, body, in, &world{})
 		if got := states(r) + " " + string(r.Output); got != want || err != nil {
