@@ -16,6 +16,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/conversation"
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/shelf"
@@ -145,8 +147,12 @@ func TestTemplateMistakesNameTheirPlace(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d naming %s", tc.gateway, a.status, a.body, tc.status, tc.param)
 		}
 	}
+	a := l.chat(`{"messages":[{"role":"user","content":"x"},{"role":"user"}],"gateway":{"template":{"name":"tutor","variables":{"topic":"x"}}}}`)
+	if _, _, param, _ := a.fail(t); param != "messages[1].content" {
+		t.Errorf("the client's own mistake: %d %s, want messages[1].content", a.status, a.body)
+	}
 	bob := l.user("bob", nil)
-	a := l.chat(`{"gateway":{"template":{"name":"tutor","variables":{"topic":"x"}}}}`, "Authorization", "Bearer "+bob)
+	a = l.chat(`{"gateway":{"template":{"name":"tutor","variables":{"topic":"x"}}}}`, "Authorization", "Bearer "+bob)
 	if a.status != 404 {
 		t.Errorf("bob uses ana's template: %d %s", a.status, a.body)
 	}
@@ -256,6 +262,7 @@ func TestRetrievalMistakesNameTheirPlace(t *testing.T) {
 		`{"rag":{"collection":"docs","k":1}}`:          "gateway.rag.k",
 		`{"rag":[]}`:                                   "gateway.rag",
 		`{"conversation":"x"}`:                         "gateway.conversation",
+		`{"optimize":1}`:                               "gateway.optimize",
 		`{"context":"shrink"}`:                         "gateway.context",
 		`{"conversation":7}`:                           "gateway.conversation",
 	} {
@@ -268,7 +275,7 @@ func TestRetrievalMistakesNameTheirPlace(t *testing.T) {
 	if _, _, param, _ := a.fail(t); a.status != 400 || param != "gateway.rag" {
 		t.Errorf("without a question: %d %s", a.status, a.body)
 	}
-	for _, key := range []string{`"template":{"name":"t"}`, `"rag":{"collection":"docs"}`, `"conversation":"conv_12345678"`, `"context":"error"`} {
+	for _, key := range []string{`"template":{"name":"t"}`, `"rag":{"collection":"docs"}`, `"conversation":"conv_12345678"`, `"context":"error"`, `"optimize":true`} {
 		a := l.do("POST", "/ai/embeddings", `{"model":"text-embedding-3-small","input":"x","gateway":{`+key+`}}`)
 		if _, _, param, _ := a.fail(t); a.status != 400 || !strings.HasPrefix(key, `"`+strings.TrimPrefix(param, "gateway.")) {
 			t.Errorf("an embedding with %s: %d %s", key, a.status, a.body)
@@ -455,5 +462,33 @@ func TestPromptsAreMadeToFit(t *testing.T) {
 	}
 	if a = l.chat(`{"model":"openai/nobody-knows","messages":[{"role":"user","content":"x"}],"gateway":{"context":"truncate"}}`); a.header.Get("x-gateway-skipped") != "context" {
 		t.Errorf("without a known window: skipped %q", a.header.Get("x-gateway-skipped"))
+	}
+}
+
+func TestOptimizedPromptsAreShorterAndCached(t *testing.T) {
+	rules := strings.Repeat("Every answer must name the article of the statute that it rests on.   \n\n\n\n", 100) + strings.Repeat("Never guess. ", 500)
+	body := `{"model":"MODEL","messages":[{"role":"user","content":` + quote("The contract says: "+strings.Repeat("the tenant pays the rent on the first of the month. ", 5)) +
+		`},{"role":"assistant","content":"Yes."},{"role":"system","content":` + quote(rules) + `},{"role":"user","content":` +
+		quote("Again:\n\nThe contract says: "+strings.Repeat("the tenant pays the rent on the first of the month. ", 5)) + `}],"gateway":{"optimize":true}}`
+
+	l := newLibrary(t, reply("application/json", completion))
+	a := l.chat(strings.Replace(body, "MODEL", "gpt-4o-mini", 1))
+	got := l.last()
+	if a.status != 200 || len(got) != 4 || !strings.HasPrefix(got[0], "system: ") || strings.Contains(got[0], "\n\n\n") || strings.Contains(l.asked[0], "cache_control") {
+		t.Errorf("openai: %d %.200s\nafter %.300q", a.status, a.body, got)
+	}
+	if h := a.header.Get("x-gateway-context"); !strings.Contains(h, " saved=") {
+		t.Errorf("x-gateway-context = %q", h)
+	}
+
+	var sent string
+	script := llm.ProviderFunc(func(_ context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+		sent = string(req.Raw)
+		return emit(&llm.Event{Text: "ok", Finish: "stop", Usage: &llm.Usage{Input: 1, Output: 1}})
+	})
+	r := newRig(t, http.NotFound, script)
+	r.server.Gateway.Models.Use(gateway.Set{Instances: []gateway.Instance{{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Chat: script}}})
+	if a := r.chat(strings.Replace(body, "MODEL", "anthropic/claude-sonnet-4-5", 1)); a.status != 200 || strings.Count(sent, "cache_control") != 1 || !strings.Contains(a.body, `"cache_points":1`) {
+		t.Errorf("anthropic: %d %s\nafter %.400s", a.status, a.body, sent)
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/tokens"
 )
 
@@ -96,6 +98,9 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Text: h.Text})
 	}
 	counter := w.counter()
+	if w.opts.Optimize {
+		found.hits, p.Passages = distinct(found.hits, p)
+	}
 	messages, used, account := prompt.Build(p, w.budget(), func(text string) int64 { return counter.Estimate(text).Tokens })
 	a := &Assembly{Account: account}
 	if w.opts.RAG != nil {
@@ -104,12 +109,43 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	s.mu.Lock()
 	s.c.Assembly = a
 	s.mu.Unlock()
+	if w.opts.Optimize {
+		messages, a.Account.Saved = prompt.Tidy(messages, counter)
+		a.Account.Tokens -= a.Account.Saved
+	}
 	if w.opts.Context != "" {
 		if messages, err = s.fit(ctx, w, counter, messages, &a.Account); err != nil {
 			return err
 		}
 	}
+	if w.opts.Optimize && a.Account.Dropped == 0 && w.caches() {
+		messages, a.Account.CachePoints = prompt.CachePoints(messages, counter, rawjson.Get(w.chat.Fields, "tools"), a.Account.Prefix, len(messages)-len(p.Own))
+	}
 	return w.replace(messages)
+}
+
+// distinct leaves out the passages that are said elsewhere.
+func distinct(hits []rag.Hit, p prompt.Parts) (kept []rag.Hit, passages []prompt.Passage) {
+	said := slices.Concat(p.System, p.Own)
+	for _, turn := range p.Memory {
+		said = append(said, turn...)
+	}
+	for _, i := range prompt.Distinct(p.Passages, said) {
+		kept, passages = append(kept, hits[i]), append(passages, p.Passages[i])
+	}
+	return kept, passages
+}
+
+// caches says whether whoever may be asked knows cache points.
+func (w *Work) caches() bool {
+	for _, group := range slices.Concat([]*router.Group{w.route.Group}, w.route.Fallbacks, w.route.Context, w.route.Content) {
+		for _, to := range group.Targets {
+			if t := to.Of.(*Target); t.Kind != "anthropic" && (t.Kind != "bedrock" || !strings.Contains(t.Model, "claude")) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // counter counts as the model does that is asked first.

@@ -30,17 +30,20 @@ type Options struct {
 	RAG          *Retrieval
 	Conversation string          // the id of a stored one
 	Context      prompt.Strategy // for a prompt that is too long; "": the provider decides
+	Optimize     bool            // make the prompt shorter and cheaper without changing what it says
 }
 
 // assembles says whether the prompt is made of more than the client sent.
-func (o *Options) assembles() bool { return o.RAG != nil || o.Conversation != "" || o.Context != "" }
+func (o *Options) assembles() bool {
+	return o.RAG != nil || o.Conversation != "" || o.Context != "" || o.Optimize
+}
 
 // chatOnly refuses what embeddings have no use for.
 func (o *Options) chatOnly() error {
 	for _, key := range []struct {
 		name  string
 		given bool
-	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}, {"context", o.Context != ""}} {
+	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}, {"context", o.Context != ""}, {"optimize", o.Optimize}} {
 		if key.given {
 			return fault.Field("gateway."+key.name, "'gateway.%s' is for chats: an embedding has no prompt.", key.name)
 		}
@@ -97,10 +100,9 @@ func parseOptions(object []byte) (o Options, err error) {
 				return o, fault.Field(param, "'%s' must be one of %v.", param, router.Strategies)
 			}
 		case "strict":
-			if rawjson.Kind(f.Value) != "boolean" {
-				return o, fault.Field(param, "'%s' must be a boolean.", param)
-			}
-			o.Strict = string(f.Value) == "true"
+			o.Strict, err = parseBool(param, f.Value)
+		case "optimize":
+			o.Optimize, err = parseBool(param, f.Value)
 		case "template":
 			o.Template, err = parseTemplateUse(param, f.Value)
 		case "rag":
@@ -134,6 +136,13 @@ func parseOptions(object []byte) (o Options, err error) {
 		}
 	}
 	return o, nil
+}
+
+func parseBool(param string, value []byte) (bool, error) {
+	if rawjson.Kind(value) != "boolean" {
+		return false, fault.Field(param, "'%s' must be a boolean.", param)
+	}
+	return string(value) == "true", nil
 }
 
 func parseMillis(param string, value []byte) (time.Duration, error) {

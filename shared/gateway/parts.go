@@ -115,10 +115,9 @@ func parseRetrieval(param string, value []byte) (*Retrieval, error) {
 		}
 	}
 	if v := rawjson.Get(fields, "citations"); !rawjson.IsNull(v) {
-		if rawjson.Kind(v) != "boolean" {
-			return nil, fault.Field(param+".citations", "'%s.citations' must be a boolean.", param)
+		if r.Citations, err = parseBool(param+".citations", v); err != nil {
+			return nil, err
 		}
-		r.Citations = string(v) == "true"
 	}
 	r.Filter, err = rag.ParseFilter(param+".filter", rawjson.Get(fields, "filter"))
 	return r, err

@@ -47,6 +47,7 @@ func (in *Instance) serves(mode catalog.Mode) bool {
 // Target is where a request goes.
 type Target struct {
 	Provider string // the instance's name
+	Kind     string // whose protocol it speaks
 	Model    string // as the provider calls it
 	Price    catalog.Price
 	Priced   bool
@@ -149,7 +150,7 @@ func (o *offer) target(name string, in *Instance, model string, mode catalog.Mod
 	if in.Missing != "" {
 		return Target{}, notFound("The model '" + name + "' needs provider '" + in.Name + "', which is not configured. Set " + in.Missing + ".")
 	}
-	t := Target{Provider: in.Name, Model: model, Chat: in.Chat, Embedder: in.Embedder, Priced: in.Free}
+	t := Target{Provider: in.Name, Kind: in.Kind, Model: model, Chat: in.Chat, Embedder: in.Embedder, Priced: in.Free}
 	if in.Catalog != "" {
 		if m, ok := catalog.Lookup(in.Catalog, model); ok {
 			if m.Mode != mode {

@@ -108,6 +108,11 @@ func (g *Gateway) fill(ctx context.Context, c *Call, body []byte) (*filled, erro
 	if err != nil || opts.Template == nil {
 		return nil, err
 	}
+	if own := rawjson.Get(fields, "messages"); rawjson.Kind(own) == "array" && string(own) != "[]" {
+		if err := llm.CheckMessages(own); err != nil { // while they have their own numbers
+			return nil, err
+		}
+	}
 	t, number, err := g.template(ctx, c.User, opts.Template)
 	if err != nil {
 		return nil, err
