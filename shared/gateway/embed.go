@@ -69,7 +69,7 @@ type vector struct {
 	at     place
 	model  string // in the upstream's words
 	cached bool   // it was there before
-	fades  bool   // it is not to be remembered
+	fades  bool   // it is not to be remembered: the client must hear of what was dropped
 	err    error  // why there is none
 }
 

@@ -147,7 +147,7 @@ func (e *embedding) recall(g *Gateway, user string) {
 }
 
 // reaches says whether the request may be answered from a place by the model's
-// own targets.
+// own targets. What a fallback made must not outlive the failure that led there.
 func (e *embedding) reaches(at place) bool {
 	r := e.w.route
 	return slices.ContainsFunc(r.Group.Targets, func(t router.Target) bool {

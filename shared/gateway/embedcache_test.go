@@ -91,6 +91,7 @@ func TestTheCacheTellsRequestsApart(t *testing.T) {
 		{`{"model":"` + small + `","input":"a","gateway":{"cache":{"mode":"off"}}}`, ""},
 		{`{"model":"` + small + `","input":"a","gateway":{"cache":{"mode":"exact"}}}`, "hit"},
 		{`{"model":"openai/text-embedding-3-large","input":"a"}`, "miss"},
+		{`{"model":"` + small + `","input":"a"}`, "hit"},
 	} {
 		calls := len(s.calls)
 		got := r.embed(t.Context(), tc.body)

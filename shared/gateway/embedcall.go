@@ -171,7 +171,6 @@ func (e *embedding) take(t *Target, list []int, req *llm.EmbedRequest, out *llm.
 				Message: "The provider '" + t.Provider + "' sent vectors that cannot be read."}
 		}
 	}
-	fades := len(req.Dropped) > 0 || !owns(e.w.model.Group, t)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.at, e.size, e.target = t.place(), len(values[0]), t
@@ -179,18 +178,12 @@ func (e *embedding) take(t *Target, list []int, req *llm.EmbedRequest, out *llm.
 		e.whole = out
 	}
 	for k, i := range list {
-		e.got[i] = vector{values: values[k], at: e.at, model: out.Model, fades: fades}
+		e.got[i] = vector{values: values[k], at: e.at, model: out.Model, fades: len(req.Dropped) > 0}
 	}
 	used := e.used[e.at]
 	used.Add(*out.Usage)
 	e.used[e.at] = used
 	return nil
-}
-
-// owns says whether t is one of g's targets. What a fallback made must not
-// outlive the failure that led there.
-func owns(g *router.Group, t *Target) bool {
-	return slices.ContainsFunc(g.Targets, func(to router.Target) bool { return to.Of.(*Target).place() == t.place() })
 }
 
 // fold adds a call for a part of the request to an earlier one that ended like
