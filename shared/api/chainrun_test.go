@@ -100,7 +100,7 @@ func TestBadRunsAreRefused(t *testing.T) {
 	if calls := up.calls(); len(calls) != 0 || len(r.records("ana")) != 0 {
 		t.Errorf("%q was asked, and %d records were written, want nothing", calls, len(r.records("ana")))
 	}
-	only := r.user("ben", func(u *admission.User) { u.Models = []string{"gpt-4o"} })
+	only := r.user("ben", func(u *admission.User) { u.Models = []string{"openai/gpt-4o"} })
 	r.saves(chainOf("mine", `{"id":"a","type":"prompt","model":"gpt-4o","user":"x"}`, step("b", "{{.steps.a.output}}")), "Authorization", "Bearer "+only)
 	a = r.do("POST", "/ai/chains/mine/runs", "", "Authorization", "Bearer "+only)
 	if _, _, param, _ := a.fail(t); a.status != 403 || param != "steps[1].model" || len(up.calls()) != 0 {
