@@ -10,15 +10,15 @@ import (
 // Parsers recurse, and a stack that overflows takes the whole process with it;
 // no recover helps. What is larger, or could be nested deeper, than code that
 // people read is therefore not looked at. A level costs a parser of scripts 3 KB
-// of stack, so that these bounds stand for some 50 MB.
+// of stack, so that these bounds stand for some 30 MB.
 const (
 	maxSize     = 128 << 10
-	maxBrackets = 256      // levels of () [] {}
-	maxRun      = 16 << 10 // bytes at one level without the end of a statement or item
-	maxAngles   = 1000     // levels of elements and type arguments
-	maxKeywords = 4000     // words after which a construct can stand without brackets
-	maxCommas   = 1000     // at one level of a script: the time for expressions grows with their square,
-	maxArrows   = 64       // and with these it grows faster
+	maxBrackets = 256     // levels of () [] {}
+	maxRun      = 8 << 10 // bytes at one level without the end of a statement or item
+	maxAngles   = 1000    // levels of elements and type arguments
+	maxKeywords = 4000    // words after which a construct can stand without brackets
+	maxCommas   = 1000    // at one level of a script: the time for expressions grows with their square,
+	maxArrows   = 64      // and with these it grows faster
 )
 
 var scripts = map[string]bool{"javascript": true, "jsx": true, "typescript": true, "tsx": true}
