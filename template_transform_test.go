@@ -225,10 +225,11 @@ func TestPermissions(t *testing.T) {
 	const (
 		secrets = "ssm:GetParameter secretsmanager:GetSecretValue"
 		config  = "s3:GetObject" // of the one object that GatewayConfig names
+		prompts = "dynamodb:GetItem dynamodb:Query dynamodb:PutItem"
 	)
 	want := map[string]map[string]string{ // role → Sid → actions
-		"ChatFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
-		"CodeFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
+		"ChatFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Prompts": prompts, "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
+		"CodeFunctionRole":       {"Accounts": "dynamodb:UpdateItem", "Prompts": prompts, "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel bedrock:InvokeModelWithResponseStream"},
 		"EmbeddingsFunctionRole": {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
 		"DocumentsFunctionRole":  {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
 		"SearchFunctionRole":     {"Accounts": "dynamodb:UpdateItem", "Ledger": "dynamodb:PutItem", "Secrets": secrets, "Config": config, "Models": "bedrock:InvokeModel"},
