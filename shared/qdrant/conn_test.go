@@ -245,14 +245,25 @@ func TestWritersOfOneDocument(t *testing.T) {
 }
 
 func TestACollectionThatIsNotOurs(t *testing.T) {
-	server := qdranttest.New(t)
-	s := open(t, qdrant.Options{URL: server.URL, Prefix: "taken"})
-	err := qdrant.Make(t.Context(), s, &client.CreateCollection{CollectionName: "taken-documents"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := put(long("herons"))(s); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "not the gateway's") {
-		t.Errorf("Put = %v", err)
+	idf := client.NewSparseVectorsConfig(map[string]*client.SparseVectorParams{"words": {Modifier: client.Modifier_Idf.Enum()}})
+	plain := client.NewSparseVectorsConfig(map[string]*client.SparseVectorParams{"words": {}})
+	other := client.NewVectorsConfigMap(map[string]*client.VectorParams{"model": {Size: 33, Distance: client.Distance_Cosine}})
+	for name, c := range map[string]*client.CreateCollection{
+		"without words":     {CollectionName: "taken-documents"},
+		"words without IDF": {CollectionName: "taken-documents", SparseVectorsConfig: plain},
+		"other dimensions":  {CollectionName: "taken-passages-32", SparseVectorsConfig: idf, VectorsConfig: other},
+		"no dimensions":     {CollectionName: "taken-passages-32", SparseVectorsConfig: idf},
+	} {
+		s := open(t, qdrant.Options{URL: qdranttest.New(t).URL, Prefix: "taken"})
+		if err := qdrant.Make(t.Context(), s, c); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(long("herons"))(s); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "not the gateway's") {
+			t.Errorf("%s: Put = %v", name, err)
+		}
+		if _, err := s.Get(t.Context(), tenant, long("").Key); !errors.Is(err, fault.NotFound) {
+			t.Errorf("%s: Get = %v, want not_found", name, err)
+		}
 	}
 }
 
