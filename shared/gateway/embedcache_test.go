@@ -81,6 +81,7 @@ func TestTheCacheTellsRequestsApart(t *testing.T) {
 		{`{"model":"` + small + `","input":"a","dimensions":3}`, "miss"}, // it was dropped: the client must hear of it
 		{`{"model":"` + small + `","input":[97]}`, "miss"},
 		{`{"model":"` + small + `","input":[97]}`, "hit"},
+		{`{"model":"` + small + `","input":"a` + strings.Repeat(`\u0000`, 7) + `"}`, "miss"}, // the same bytes as the token 97
 		{`{"model":"` + small + `","input":[[97]]}`, "hit"},
 		{`{"model":"` + small + `","input":[97,0]}`, "miss"},
 		{`{"model":"` + small + `","input":"a","input_type":"query"}`, "miss"},
