@@ -225,6 +225,37 @@ func idsOf(m json.RawMessage) (ids []string) {
 	return ids
 }
 
+// TestShortQuestionsMeanTheTurnBefore: "and which one?" says nothing, so the
+// turn before it says what earlier turns are to matter for.
+func TestShortQuestionsMeanTheTurnBefore(t *testing.T) {
+	messages := append(plan(), raw(user("Does the café cook without hazelnuts for people with an allergy?"), assistant("Yes, it does."), user("And which one?"))...)
+	f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+	if err != nil || !strings.Contains(text(f.Messages), "Ida is allergic") {
+		t.Errorf("Fit = %v, want the turn about the allergy in\n%s", err, text(f.Messages))
+	}
+}
+
+// TestStepsKeepTheirQuestion: what tools answered makes no sense without the
+// message that they were called for. Calls in the old form are calls, too.
+func TestStepsKeepTheirQuestion(t *testing.T) {
+	for _, pair := range [][]json.RawMessage{raw(call, result), raw(`{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}`, `{"role":"function","name":"f","content":"42"}`)} {
+		messages := slices.Concat(raw(user("Please look into it. "+strings.Repeat("Now. ", 130)), `{"role":"system","content":"S"}`), pair, raw(assistant("The harvester is broken: its gearbox leaks oil.")), plan()[1:], raw(user("What about the harvester and its gearbox?")))
+		f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(f.Kept, 4) || !slices.Contains(f.Kept, 0) || slices.Contains(f.Kept, 2) != slices.Contains(f.Kept, 3) {
+			t.Errorf("kept %v, want message 4, its question 0, and of 2 and 3 both or none", f.Kept)
+		}
+		for size := int64(60); size < 300; size += 7 {
+			f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages[:5:5])
+			if err == nil && slices.Contains(f.Kept, 2) != slices.Contains(f.Kept, 3) {
+				t.Fatalf("in %d tokens %v are kept: a call is torn from its result", size, f.Kept)
+			}
+		}
+	}
+}
+
 func TestSummarizeAsksForWhatIsLeftOut(t *testing.T) {
 	messages := append(plan(), raw(user("Which of the sights do you suggest?"))...)
 	for _, c := range []tokens.Counter{gpt, claude} {
@@ -289,9 +320,12 @@ func TestSummaryOfToolsNamesThem(t *testing.T) {
 }
 
 func FuzzFit(f *testing.F) {
-	f.Add([]byte("suauatrrauctru"), uint16(120), uint8(0))
-	f.Add([]byte("suttrrrrauatruatr"), uint16(90), uint8(5))
-	f.Add([]byte("uuuuaaaauu"), uint16(60), uint8(2))
+	const system, ask, answer, calls, result, parts, long = 0, 1, 2, 3, 4, 5, 96 // long adds words
+	f.Add([]byte{system, ask, answer, ask + long, calls, result, result + long, answer, ask}, uint16(120), uint8(0))
+	f.Add([]byte{ask, answer + long, system, answer, ask + long, answer, parts, answer, ask}, uint16(130), uint8(0))
+	f.Add([]byte{ask, calls, ask, result + long, result, calls, ask, result, answer + long, ask, calls, result, result}, uint16(140), uint8(5))
+	f.Add([]byte{ask, ask, ask + long, answer, answer, ask + long, ask}, uint16(80), uint8(2))
+	f.Add([]byte{ask, answer + long, system, answer + long, ask + long, answer + long, ask, answer, ask}, uint16(180), uint8(2))
 	f.Fuzz(func(t *testing.T, shape []byte, size uint16, mode uint8) {
 		var messages []json.RawMessage
 		var open []string

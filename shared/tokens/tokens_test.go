@@ -135,6 +135,11 @@ func TestFitsIsExactWhereItMatters(t *testing.T) {
 			t.Errorf("Fits(a text of %d tokens, %d) = %v, want %v", n, tc.limit, got, tc.want)
 		}
 	}
+	for name, text := range samples { // whether the estimate is above the truth or below it
+		if n := c.Count(text); !c.Fits(text, n) || c.Fits(text, n-1) {
+			t.Errorf("%s: Fits(a text of %d tokens) = %v for as many and %v for one less", name, n, c.Fits(text, n), c.Fits(text, n-1))
+		}
+	}
 	claude := For("anthropic", "claude-opus-4-7")
 	if e := claude.Estimate(text); claude.Exact() || claude.Count(text) != e.Tokens || claude.Fits(text, e.Tokens-1) || !claude.Fits(text, e.Tokens) {
 		t.Errorf("without a tokenizer the estimate %+v must decide", e)
