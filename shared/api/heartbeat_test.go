@@ -21,16 +21,25 @@ import (
 // A stream whose provider panicked must not go on pinging: the connection is
 // gone, and writing to it would panic where nobody recovers.
 func TestNoHeartbeatAfterAPanic(t *testing.T) {
+	for path, body := range map[string]string{
+		"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
+		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
+	} {
+		t.Run(path, func(t *testing.T) { noHeartbeatAfterAPanic(t, path, body) })
+	}
+}
+
+func noHeartbeatAfterAPanic(t *testing.T, path, body string) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s, key, done := bubble(t, dir, func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
-			if err := emit(&llm.Event{Text: "half"}); err != nil {
+			if err := emit(&llm.Event{Text: "half a word is "}); err != nil {
 				return err
 			}
 			panic("bug")
 		})
 		defer done()
-		r := httptest.NewRequest("POST", "/ai/chat/completions", strings.NewReader(`{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`))
+		r := httptest.NewRequest("POST", path, strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+key)
 		w := httptest.NewRecorder()
 		func() {

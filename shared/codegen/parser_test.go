@@ -65,7 +65,11 @@ func samples(t testing.TB) (list []sample) {
 func read(t testing.TB, hints codegen.Hints, answer string, truncated bool, n int) (codegen.Result, []codegen.Event) {
 	t.Helper()
 	var events []codegen.Event
+	valid := utf8.ValidString(answer)
 	p := codegen.NewParser(hints, func(e codegen.Event) error {
+		if valid && !utf8.ValidString(e.Text) {
+			t.Errorf("in pieces of %d bytes there is half a character: %q", n, e.Text)
+		}
 		if last := len(events) - 1; last >= 0 && e.Text != "" && events[last].Kind == e.Kind && events[last].Index == e.Index {
 			events[last].Text += e.Text
 			return nil
@@ -157,9 +161,6 @@ func check(t testing.TB, answer string, r codegen.Result, events []codegen.Event
 				t.Errorf("event %d ends file %d %s, but %d is open", i, e.Index, e.Path, open)
 			}
 			open = -1
-		}
-		if utf8.ValidString(answer) && !utf8.ValidString(e.Text) {
-			t.Errorf("event %d has half a character: %q", i, e.Text)
 		}
 	}
 	if open >= 0 {

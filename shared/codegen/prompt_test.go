@@ -62,6 +62,7 @@ func TestLimits(t *testing.T) {
 	}{
 		{"many files", many, codegen.TooMany, codegen.MaxFiles}, {"a large file", large, codegen.TooLarge, 2}, {"much in all", total, codegen.TooLarge, 5},
 		{"much explanation", strings.Repeat("wörds and ", codegen.MaxFile/10), codegen.TooLarge, 0},
+		{"explanation cut at a character", "x" + strings.Repeat("ü", codegen.MaxFile/2) + strings.Repeat(" abc", 1000), codegen.TooLarge, 0},
 	} {
 		res, want := read(t, codegen.Hints{}, tc.answer, false, 0)
 		_, pieces := read(t, codegen.Hints{}, tc.answer, false, 1000)

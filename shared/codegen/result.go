@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"sync"
 	"slices"
 	"strings"
 
@@ -98,10 +99,10 @@ func (p *Parser) rescue() {
 	}
 }
 
-var blankLines = regexp.MustCompile(`\n[ \t\r]*\n(?:[ \t\r]*\n)+`)
+var blankLines = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\n[ \t\r]*\n(?:[ \t\r]*\n)+`) })
 
 func (p *Parser) result() Result {
-	r := Result{Files: []File{}, Explanation: strings.TrimSpace(blankLines.ReplaceAllString(p.note.String(), "\n\n"))}
+	r := Result{Files: []File{}, Explanation: strings.TrimSpace(blankLines().ReplaceAllString(p.note.String(), "\n\n"))}
 	at := map[string]int{}
 	for _, f := range p.files {
 		f.Content = f.text.String()
