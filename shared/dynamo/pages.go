@@ -104,10 +104,10 @@ func (s *Store) deleteBatch(ctx context.Context, keys []map[string]types.Attribu
 	})
 }
 
-// transact writes all items or none.
-func (s *Store) transact(ctx context.Context, t *trips, items ...types.TransactWriteItem) error {
+// transact writes all items or none. Its token makes repetitions safe.
+func (s *Store) transact(ctx context.Context, items ...types.TransactWriteItem) error {
 	in := &dynamodb.TransactWriteItemsInput{TransactItems: items, ClientRequestToken: aws.String(rand.Text())}
-	return s.call(ctx, t, func(ctx context.Context) error {
+	return s.call(ctx, new(trips), func(ctx context.Context) error {
 		_, err := s.client.TransactWriteItems(ctx, in, tune)
 		return err
 	})

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -27,7 +26,6 @@ import (
 //	  x 1            deleted: only n still counts, because numbers are not used again
 //	pk RCV#<kind>#<name>#<tenant>, sk number    a version
 //	  b, c, a        body, created, author
-//	  w              who put it: tells an attempt of ours, whose answer was lost, from another's
 //
 // A version by its number is one read, by a label or as the latest two.
 type Recipes struct{ s *Store }
@@ -183,20 +181,9 @@ func (r *Recipes) Versions(ctx context.Context, tenant string, kind recipe.Kind,
 // Add implements recipe.Store: a version and its head in one transaction, which
 // fails if the head has changed since it was read.
 func (r *Recipes) Add(ctx context.Context, tenant string, kind recipe.Kind, v recipe.Version, labels []string) (_ recipe.Version, _ recipe.Head, added bool, _ error) {
-	var t trips
-	writer := rand.Text()
 	at := v.Created.UTC()
 	sum := sha256.Sum256(v.Body)
-	h, err := r.change(ctx, &t, tenant, kind, v.Name, func(ctx context.Context, h *recipeHead) (types.TransactWriteItem, bool, error) {
-		if added && t.unknown { // the attempt before this one may have succeeded
-			it, err := r.s.get(ctx, r.s.state, key(versionsOf(tenant, kind, v.Name), versionSK(v.Number)))
-			if err != nil {
-				return types.TransactWriteItem{}, false, err
-			}
-			if in := (reader{item: it}); in.str("w") == writer {
-				return types.TransactWriteItem{}, false, nil
-			}
-		}
+	h, err := r.change(ctx, tenant, kind, v.Name, func(_ context.Context, h *recipeHead) (with types.TransactWriteItem, changed bool, _ error) {
 		if added = !h.present() || string(h.sum) != string(sum[:]); added {
 			if !h.present() {
 				h.Head, h.first, h.deleted = recipe.Head{Name: v.Name, Latest: h.Latest, Labels: map[string]int{}, Created: at}, h.Latest+1, false
@@ -205,23 +192,23 @@ func (r *Recipes) Add(ctx context.Context, tenant string, kind recipe.Kind, v re
 			h.sum = sum[:]
 		}
 		v.Number = h.Latest
-		changed := added
+		changed = added
 		for _, l := range labels {
 			changed = changed || h.Labels[l] != v.Number
 			h.Labels[l] = v.Number
 		}
 		if len(h.Labels) > recipe.MaxLabels {
-			return types.TransactWriteItem{}, false, recipe.TooManyLabels()
+			return with, false, recipe.TooManyLabels()
 		}
 		if changed {
 			h.Updated = at
 		}
-		if !added {
-			return types.TransactWriteItem{}, changed, nil
+		if added {
+			it := key(versionsOf(tenant, kind, v.Name), versionSK(v.Number))
+			it["b"], it["c"], it["a"] = blob(v.Body), moment(at), str(v.Author)
+			with.Put = &types.Put{TableName: &r.s.state, Item: it}
 		}
-		it := key(versionsOf(tenant, kind, v.Name), versionSK(v.Number))
-		it["b"], it["c"], it["a"], it["w"] = blob(v.Body), moment(at), str(v.Author), str(writer)
-		return types.TransactWriteItem{Put: &types.Put{TableName: &r.s.state, Item: it, ConditionExpression: aws.String("attribute_not_exists(pk)")}}, true, nil
+		return with, changed, nil
 	})
 	if err != nil {
 		return recipe.Version{}, recipe.Head{}, false, known(ctx, "add", err)
@@ -229,18 +216,19 @@ func (r *Recipes) Add(ctx context.Context, tenant string, kind recipe.Kind, v re
 	if v.Created = at; added {
 		return v, h.Head, true, nil
 	}
-	if v, err = r.version(ctx, tenant, kind, v.Name, h.Latest); err != nil {
+	old, err := r.version(ctx, tenant, kind, v.Name, h.Latest)
+	if err != nil {
 		return recipe.Version{}, recipe.Head{}, false, fail(ctx, "add", err)
 	}
-	if v.Number == 0 { // deleted a moment ago
-		return recipe.Version{}, recipe.Head{}, false, recipe.Missing(kind, h.Name, recipe.Ref{})
+	if old.Number == 0 { // deleted a moment ago
+		return r.Add(ctx, tenant, kind, v, labels)
 	}
-	return v, h.Head, false, nil
+	return old, h.Head, false, nil
 }
 
 // Label implements recipe.Store.
 func (r *Recipes) Label(ctx context.Context, tenant string, kind recipe.Kind, name, label string, number int, at time.Time) (recipe.Head, error) {
-	h, err := r.change(ctx, new(trips), tenant, kind, name, func(_ context.Context, h *recipeHead) (none types.TransactWriteItem, changed bool, _ error) {
+	h, err := r.change(ctx, tenant, kind, name, func(_ context.Context, h *recipeHead) (none types.TransactWriteItem, changed bool, _ error) {
 		switch {
 		case !h.present():
 			return none, false, recipe.Missing(kind, name, recipe.Ref{})
@@ -266,12 +254,8 @@ func (r *Recipes) Label(ctx context.Context, tenant string, kind recipe.Kind, na
 // and last, so that a deletion that failed can be repeated; what it has deleted
 // by then is no version any more.
 func (r *Recipes) Delete(ctx context.Context, tenant string, kind recipe.Kind, name string) error {
-	var t trips
-	_, err := r.change(ctx, &t, tenant, kind, name, func(ctx context.Context, h *recipeHead) (last types.TransactWriteItem, _ bool, _ error) {
+	_, err := r.change(ctx, tenant, kind, name, func(ctx context.Context, h *recipeHead) (last types.TransactWriteItem, _ bool, _ error) {
 		if !h.present() {
-			if t.unknown {
-				return last, false, nil // an earlier attempt of ours, whose answer was lost
-			}
 			return last, false, recipe.Missing(kind, name, recipe.Ref{})
 		}
 		if h.first < h.Latest { // come again when this is known to all
@@ -284,7 +268,8 @@ func (r *Recipes) Delete(ctx context.Context, tenant string, kind recipe.Kind, n
 			return last, false, err
 		}
 		*h = recipeHead{Head: recipe.Head{Name: name, Latest: h.Latest}, revision: h.revision, deleted: true}
-		return types.TransactWriteItem{Delete: &types.Delete{TableName: &r.s.state, Key: key(of, versionSK(h.Latest))}}, true, nil
+		last.Delete = &types.Delete{TableName: &r.s.state, Key: key(of, versionSK(h.Latest))}
+		return last, true, nil
 	})
 	return known(ctx, "delete recipe", err)
 }
@@ -295,7 +280,7 @@ var errAgain = errors.New("more to do")
 // change lets f change a head, and writes it together with what f returns, if
 // anything, unless nothing changed. It does so again as long as others change
 // the head meanwhile, or f says errAgain, within the store's patience.
-func (r *Recipes) change(ctx context.Context, t *trips, tenant string, kind recipe.Kind, name string,
+func (r *Recipes) change(ctx context.Context, tenant string, kind recipe.Kind, name string,
 	f func(ctx context.Context, h *recipeHead) (with types.TransactWriteItem, changed bool, _ error),
 ) (recipeHead, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.s.patience)
@@ -309,7 +294,7 @@ func (r *Recipes) change(ctx context.Context, t *trips, tenant string, kind reci
 		if again != nil && !errors.Is(again, errAgain) || !changed {
 			return h, again
 		}
-		err = r.write(ctx, t, tenant, kind, &h, with)
+		err = r.write(ctx, tenant, kind, &h, with)
 		switch {
 		case err == nil && again == nil:
 			return h, nil
@@ -325,8 +310,10 @@ func (r *Recipes) change(ctx context.Context, t *trips, tenant string, kind reci
 	}
 }
 
-// write puts h in the place of the head that it was read from.
-func (r *Recipes) write(ctx context.Context, t *trips, tenant string, kind recipe.Kind, h *recipeHead, with types.TransactWriteItem) error {
+// write puts h in the place of the head that it was read from. A put whose
+// answer was lost fails when it is repeated, and is found done by who reads
+// again; a transaction can be repeated.
+func (r *Recipes) write(ctx context.Context, tenant string, kind recipe.Kind, h *recipeHead, with types.TransactWriteItem) error {
 	it := recipeKey(tenant, kind, h.Name)
 	labels := make(map[string]int64, len(h.Labels))
 	for l, number := range h.Labels {
@@ -344,8 +331,8 @@ func (r *Recipes) write(ctx context.Context, t *trips, tenant string, kind recip
 		unchanged, values = "v = :seen", map[string]types.AttributeValue{":seen": n(h.revision)}
 	}
 	if with.Put == nil && with.Delete == nil {
-		return r.s.put(ctx, t, &dynamodb.PutItemInput{TableName: &r.s.state, Item: it, ConditionExpression: &unchanged, ExpressionAttributeValues: values})
+		return r.s.put(ctx, new(trips), &dynamodb.PutItemInput{TableName: &r.s.state, Item: it, ConditionExpression: &unchanged, ExpressionAttributeValues: values})
 	}
-	return r.s.transact(ctx, t, with, types.TransactWriteItem{Put: &types.Put{TableName: &r.s.state, Item: it,
+	return r.s.transact(ctx, with, types.TransactWriteItem{Put: &types.Put{TableName: &r.s.state, Item: it,
 		ConditionExpression: &unchanged, ExpressionAttributeValues: values}})
 }

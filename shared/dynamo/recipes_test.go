@@ -175,6 +175,29 @@ func TestRecipeDeletedInPart(t *testing.T) {
 	}
 }
 
+func TestVersionThatIsDeletedWhileItIsAddedAgain(t *testing.T) {
+	b := newBench(t)
+	addVersion(t, b.calm, "tenant", 1)
+	reads := 0
+	b.wire.set(func(op string) trouble {
+		if op == "GetItem" {
+			if reads++; reads == 2 { // the head is read, the version is not
+				if err := b.calm.Recipes().Delete(t.Context(), "tenant", recipe.Template, "tutor"); err != nil {
+					t.Errorf("Delete = %v", err)
+				}
+			}
+		}
+		return fine
+	})
+	v, h, added, err := b.store.Recipes().Add(t.Context(), "tenant", recipe.Template, numbered(1), []string{"production"})
+	if err != nil || !added || v.Number != 2 || h.Labels["production"] != 2 {
+		t.Errorf("Add = %+v, %+v, %v, %v, want version 2", v, h, added, err)
+	}
+	if got := versions(t, b.calm, "tenant"); !cmp.Equal(got, []int{2}) {
+		t.Errorf("versions = %v, want 2", got)
+	}
+}
+
 // What cannot be written for long is an error, and nothing half stored.
 func TestVersionThatCannotBeStored(t *testing.T) {
 	b := newBench(t)

@@ -267,18 +267,20 @@ var conversationCases = []conversationCase{
 	}},
 	{"what has expired is not there, and its id is free", func(p *talker) {
 		c := p.create("conv_gone0001", time.Minute)
-		longer := p.create("conv_stays001", time.Hour)
+		longer := p.create("conv_gone00012", time.Hour)
 		p.append(c.ID, turn(0, "secret"))
 		p.append(longer.ID, turn(0, "kept"))
 		p.set(at(61))
 		p.missing(c.ID)
 		wantEqual(p.T, "List", p.ids(10), []string{longer.ID})
+		p.append(longer.ID, turn(61, "on")) // a write that may clean up
+		p.wantTurns(longer.ID, "", 10, turn(61, "on"), turn(0, "kept"))
 		again := p.create(c.ID, time.Minute)
 		p.wantConversation(again)
 		p.wantTurns(c.ID, "", 10)
 		p.append(c.ID, turn(0, "new")) // a request id that the old one has used
 		p.wantTurns(c.ID, "", 10, turn(0, "new"))
-		p.wantTurns(longer.ID, "", 10, turn(0, "kept"))
+		p.wantTurns(longer.ID, "", 10, turn(61, "on"), turn(0, "kept"))
 		p.set(at(122))
 		p.missing(c.ID)
 	}},
