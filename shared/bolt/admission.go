@@ -2,7 +2,6 @@ package bolt
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"iter"
 	"time"
@@ -139,9 +138,7 @@ func (s *Store) settle(a *account, l admission.Lease, r usage.Record) (usage.Rec
 	}
 	if !found {
 		won, e.kind = r, settleLine
-		if e.record, err = json.Marshal(r); err != nil {
-			return usage.Record{}, fault.Wrap(fault.Internal, err, "Internal error.")
-		}
+		e.record = r.AppendJSON(make([]byte, 0, usualRecord))
 	}
 	e.cost, e.tokens = won.Cost, l.Tokens-admission.Tokens(won)
 	if err := s.journal.append(&e); err != nil {

@@ -31,10 +31,12 @@ const (
 	fileName = "gateway.db"
 
 	saveInterval = time.Second          // from the journal to the ledger
-	saveCount    = 4096                 // … or after so many settlements
-	maxUnsaved   = 16 * saveCount       // no admissions if the ledger lags so far behind
+	saveCount    = 1024                 // … or after so many settlements: what a save takes in memory grows with them
+	maxUnsaved   = 64 * saveCount       // no admissions if the ledger lags so far behind
 	syncDelay    = 5 * time.Millisecond // for other settlements to share a sync
 	rotateSize   = 8 << 20              // bytes after which a journal file is replaced
+
+	usualRecord = 512 // bytes that most records need
 )
 
 var errClosed = errors.New("bolt: the store is closed")

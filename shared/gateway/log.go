@@ -64,9 +64,12 @@ func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error
 	if len(r.Tags) > 0 {
 		attrs = append(attrs, slog.Any("tags", r.Tags))
 	}
-	for name, set := range map[string]bool{"estimated": r.Estimated, "unpriced": r.Unpriced, "partial": r.Partial, "fail_open": r.FailOpen} {
-		if set {
-			attrs = append(attrs, slog.Bool(name, true))
+	for _, mark := range [...]struct {
+		name string
+		set  bool
+	}{{"estimated", r.Estimated}, {"unpriced", r.Unpriced}, {"partial", r.Partial}, {"fail_open", r.FailOpen}} {
+		if mark.set {
+			attrs = append(attrs, slog.Bool(mark.name, true))
 		}
 	}
 	if f := fault.As(err); f != nil {

@@ -37,7 +37,7 @@ func Main(args []string, stdout io.Writer) error {
 		return fmt.Errorf("unknown argument %q: run without arguments to serve, or with 'data' to print the data directory", args[0])
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200) // the heap is small: rarer collections cost little memory
+		debug.SetGCPercent(150) // the heap is small: rarer collections cost little memory
 	}
 	log := jsonlog.New(os.Stderr, c.LogLevel)
 	slog.SetDefault(log) // for what the stores have to say when they open

@@ -3,6 +3,7 @@ package usage
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -20,16 +21,26 @@ const Dollar Nano = 1e9
 const None Nano = 1e15
 
 // USD writes the amount in dollars, exactly, without trailing zeros.
-func (n Nano) USD() string {
-	sign, v := "", uint64(n)
+func (n Nano) USD() string { return string(n.AppendUSD(make([]byte, 0, 24))) }
+
+// AppendUSD appends what USD writes to dst.
+func (n Nano) AppendUSD(dst []byte) []byte {
+	v := uint64(n)
 	if n < 0 {
-		sign, v = "-", uint64(-n)
+		dst, v = append(dst, '-'), uint64(-n)
 	}
-	whole, frac := v/uint64(Dollar), v%uint64(Dollar)
+	dst = strconv.AppendUint(dst, v/uint64(Dollar), 10)
+	frac := v % uint64(Dollar)
 	if frac == 0 {
-		return fmt.Sprintf("%s%d", sign, whole)
+		return dst
 	}
-	return sign + fmt.Sprintf("%d.%s", whole, strings.TrimRight(fmt.Sprintf("%09d", frac), "0"))
+	point := len(dst)
+	dst = strconv.AppendUint(dst, frac+uint64(Dollar), 10) // whose first digit is a 1, then all nine decimals
+	dst[point] = '.'
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
 }
 
 // ParseUSD reads a non-negative decimal number of dollars, exactly. It refuses
@@ -60,7 +71,7 @@ func parse(s string) (Nano, error) {
 func FromUSD(usd float64) Nano { return Nano(math.Round(usd * float64(Dollar))) }
 
 // MarshalJSON writes dollars as an exact JSON number.
-func (n Nano) MarshalJSON() ([]byte, error) { return []byte(n.USD()), nil }
+func (n Nano) MarshalJSON() ([]byte, error) { return n.AppendUSD(nil), nil }
 
 // UnmarshalJSON reads what MarshalJSON wrote: negative amounts and None too.
 func (n *Nano) UnmarshalJSON(b []byte) error {
