@@ -111,11 +111,12 @@ func (h *chunkHead) appendUsage(dst []byte, c *gateway.Call) []byte {
 	return append(appendFigures(dst, c), '}')
 }
 
-// appendFailure renders the last chunk of a stream that broke.
+// appendFailure renders the last chunk of a stream that broke. The error comes
+// first: go-openai knows it by nothing else.
 func (h *chunkHead) appendFailure(dst []byte, err error, c *gateway.Call) []byte {
-	dst = h.append(dst, c)
-	dst = append(dst, `"choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"error"}],"error":`...)
-	return append(appendError(dst, err), '}')
+	dst = append(appendError(append(dst, `{"error":`...), err), ',')
+	dst = append(dst, h.append(nil, c)[len("{"):]...)
+	return append(dst, `"choices":[{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"error"}]}`...)
 }
 
 func appendUsage(dst []byte, c *gateway.Call) []byte {

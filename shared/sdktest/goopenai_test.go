@@ -162,23 +162,20 @@ func goopenaiErrors(t *testing.T, s *site, c *goopenai.Client) {
 		want(ask(c, "nothing", canary, stream), 404, "invalid_request_error", "model", "model_not_found")
 		want(ask(newGoOpenAI(t, s, "gw_ana_wrong"), "gpt-4o-mini", canary, stream), 401, "invalid_request_error", "", "invalid_api_key")
 	}
-	// In the middle of a stream this SDK sees errors only where it finds one
-	// first in a chunk; what it does see must not look like success.
+	// In the middle of a stream this SDK knows an error by its being the first
+	// member of a chunk.
 	for _, m := range models {
 		stream, err := c.CreateChatCompletionStream(t.Context(), goopenaiSays(m.name, "Please break by #reset, will you"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		finish := goopenai.FinishReason("")
 		for err == nil {
-			var chunk goopenai.ChatCompletionStreamResponse
-			if chunk, err = stream.Recv(); err == nil && len(chunk.Choices) > 0 {
-				finish = chunk.Choices[0].FinishReason
-			}
+			_, err = stream.Recv()
 		}
 		stream.Close()
-		if finish != "error" && errors.Is(err, io.EOF) {
-			t.Errorf("%s: a broken stream ended with %q, %v", m.provider, finish, err)
+		var e *goopenai.APIError
+		if !errors.As(err, &e) || e.Type != "server_error" || e.Message == "" {
+			t.Errorf("%s: a broken stream ended with %v, want a server_error", m.provider, err)
 		}
 	}
 }
