@@ -262,6 +262,7 @@ func TestConversationDeletedInPart(t *testing.T) {
 			if _, err := d.Turns(t.Context(), "tenant", dialogueID, "", 10); !errors.Is(err, fault.NotFound) {
 				t.Errorf("Turns = %v, want not_found", err)
 			}
+			d.at.Add(int64(time.Second)) // a later turn, which would put off the end
 			if err := d.add(); !errors.Is(err, fault.NotFound) {
 				t.Errorf("Append = %v, want not_found", err)
 			}
