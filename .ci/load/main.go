@@ -41,12 +41,13 @@ func main() {
 	small := flag.Int("n", 6000, "requests per round")
 	memory := flag.Int("memory", 100_000, "requests of the memory test; 0 skips it")
 	gateway := flag.String("gateway", "bin/gateway", "the gateway's binary")
+	only := flag.String("only", "", "make only the comparisons whose name contains this")
 	flag.Parse()
 	if *proxy != "" {
 		beProxy(*proxy)
 		return
 	}
-	if err := run(*gateway, *small, *memory); err != nil {
+	if err := run(*gateway, *small, *memory, *only); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -69,7 +70,7 @@ func beProxy(to string) {
 	http.Serve(ln, p)
 }
 
-func run(gatewayPath string, n, memory int) error {
+func run(gatewayPath string, n, memory int, only string) error {
 	up, err := startUpstream()
 	if err != nil {
 		return err
@@ -109,6 +110,11 @@ func run(gatewayPath string, n, memory int) error {
 	}
 	small := body(300, false)
 	large := body(50_000, false)
+	compare := func(name string, body []byte, n, c int, figure func(result) float64, format string) {
+		if strings.Contains(name, only) {
+			compare(name, targets, body, n, c, figure, format)
+		}
+	}
 	fmt.Printf("%-34s %12s %12s %12s %10s\n", "", "direct", "proxy", "gateway", "gw/proxy")
 	for _, sc := range []struct {
 		name       string
@@ -121,17 +127,21 @@ func run(gatewayPath string, n, memory int) error {
 		{"stream of 100 chunks, 32 conn.", body(300, true), n / 6, conns, chunks, "CPU µs/chunk"},
 		{"50 KB prompt, 32 connections", large, n / 3, conns, 1, "CPU µs/request"},
 	} {
-		compare(sc.name+" ("+sc.unit+")", targets, sc.body, sc.n, sc.c, func(r result) float64 { return r.cpu / float64(r.n) / sc.perRequest * 1e6 }, "%.1f")
+		compare(sc.name+" ("+sc.unit+")", sc.body, sc.n, sc.c, func(r result) float64 { return r.cpu / float64(r.n) / sc.perRequest * 1e6 }, "%.1f")
 	}
-	compare("small request, alone (p50 ms)", targets, small, n/6, 1, func(r result) float64 { return r.quantile(0.5) }, "%.3f")
-	compare("50 KB prompt, alone (p50 ms)", targets, large, n/6, 1, func(r result) float64 { return r.quantile(0.5) }, "%.3f")
-	compare("small request, 500/s (p99 ms)", targets, small, n/4, -500, func(r result) float64 { return r.quantile(0.99) }, "%.2f")
+	compare("small request, alone (p50 ms)", small, n/6, 1, func(r result) float64 { return r.quantile(0.5) }, "%.3f")
+	compare("50 KB prompt, alone (p50 ms)", large, n/6, 1, func(r result) float64 { return r.quantile(0.5) }, "%.3f")
+	compare("small request, 500/s (p99 ms)", small, n/4, -500, func(r result) float64 { return r.quantile(0.99) }, "%.2f")
 	if memory > 0 {
 		for _, at := range []int{memory / 10, memory * 9 / 10} {
 			if _, err := fire(targets[2], small, at, conns); err != nil {
 				return err
 			}
-			fmt.Printf("%-34s %12s %12.1f %12.1f\n", fmt.Sprintf("resident MB after +%d requests", at), "", proxy.rss(), gw.rss())
+			// What is anonymous is memory in use; the rest is pages of the program and
+			// of the ledger's file, which the kernel takes back when it needs them.
+			for _, kind := range []string{"resident", "anonymous"} {
+				fmt.Printf("%-34s %12s %12.1f %12.1f\n", fmt.Sprintf("%s MB after +%d requests", kind, at), "", proxy.memory(kind), gw.memory(kind))
+			}
 		}
 	}
 	return nil
@@ -388,9 +398,11 @@ func (c *child) cpu() float64 {
 	return 0
 }
 
-func (c *child) rss() float64 {
+// memory is what the child has in memory, in MB: all of it, or what is anonymous.
+func (c *child) memory(kind string) float64 {
+	name := map[string]string{"resident": "VmRSS:", "anonymous": "RssAnon:"}[kind]
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	_, rest, _ := strings.Cut(string(b), name)
 	kb, _ := strconv.ParseFloat(strings.Fields(rest + " 0")[0], 64)
 	return kb / 1024
 }
