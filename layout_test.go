@@ -184,3 +184,24 @@ func TestFunctionsLinkWhatTheyNeed(t *testing.T) {
 		}
 	}
 }
+
+// TestPatternsAreLazy: a regular expression that is compiled when the program
+// starts is paid for by every cold start of every function that links it.
+func TestPatternsAreLazy(t *testing.T) {
+	for _, p := range list(t) {
+		if slices.Contains(onlyTests, p.ImportPath) || p.ImportPath == "shared/pattern" || path.Base(p.ImportPath) == "generate" {
+			continue
+		}
+		for _, f := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				if global := strings.HasPrefix(line, "var ") || strings.HasPrefix(line, "\t") && !strings.HasPrefix(line, "\t\t") && strings.Contains(line, " = regexp."); global && strings.Contains(line, "regexp.MustCompile(") {
+					t.Errorf("%s/%s: %s: use a pattern.Pattern", p.ImportPath, f, strings.TrimSpace(line))
+				}
+			}
+		}
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"math/big"
-	"regexp"
 	"strings"
 )
 
@@ -21,10 +20,16 @@ const (
 	base62    = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-var userID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
-
-// ValidUserID says whether id may name a user.
-func ValidUserID(id string) bool { return userID.MatchString(id) }
+// ValidUserID says whether id may name a user: a letter or digit, then up to 63
+// of those and of the characters '.', '_', '@' and '-'.
+func ValidUserID(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; !strings.Contains(base62, id[i:i+1]) && (i == 0 || c != '.' && c != '_' && c != '@' && c != '-') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
+}
 
 // NewKey makes a key for user: gw_<user>_<secret>. The secret is 24 random
 // characters and 8 that prove, to those who know pepper, that we made it: so

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -17,6 +16,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/requestid"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 const (
@@ -245,12 +246,12 @@ type place struct {
 	index int
 }
 
-var messageID = regexp.MustCompile(`^msg_([0-9A-Za-z]{1,64})_([0-9]{1,4})$`)
+var messageID = pattern.Pattern{Expr: `^msg_([0-9A-Za-z]{1,64})_([0-9]{1,4})$`}
 
 func (p place) String() string { return "msg_" + p.turn + "_" + strconv.Itoa(p.index) }
 
 func parsePlace(id string) (p place, ok bool) {
-	m := messageID.FindStringSubmatch(id)
+	m := messageID.Regexp().FindStringSubmatch(id)
 	if m == nil {
 		return p, false
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +18,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Limits of documents, in bytes.
@@ -194,10 +195,10 @@ func (b *documentBody) kind(d *rag.Document) error {
 	return nil
 }
 
-var collectionPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+var collectionPattern = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._-]*$`}
 
 func validCollection(name string) bool {
-	return len(name) <= maxCollection && collectionPattern.MatchString(name)
+	return len(name) <= maxCollection && collectionPattern.Match(name)
 }
 
 func wrongCollection() error {

@@ -3,7 +3,6 @@ package bedrock
 import (
 	"encoding/json"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -13,6 +12,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // builder puts a Converse request together.
@@ -298,7 +299,7 @@ func (b *builder) serviceTier() {
 
 // harmless is what Bedrock takes as a name or value of request metadata, which
 // ends up in the account's own invocation logs.
-var harmless = regexp.MustCompile(`^[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}$`)
+var harmless = pattern.Pattern{Expr: `^[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}$`}
 
 const maxMetadata = 16
 
@@ -311,7 +312,7 @@ func (b *builder) metadata(raw []byte) {
 	} else {
 		fields = map[string]string{}
 	}
-	if _, taken := fields["user"]; b.chat.User != "" && !taken && len(fields) < maxMetadata && harmless.MatchString(b.chat.User) {
+	if _, taken := fields["user"]; b.chat.User != "" && !taken && len(fields) < maxMetadata && harmless.Match(b.chat.User) {
 		fields["user"] = b.chat.User
 		b.in.RequestMetadata = fields
 		b.take("user")
@@ -320,7 +321,7 @@ func (b *builder) metadata(raw []byte) {
 
 func allHarmless(fields map[string]string) bool {
 	for name, value := range fields {
-		if !harmless.MatchString(name) || value != "" && !harmless.MatchString(value) {
+		if !harmless.Match(name) || value != "" && !harmless.Match(value) {
 			return false
 		}
 	}

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // statuses says what an exception's name stands for. In a stream it is all
@@ -48,7 +49,7 @@ var statuses = map[string]int{
 
 // tooLong recognises the ways in which Bedrock's models say that a prompt
 // exceeds their context window.
-var tooLong = regexp.MustCompile(`(?i)too long|context (limit|length|window)|too many (input )?tokens|maximum (input|context|number of tokens)`)
+var tooLong = pattern.Pattern{Expr: `(?i)too long|context (limit|length|window)|too many (input )?tokens|maximum (input|context|number of tokens)`}
 
 // fault translates an error of the SDK.
 func (p *Provider) fault(ctx context.Context, err error) error {
@@ -87,7 +88,7 @@ func (p *Provider) fault(ctx context.Context, err error) error {
 	// Failure keeps the text for the log, without credentials: a refused
 	// signature is explained with the session token in it.
 	f := c.Failure(status, header, body)
-	if f.Kind == fault.Invalid && tooLong.MatchString(f.Message) {
+	if f.Kind == fault.Invalid && tooLong.Match(f.Message) {
 		f.Code = "context_length_exceeded"
 	}
 	return f

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // messages translates the conversation. Converse wants system texts apart,
@@ -194,12 +195,12 @@ func (b *builder) toolResult(m *llm.Message) error {
 	return nil
 }
 
-var goodToolID = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+var goodToolID = pattern.Pattern{Expr: `^[a-zA-Z0-9_-]{1,64}$`}
 
 // toolID returns an id that Bedrock takes: the client's own, or one that is
 // the same for a call and its result.
 func toolID(id string) string {
-	if goodToolID.MatchString(id) {
+	if goodToolID.Match(id) {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))
@@ -287,8 +288,8 @@ func (b *builder) document(part *llm.Part, param string) (types.ContentBlock, er
 }
 
 var (
-	badInName = regexp.MustCompile(`[^a-zA-Z0-9\s()\[\]-]+`)
-	spaces    = regexp.MustCompile(`\s+`)
+	badInName = pattern.Pattern{Expr: `[^a-zA-Z0-9\s()\[\]-]+`}
+	spaces    = pattern.Pattern{Expr: `\s+`}
 )
 
 // documentName makes a name that Bedrock takes, different from the others of
@@ -297,7 +298,7 @@ func (b *builder) documentName(file string) string {
 	if dot := strings.LastIndexByte(file, '.'); dot > 0 {
 		file = file[:dot]
 	}
-	name := strings.TrimSpace(spaces.ReplaceAllString(badInName.ReplaceAllString(file, " "), " "))
+	name := strings.TrimSpace(spaces.Regexp().ReplaceAllString(badInName.Regexp().ReplaceAllString(file, " "), " "))
 	if len(name) > 100 {
 		name = strings.TrimSpace(name[:100])
 	}

@@ -4,19 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // idPattern is what a template can name: {{.steps.ID.output}}.
-var idPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var idPattern = pattern.Pattern{Expr: `^[A-Za-z_][A-Za-z0-9_]*$`}
 
-func validID(s string) bool { return len(s) <= maxID && idPattern.MatchString(s) }
+func validID(s string) bool { return len(s) <= maxID && idPattern.Match(s) }
 
 // Parse reads a chain and checks all of it: an error is fault.Invalid (or
 // fault.Unimplemented), names the first field that is wrong, tells of all, and

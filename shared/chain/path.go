@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"text/scanner"
 
 	"github.com/theory/jsonpath"
@@ -34,29 +35,37 @@ type path struct {
 // names only: input, topic.
 type names []string
 
+var ours struct {
+	once      sync.Once
+	functions *registry.Registry
+}
+
 // functions are those of RFC 9535. The library's match and search panic where
 // an argument selects nothing; that is no match.
-var functions = func() *registry.Registry {
-	r := registry.New()
-	for _, name := range []string{"match", "search"} {
-		theirs := *r.Get(name)
-		*r.Get(name) = *spec.Extension(name, spec.FuncLogical, theirs.Validate, func(args []spec.PathValue) spec.PathValue {
-			for _, a := range args {
-				if spec.ValueFrom(a) == nil {
-					return spec.LogicalFalse
+func functions() *registry.Registry {
+	ours.once.Do(func() {
+		r := registry.New()
+		for _, name := range []string{"match", "search"} {
+			theirs := *r.Get(name)
+			*r.Get(name) = *spec.Extension(name, spec.FuncLogical, theirs.Validate, func(args []spec.PathValue) spec.PathValue {
+				for _, a := range args {
+					if spec.ValueFrom(a) == nil {
+						return spec.LogicalFalse
+					}
 				}
-			}
-			return theirs.Evaluate(args)
-		})
-	}
-	return r
-}()
+				return theirs.Evaluate(args)
+			})
+		}
+		ours.functions = r
+	})
+	return ours.functions
+}
 
 func parsePath(src string) (*path, error) {
 	if len(src) > maxPath {
 		return nil, errors.New("is longer than a selection may be")
 	}
-	q, err := jsonpath.NewParser(jsonpath.WithRegistry(functions)).Parse(src)
+	q, err := jsonpath.NewParser(jsonpath.WithRegistry(functions())).Parse(src)
 	if err != nil {
 		return nil, errors.New("is no JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}

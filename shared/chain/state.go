@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"regexp"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/usage"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Status is how far a run or a step is.
@@ -113,10 +114,10 @@ func (r *Run) Step(id string) *Result {
 	return nil
 }
 
-var runPattern = regexp.MustCompile(`^run_[A-Za-z0-9_-]{8,80}$`)
+var runPattern = pattern.Pattern{Expr: `^run_[A-Za-z0-9_-]{8,80}$`}
 
 // ValidRunID says whether s can be a run's id.
-func ValidRunID(s string) bool { return runPattern.MatchString(s) }
+func ValidRunID(s string) bool { return runPattern.Match(s) }
 
 // Runs holds the runs of tenants, who never see each other's. It is safe for
 // concurrent use by many processes (the embedded one: by one). A run is there

@@ -2,11 +2,11 @@ package codegen
 
 import (
 	"path"
-	"regexp"
-	"sync"
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // fence is a line that begins or ends a block of code.
@@ -20,7 +20,7 @@ type fence struct {
 const tab = 4 // columns
 
 // openers may follow a list's marker: "- ```go".
-var listMarker = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[ \t]*(?:[-*+]|[0-9]{1,3}[.)])[ \t]+`) })
+var listMarker = pattern.Pattern{Expr: `^[ \t]*(?:[-*+]|[0-9]{1,3}[.)])[ \t]+`}
 
 // readFence reads a fence of at least least characters.
 func readFence(line string, least int) (f fence, ok bool) {
@@ -40,7 +40,7 @@ func readFence(line string, least int) (f fence, ok bool) {
 // readOpener is readFence for a line that may also be a list's item.
 func readOpener(line string) (fence, bool) {
 	f, ok := readFence(line, 3)
-	if m := listMarker().FindString(line); !ok && m != "" {
+	if m := listMarker.Regexp().FindString(line); !ok && m != "" {
 		f, ok = readFence(line[len(m):], 3)
 		f.indent += columns(m)
 	}
@@ -248,7 +248,7 @@ func hintIn(line string) string {
 var comments = [][2]string{{"{/*", "*/}"}, {"/*", "*/"}, {"<!--", "-->"}, {"<%--", "--%>"}, {"{#", "#}"}, {"(*", "*)"}, {"{-", "-}"},
 	{"//", ""}, {"--", ""}, {";", ""}, {"%", ""}, {"#", ""}}
 
-var fileLabel = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^(?:file ?name|file ?path|file|path) *[:=] *`) })
+var fileLabel = pattern.Pattern{Expr: `(?i)^(?:file ?name|file ?path|file|path) *[:=] *`}
 
 // commentPath finds the path in a block's first line, if it is a comment that
 // says nothing else: // file: main.go.
@@ -264,7 +264,7 @@ func commentPath(line, lang string) (string, bool) {
 		}
 		rest = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), c[1]))
 		rest = strings.TrimLeft(rest, "/*#-=; ")
-		label := fileLabel().FindString(rest)
+		label := fileLabel.Regexp().FindString(rest)
 		rest = strings.Trim(strings.TrimRight(rest[len(label):], " -=*#"), "`\"'")
 		switch {
 		case strings.ContainsFunc(rest, unicode.IsSpace):

@@ -232,7 +232,7 @@ func (p *Parser) isPlain(line string) bool {
 	if rest[0] == '`' || rest[0] == '~' {
 		return false
 	}
-	if m := listMarker().FindString(line); m != "" {
+	if m := listMarker.Regexp().FindString(line); m != "" {
 		rest = strings.TrimLeft(line[len(m):], " \t")
 		if rest == "" || rest[0] == '`' || rest[0] == '~' {
 			return false

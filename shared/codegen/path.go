@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
-	"sync"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // MaxPath is the longest path of a file, in bytes.
@@ -38,7 +38,7 @@ func CheckPath(p string) error {
 		return errors.New("it has a character that not all systems allow in names")
 	case strings.ContainsAny(p, "／＼∕⁄⧵"):
 		return errors.New("it has a character that looks like a slash")
-	case strings.Contains(p, "${"), strings.Contains(p, "$("), escaped().MatchString(p):
+	case strings.Contains(p, "${"), strings.Contains(p, "$("), escaped.Match(p):
 		return errors.New("it is to be expanded or decoded by somebody")
 	}
 	for s := range strings.SplitSeq(p, "/") {
@@ -50,7 +50,7 @@ func CheckPath(p string) error {
 }
 
 // escaped finds what a careless reader would turn into a dot or a slash.
-var escaped = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)%(2e|2f|5c|00|25)`) })
+var escaped = pattern.Pattern{Expr: `(?i)%(2e|2f|5c|00|25)`}
 
 func checkSegment(s string) error {
 	device, _, _ := strings.Cut(strings.ToLower(s), ".")
@@ -82,13 +82,13 @@ var knownFiles = []string{"dockerfile", "containerfile", "makefile", "gnumakefil
 	"license", "readme", "notice", "codeowners", "changelog"}
 
 // version finds dotted numbers: v1.2, 3.11.
-var version = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[vV]?[0-9]+(\.[0-9]+)*$`) })
+var version = pattern.Pattern{Expr: `^[vV]?[0-9]+(\.[0-9]+)*$`}
 
 // pathLike says whether a word can only be meant as a file: by its extension,
 // its slashes, or because everybody knows the name. Whether it is safe is for
 // CheckPath to say.
 func pathLike(s string) bool {
-	if s == "" || len(s) > 4*MaxPath || strings.Contains(s, "://") || version().MatchString(s) {
+	if s == "" || len(s) > 4*MaxPath || strings.Contains(s, "://") || version.Match(s) {
 		return false
 	}
 	s = strings.ReplaceAll(s, `\`, "/")

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
-	"sync"
 	"slices"
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Finish ends the answer. truncated says that it was cut off, by a limit on
@@ -99,10 +99,10 @@ func (p *Parser) rescue() {
 	}
 }
 
-var blankLines = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\n[ \t\r]*\n(?:[ \t\r]*\n)+`) })
+var blankLines = pattern.Pattern{Expr: `\n[ \t\r]*\n(?:[ \t\r]*\n)+`}
 
 func (p *Parser) result() Result {
-	r := Result{Files: []File{}, Explanation: strings.TrimSpace(blankLines().ReplaceAllString(p.note.String(), "\n\n"))}
+	r := Result{Files: []File{}, Explanation: strings.TrimSpace(blankLines.Regexp().ReplaceAllString(p.note.String(), "\n\n"))}
 	at := map[string]int{}
 	for _, f := range p.files {
 		f.Content = f.text.String()

@@ -5,10 +5,11 @@ package conversation
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Limits.
@@ -38,10 +39,10 @@ type Turn struct {
 	Created  time.Time
 }
 
-var idPattern = regexp.MustCompile(`^conv_[A-Za-z0-9]{8,64}$`)
+var idPattern = pattern.Pattern{Expr: `^conv_[A-Za-z0-9]{8,64}$`}
 
 // ValidID says whether s can be a conversation's id.
-func ValidID(s string) bool { return idPattern.MatchString(s) }
+func ValidID(s string) bool { return idPattern.Match(s) }
 
 // Reader is what those need who continue conversations.
 type Reader interface {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/router"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // maxRefusals bounds the refused calls of a request that wants to know which of
@@ -115,7 +116,7 @@ func refusesInput(err error) bool {
 }
 
 // numbered is how providers name one of several inputs.
-var numbered = regexp.MustCompile(`(?:\$\.)?\b(?:input|requests|texts)\[(\d+)\]`)
+var numbered = pattern.Pattern{Expr: `(?:\$\.)?\b(?:input|requests|texts)\[(\d+)\]`}
 
 // locate makes an error that is about one input of a call name it as the
 // client knows it.
@@ -129,7 +130,7 @@ func (e *embedding) locate(err error, list []int) error {
 		k = 0
 	}
 	for _, text := range []string{f.Message, f.Param} {
-		if m := numbered.FindStringSubmatch(text); m != nil {
+		if m := numbered.Regexp().FindStringSubmatch(text); m != nil {
 			n, err := strconv.Atoi(m[1])
 			if err == nil && n < len(list) {
 				k = n
@@ -143,7 +144,7 @@ func (e *embedding) locate(err error, list []int) error {
 		return &f
 	}
 	f.Param = inputAt(list[k])
-	f.Message = numbered.ReplaceAllString(f.Message, f.Param)
+	f.Message = numbered.Regexp().ReplaceAllString(f.Message, f.Param)
 	return &named{&f, list[k]}
 }
 

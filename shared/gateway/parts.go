@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 
@@ -12,6 +11,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // TemplateUse asks for a prompt template.
@@ -37,7 +38,7 @@ const (
 )
 
 // collectionPattern is what names of collections look like.
-var collectionPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var collectionPattern = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`}
 
 // parseObject reads an object whose members are all known.
 func parseObject(param string, value []byte, known ...string) ([]rawjson.Field, error) {
@@ -99,7 +100,7 @@ func parseRetrieval(param string, value []byte) (*Retrieval, error) {
 	}
 	r := &Retrieval{Top: defaultTop, Citations: true}
 	r.Collection, _ = rawjson.String(rawjson.Get(fields, "collection"))
-	if !collectionPattern.MatchString(r.Collection) {
+	if !collectionPattern.Match(r.Collection) {
 		return nil, fault.Field(param+".collection", "'%s.collection' must be 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter or digit.", param)
 	}
 	if v := rawjson.Get(fields, "top_k"); !rawjson.IsNull(v) {

@@ -15,10 +15,10 @@ type Provider struct {
 	Name        string            `yaml:"name"`
 	Kind        string            `yaml:"kind"`
 	BaseURL     string            `yaml:"base_url"`
-	APIKey      string            `yaml:"api_key"` // env:NAME, ssm:NAME or secretsmanager:NAME; never the key itself
-	Region      string            `yaml:"region"`  // of Bedrock
-	Headers     map[string]string `yaml:"headers"` // sent with each request
-	Models      []string          `yaml:"models"`  // listed by /ai/models; others can be called all the same
+	APIKey      string            `yaml:"api_key"`          // env:NAME, ssm:NAME or secretsmanager:NAME; never the key itself
+	Region      string            `yaml:"region"`           // of Bedrock
+	Headers     map[string]string `yaml:"headers"`          // sent with each request
+	Models      []string          `yaml:"models"`           // listed by /ai/models; others can be called all the same
 	Inputs      int64             `yaml:"embedding_inputs"` // of one call, at most; 0: as many as OpenAI takes
 	Credentials []Credential      `yaml:"credentials"`
 }

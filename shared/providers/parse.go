@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -16,11 +15,13 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/router"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 var (
-	providerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	modelName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`)
+	providerName = pattern.Pattern{Expr: `^[a-z][a-z0-9-]{0,31}$`}
+	modelName    = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$`}
 )
 
 // builtin names cannot be taken by instances.
@@ -82,7 +83,7 @@ func (s *shape) err() error {
 
 func (s *shape) provider(path string, p *Provider, before []Provider) {
 	switch {
-	case !providerName.MatchString(p.Name):
+	case !providerName.Match(p.Name):
 		s.complain(path+".name", "%q must be lower-case letters, digits and '-', beginning with a letter", p.Name)
 	case slices.ContainsFunc(before, func(o Provider) bool { return o.Name == p.Name }):
 		s.complain(path+".name", "%q is used twice", p.Name)
@@ -110,7 +111,7 @@ func (s *shape) provider(path string, p *Provider, before []Provider) {
 	for i := range p.Credentials {
 		c, at := &p.Credentials[i], fmt.Sprintf("%s.credentials[%d]", path, i)
 		switch {
-		case !providerName.MatchString(c.Name):
+		case !providerName.Match(c.Name):
 			s.complain(at+".name", "%q must be lower-case letters, digits and '-', beginning with a letter", c.Name)
 		case slices.ContainsFunc(p.Credentials[:i], func(o Credential) bool { return o.Name == c.Name }):
 			s.complain(at+".name", "%q is used twice", c.Name)
@@ -150,7 +151,7 @@ func (s *shape) within(path string, v, low, high int64) {
 func (s *shape) model(path string, f *File, i int) {
 	m := &f.Models[i]
 	switch {
-	case !modelName.MatchString(m.Name):
+	case !modelName.Match(m.Name):
 		s.complain(path+".name", "%q must be letters, digits and '._:@-'; a '/' belongs to provider/model", m.Name)
 	case f.modelIndex(m.Name) < i:
 		s.complain(path+".name", "%q is used twice", m.Name)

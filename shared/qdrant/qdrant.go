@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"strconv"
 	"sync"
 	"time"
@@ -28,6 +27,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/rag"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // DefaultPort is Qdrant's for gRPC; REST has another.
@@ -167,7 +168,7 @@ func (s *Store) Delete(ctx context.Context, tenant string, k rag.Key) error {
 	return busy(k)
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`)
+var uuid = pattern.Pattern{Expr: `^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$`}
 
 // Documents implements rag.Library, in the order of the points' ids.
 func (s *Store) Documents(ctx context.Context, tenant string, of rag.Key, after string, limit int) ([]rag.Document, string, error) {
@@ -178,7 +179,7 @@ func (s *Store) Documents(ctx context.Context, tenant string, of rag.Key, after 
 	if of.ID != "" {
 		must = append(must, match("id", of.ID))
 	}
-	if after != "" && !uuid.MatchString(after) {
+	if after != "" && !uuid.Match(after) {
 		return nil, "", fault.Field("after", "'after' must be what an earlier page said was next.")
 	}
 	heads, next, err := s.scroll(ctx, &qdrant.Filter{Must: must}, after, limit)

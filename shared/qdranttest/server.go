@@ -160,7 +160,9 @@ func (s *Server) collection(name string) (*collection, error) {
 	return c, nil
 }
 
-type health struct{ qdrant.UnimplementedQdrantServer }
+type health struct {
+	qdrant.UnimplementedQdrantServer
+}
 
 func (health) HealthCheck(context.Context, *qdrant.HealthCheckRequest) (*qdrant.HealthCheckReply, error) {
 	return &qdrant.HealthCheckReply{Title: "qdranttest", Version: "1.17.1"}, nil

@@ -1,13 +1,14 @@
 package rag
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // definition matches the line that gives something a name, in most languages.
-var definition = regexp.MustCompile(`(?m)^[ \t]*(?:(?:export|default|pub(?:\([a-z]+\))?|public|private|protected|static|final|abstract|async|override|inline|unsafe|const)[ \t]+)*` +
-	`(?:def|func|fn|function|class|struct|interface|trait|enum|type|module|impl|namespace|record|object|fun|sub|proc|macro_rules!)[ \t]+(?:\([^)\n]*\)[ \t]*)?([A-Za-z_$][\w$]*)`)
+var definition = pattern.Pattern{Expr: `(?m)^[ \t]*(?:(?:export|default|pub(?:\([a-z]+\))?|public|private|protected|static|final|abstract|async|override|inline|unsafe|const)[ \t]+)*` +
+	`(?:def|func|fn|function|class|struct|interface|trait|enum|type|module|impl|namespace|record|object|fun|sub|proc|macro_rules!)[ \t]+(?:\([^)\n]*\)[ \t]*)?([A-Za-z_$][\w$]*)`}
 
 // maxNames bounds the names of one passage that weigh more.
 const maxNames = 16
@@ -15,7 +16,7 @@ const maxNames = 16
 // definitions returns the names that code defines.
 func definitions(code string) []string {
 	var names []string
-	for _, m := range definition.FindAllStringSubmatch(code, maxNames) {
+	for _, m := range definition.Regexp().FindAllStringSubmatch(code, maxNames) {
 		names = append(names, m[1])
 	}
 	return names
@@ -24,7 +25,7 @@ func definitions(code string) []string {
 // signature is the line of the first definition in code, or its first line.
 func signature(code string) string {
 	at, code := 0, clip(code, maxPassage)
-	if m := definition.FindStringIndex(code); m != nil {
+	if m := definition.Regexp().FindStringIndex(code); m != nil {
 		at = m[0]
 	}
 	line, _, _ := strings.Cut(strings.TrimLeft(code[at:], " \t\n"), "\n")
@@ -48,17 +49,17 @@ func definitionGroups(code string) []string {
 	return append(groups, code[start:])
 }
 
-// languages tells them by lines that others do not have.
+// languages are told by lines that others do not have.
 var languages = []struct {
 	name string
-	line *regexp.Regexp
+	line pattern.Pattern
 }{
-	{"python", regexp.MustCompile(`(?m)^[ \t]*(?:(?:async )?def \w+\(.*|class \w+(?:\(.*\))?:[ \t]*$|from [\w.]+ import |elif .*:$)`)},
-	{"go", regexp.MustCompile(`(?m)^(?:package \w+$|func (?:\([^)]*\) )?\w+(?:\[[^\]]*\])?\(|type \w+ (?:struct|interface) \{)`)},
-	{"rust", regexp.MustCompile(`(?m)^[ \t]*(?:pub(?:\(\w+\))? )?(?:fn \w+.*(?:\{|->)|impl(?:<.*>)? \w+.*\{|use [\w:]+::.*;$)`)},
-	{"java", regexp.MustCompile(`(?m)^[ \t]*(?:public|private|protected)[ \t]+[\w<>\[\] ]+.*\{[ \t]*$|^import [\w.]+\*?;$`)},
-	{"c", regexp.MustCompile(`(?m)^#(?:include [<"]|define \w+)`)},
-	{"javascript", regexp.MustCompile(`(?m)^[ \t]*(?:(?:export )?(?:default )?(?:async )?function\*? ?\w*\(.*\{|(?:const|let|var) [\w{}, ]+ = .*;?$|(?:import|export) .* from ['"])`)},
+	{"python", pattern.Pattern{Expr: `(?m)^[ \t]*(?:(?:async )?def \w+\(.*|class \w+(?:\(.*\))?:[ \t]*$|from [\w.]+ import |elif .*:$)`}},
+	{"go", pattern.Pattern{Expr: `(?m)^(?:package \w+$|func (?:\([^)]*\) )?\w+(?:\[[^\]]*\])?\(|type \w+ (?:struct|interface) \{)`}},
+	{"rust", pattern.Pattern{Expr: `(?m)^[ \t]*(?:pub(?:\(\w+\))? )?(?:fn \w+.*(?:\{|->)|impl(?:<.*>)? \w+.*\{|use [\w:]+::.*;$)`}},
+	{"java", pattern.Pattern{Expr: `(?m)^[ \t]*(?:public|private|protected)[ \t]+[\w<>\[\] ]+.*\{[ \t]*$|^import [\w.]+\*?;$`}},
+	{"c", pattern.Pattern{Expr: `(?m)^#(?:include [<"]|define \w+)`}},
+	{"javascript", pattern.Pattern{Expr: `(?m)^[ \t]*(?:(?:export )?(?:default )?(?:async )?function\*? ?\w*\(.*\{|(?:const|let|var) [\w{}, ]+ = .*;?$|(?:import|export) .* from ['"])`}},
 }
 
 // guessBy is how much of a text is looked at to guess what it is, in bytes.
@@ -67,8 +68,8 @@ const guessBy = 16 << 10
 // GuessLanguage names the language of code, or is "".
 func GuessLanguage(code string) string {
 	code = clip(code, guessBy)
-	for _, l := range languages {
-		if l.line.MatchString(code) {
+	for i := range languages {
+		if l := &languages[i]; l.line.Match(code) {
 			return l.name
 		}
 	}

@@ -2,8 +2,9 @@ package rag
 
 import (
 	"html"
-	"regexp"
 	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Kind is how a document is written.
@@ -20,8 +21,8 @@ const (
 var Kinds = []Kind{Text, Markdown, HTML, Code}
 
 var (
-	looksHTML     = regexp.MustCompile(`(?i)^\s*(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])`)
-	looksMarkdown = regexp.MustCompile("(?m)^(?:#{1,6} \\S|```|~~~)")
+	looksHTML     = pattern.Pattern{Expr: `(?i)^\s*(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])`}
+	looksMarkdown = pattern.Pattern{Expr: "(?m)^(?:#{1,6} \\S|```|~~~)"}
 )
 
 // GuessKind says what a text is that nobody described. Code is a text of which
@@ -30,11 +31,11 @@ var (
 func GuessKind(text string) Kind {
 	text = clip(text, guessBy)
 	switch {
-	case looksHTML.MatchString(text):
+	case looksHTML.Match(text):
 		return HTML
 	case codeFirst(text):
 		return Code
-	case looksMarkdown.MatchString(text):
+	case looksMarkdown.Match(text):
 		return Markdown
 	}
 	return Text

@@ -1,9 +1,10 @@
 package rag
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Sizes of passages, in bytes. Two thousand are about 500 tokens: small enough
@@ -119,7 +120,7 @@ func cut(text string, low, high int) int {
 	return high
 }
 
-var heading = regexp.MustCompile(`^(#{1,6})[ \t]+(.*?)[ \t#]*$`)
+var heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(.*?)[ \t#]*$`}
 
 // markdown cuts at headings. A passage's context is the headings above its own.
 func markdown(text string) []Passage {
@@ -142,7 +143,7 @@ func markdown(text string) []Passage {
 	for pos := 0; pos < len(text); {
 		line, _, _ := strings.Cut(text[pos:], "\n")
 		bare := strings.TrimLeft(line, " ")
-		switch m := heading.FindStringSubmatch(line); {
+		switch m := heading.Regexp().FindStringSubmatch(line); {
 		case fence != "":
 			if strings.HasPrefix(bare, fence) && strings.Trim(bare, fence[:1]+" \t") == "" {
 				fence = ""

@@ -6,11 +6,12 @@ package recipe
 import (
 	"context"
 	"encoding/json"
-	"regexp"
 	"strconv"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Kind tells recipes of one name apart.
@@ -63,11 +64,11 @@ func (r Ref) String() string {
 	return r.Label
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
+var namePattern = pattern.Pattern{Expr: `^[A-Za-z][A-Za-z0-9._-]*$`}
 
 // ValidName says whether s can name a recipe or a label: a letter, then
 // letters, digits, '.', '_' or '-', so that a label is never taken for a number.
-func ValidName(s string) bool { return len(s) <= MaxName && namePattern.MatchString(s) }
+func ValidName(s string) bool { return len(s) <= MaxName && namePattern.Match(s) }
 
 // ParseRef reads what follows the @ in "name@3" or "name@production"; "" and
 // "latest" mean the latest version. ok is false for anything else.

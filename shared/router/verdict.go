@@ -3,9 +3,10 @@ package router
 import (
 	"context"
 	"net/http"
-	"regexp"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Verdict is what follows from a failed call.
@@ -52,15 +53,15 @@ func Judge(ctx context.Context, err error, begun bool) Verdict {
 }
 
 // long are the words in which providers say that a prompt does not fit.
-var long = regexp.MustCompile(`(?i)context[ _](?:length|window)|prompt is too long|input is too long|too many (?:input )?tokens|` +
-	`input token count.{0,60}exceeds|maximum (?:number of )?tokens|exceeds? the (?:model's )?maximum (?:context|input)`)
+var long = pattern.Pattern{Expr: `(?i)context[ _](?:length|window)|prompt is too long|input is too long|too many (?:input )?tokens|` +
+	`input token count.{0,60}exceeds|maximum (?:number of )?tokens|exceeds? the (?:model's )?maximum (?:context|input)`}
 
 func tooLong(f *fault.Error) bool {
 	switch f.Kind {
 	case fault.TooLarge:
 		return true
 	case fault.Invalid, fault.Unprocessable:
-		return f.Code == "context_length_exceeded" || f.Provider != "" && f.Param != "max_tokens" && f.Param != "max_completion_tokens" && long.MatchString(f.Message)
+		return f.Code == "context_length_exceeded" || f.Provider != "" && f.Param != "max_tokens" && f.Param != "max_completion_tokens" && long.Match(f.Message)
 	}
 	return false
 }

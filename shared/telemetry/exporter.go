@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -19,6 +18,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/devmentor/ai-gateway/shared/upstream"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 const (
@@ -164,7 +165,7 @@ func (e *exporter) prepare(ctx context.Context) error {
 	return nil
 }
 
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+var headerName = pattern.Pattern{Expr: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"}
 
 // parseHeaders reads k=v,k=v with percent-encoded values. Its errors do not
 // quote values, which are secrets.
@@ -175,7 +176,7 @@ func parseHeaders(dst http.Header, text string) error {
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		name = strings.TrimSpace(name)
-		if !ok || !headerName.MatchString(name) {
+		if !ok || !headerName.Match(name) {
 			return errors.New("headers: want name=value pairs with commas between")
 		}
 		value, err := url.PathUnescape(strings.TrimSpace(value))

@@ -250,7 +250,7 @@ func (m *machine) call(name string, cmd *parse.CommandNode, dot any, final []any
 		args = append(args, v)
 	}
 	args = append(args, final...)
-	f := functions[name]
+	f, _ := functionOf(name)
 	if f.call == nil { // and, or: the last one decides
 		return args[len(args)-1], nil
 	}

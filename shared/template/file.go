@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // The file format: YAML between two lines "---", then sections.
@@ -39,7 +40,7 @@ import (
 
 const fence = "---"
 
-var sectionLine = regexp.MustCompile(`^# (system|user|assistant)[ \t]*$`)
+var sectionLine = pattern.Pattern{Expr: `^# (system|user|assistant)[ \t]*$`}
 
 // File returns the template in the file format. Import makes an equal template
 // of it.
@@ -99,7 +100,7 @@ func (v *Variable) appendYAML(dst []byte) []byte {
 // its backslashes looks like the beginning of a section, or is blank.
 func special(line string) (section, blank bool) {
 	rest := strings.TrimLeft(line, `\`)
-	return sectionLine.MatchString(rest), strings.TrimSpace(rest) == ""
+	return sectionLine.Match(rest), strings.TrimSpace(rest) == ""
 }
 
 func escape(text string) string {
@@ -188,7 +189,7 @@ func sections(lines []string, first int) ([]rawjson.Edit, error) {
 	}
 	var list []section
 	for i, l := range lines {
-		if m := sectionLine.FindStringSubmatch(l); m != nil {
+		if m := sectionLine.Regexp().FindStringSubmatch(l); m != nil {
 			list = append(list, section{role: m[1], line: first + i})
 		} else if len(list) > 0 {
 			last := &list[len(list)-1]

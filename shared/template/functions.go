@@ -25,17 +25,28 @@ const (
 	known = "Templates know eq, ne, lt, le, gt, ge, and, or, not, len, and no other functions"
 )
 
-var functions = map[string]function{
-	"and": {1, many, checkLogic, nil},
-	"or":  {1, many, checkLogic, nil},
-	"not": {1, 1, checkNot, func(_ *machine, a []any) (any, error) { return !truth(a[0]), nil }},
-	"len": {1, 1, checkLen, length},
-	"eq":  {2, many, checkEqual, equal},
-	"ne":  {2, 2, checkEqual, func(m *machine, a []any) (any, error) { same, err := equal(m, a); return same == false, err }},
-	"lt":  {2, 2, checkOrder, order(func(c int) bool { return c < 0 })},
-	"le":  {2, 2, checkOrder, order(func(c int) bool { return c <= 0 })},
-	"gt":  {2, 2, checkOrder, order(func(c int) bool { return c > 0 })},
-	"ge":  {2, 2, checkOrder, order(func(c int) bool { return c >= 0 })},
+func functionOf(name string) (f function, ok bool) {
+	switch name {
+	case "and", "or":
+		return function{1, many, checkLogic, nil}, true
+	case "not":
+		return function{1, 1, checkNot, func(_ *machine, a []any) (any, error) { return !truth(a[0]), nil }}, true
+	case "len":
+		return function{1, 1, checkLen, length}, true
+	case "eq":
+		return function{2, many, checkEqual, equal}, true
+	case "ne":
+		return function{2, 2, checkEqual, func(m *machine, a []any) (any, error) { same, err := equal(m, a); return same == false, err }}, true
+	case "lt":
+		return function{2, 2, checkOrder, order(func(c int) bool { return c < 0 })}, true
+	case "le":
+		return function{2, 2, checkOrder, order(func(c int) bool { return c <= 0 })}, true
+	case "gt":
+		return function{2, 2, checkOrder, order(func(c int) bool { return c > 0 })}, true
+	case "ge":
+		return function{2, 2, checkOrder, order(func(c int) bool { return c >= 0 })}, true
+	}
+	return function{}, false
 }
 
 var errRoot = errors.New("is used with '.', which stands for all variables here")

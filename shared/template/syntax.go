@@ -217,7 +217,7 @@ func (c *checker) commands(p *parse.PipeNode, dot shape) (s shape, err error) {
 		if i > 0 {
 			args = append(args, s)
 		}
-		f, ok := functions[name.Ident]
+		f, ok := functionOf(name.Ident)
 		if !ok {
 			return s, c.fail(cmd, "there is no function '%s'. %s", name.Ident, known)
 		}

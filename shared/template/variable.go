@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +11,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Type is what a variable holds.
@@ -45,7 +46,7 @@ type Variable struct {
 	MaxLength int64 `json:"max_length,omitempty"`
 }
 
-var variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variablePattern = pattern.Pattern{Expr: `^[A-Za-z_][A-Za-z0-9_]*$`}
 
 func readVariables(array []byte) (list []Variable, err error) {
 	if rawjson.IsNull(array) {
@@ -78,7 +79,7 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 		return v, err
 	}
 	v.Name, _ = rawjson.String(rawjson.Get(fields, "name"))
-	if len(v.Name) > maxName || !variablePattern.MatchString(v.Name) {
+	if len(v.Name) > maxName || !variablePattern.Match(v.Name) {
 		return v, fault.Field(at+".name", "'%s.name' must be 1 to %d letters, digits or '_', and not begin with a digit.", at, maxName)
 	}
 	v.Type = String

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Bounds of the YAML in a file. Its parser takes quadratic time for what is
@@ -226,12 +227,12 @@ func appendFlow(dst []byte, value []byte) []byte {
 // plain are strings that need no quotes whatever follows; words that YAML takes
 // for something else do.
 var (
-	plain    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*[.]?$`)
+	plain    = pattern.Pattern{Expr: `^[A-Za-z][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*[.]?$`}
 	reserved = []string{"null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
 )
 
 func appendScalar(dst, value []byte) []byte {
-	if s, ok := rawjson.String(value); ok && plain.MatchString(s) && !slices.Contains(reserved, strings.ToLower(s)) {
+	if s, ok := rawjson.String(value); ok && plain.Match(s) && !slices.Contains(reserved, strings.ToLower(s)) {
 		return append(dst, s...)
 	}
 	return appendFlow(dst, value)

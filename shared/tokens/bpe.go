@@ -21,11 +21,27 @@ var o200kVocab []byte
 var cl100kVocab []byte
 
 // The vocabularies stay compressed until something must be counted exactly:
-// opening one takes more time than everything else in a cold start.
-var (
-	o200k  = sync.OnceValue(func() *encoding { return open(o200kVocab, o200kPiece) })
-	cl100k = sync.OnceValue(func() *encoding { return open(cl100kVocab, cl100kPiece) })
-)
+// opening one takes more time than everything else in a cold start. They are
+// opened in functions, and not by variables, so that programs which never count
+// do not hold them.
+var opened struct {
+	o200k, cl100k struct {
+		once sync.Once
+		*encoding
+	}
+}
+
+func o200k() *encoding {
+	o := &opened.o200k
+	o.once.Do(func() { o.encoding = open(o200kVocab, o200kPiece) })
+	return o.encoding
+}
+
+func cl100k() *encoding {
+	o := &opened.cl100k
+	o.once.Do(func() { o.encoding = open(cl100kVocab, cl100kPiece) })
+	return o.encoding
+}
 
 // encoding is a byte-pair encoding: a text is split into pieces, and pairs of
 // neighbours in a piece are merged, those with the lowest rank first, as long

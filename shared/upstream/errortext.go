@@ -3,11 +3,12 @@ package upstream
 import (
 	"encoding/json"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // OpenAIError reads {"error":{"message","param","code"}} and its common
@@ -65,20 +66,18 @@ func RetryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-var secrets = regexp.MustCompile(strings.Join([]string{
-	`https?://[^\s"'<>)\]]+`,                  // addresses, which may hold keys
-	`(?i)bearer\s+[\w\-.~+/=]+`,               //
-	`\b(?:sk|pk|rk|gsk|xai|key)-[\w\-*.]{6,}`, // OpenAI, Anthropic and many others
-	`\bAIza[\w\-]{10,}`,                       // Google
-	`\b(?:AKIA|ASIA)[A-Z0-9]{12,}`,            // AWS
-	`\bgw_[\w.@-]+_[0-9A-Za-z]{32}\b`,         // ours
-	`\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*`,    // JWT
-	`(?i)\b(?:api[_-]?key|token|secret)["']?\s*[:=]\s*["']?[\w\-.~+/]{8,}`,
-}, "|"))
+var secrets = pattern.Pattern{Expr: `https?://[^\s"'<>)\]]+` + // addresses, which may hold keys
+	`|(?i)bearer\s+[\w\-.~+/=]+` +
+	`|\b(?:sk|pk|rk|gsk|xai|key)-[\w\-*.]{6,}` + // OpenAI, Anthropic and many others
+	`|\bAIza[\w\-]{10,}` + // Google
+	`|\b(?:AKIA|ASIA)[A-Z0-9]{12,}` + // AWS
+	`|\bgw_[\w.@-]+_[0-9A-Za-z]{32}\b` + // ours
+	`|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*` + // JWT
+	`|(?i)\b(?:api[_-]?key|token|secret)["']?\s*[:=]\s*["']?[\w\-.~+/]{8,}`}
 
 // Scrub removes addresses and whatever looks like a credential: providers like
 // to repeat both in their errors.
-func Scrub(text string) string { return secrets.ReplaceAllString(text, "[removed]") }
+func Scrub(text string) string { return secrets.Regexp().ReplaceAllString(text, "[removed]") }
 
 func clip(text string) string {
 	if len(text) <= maxMessage {
