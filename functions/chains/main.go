@@ -6,8 +6,9 @@ import (
 	"github.com/devmentor/ai-gateway/shared/connect"
 	"github.com/devmentor/ai-gateway/shared/inference"
 	"github.com/devmentor/ai-gateway/shared/lambdahttp"
+	"github.com/devmentor/ai-gateway/shared/retrieval"
 )
 
 func main() {
-	lambdahttp.Main(inference.Open(connect.Adapters), (*api.Server).Chains)
+	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters)), (*api.Server).Chains)
 }

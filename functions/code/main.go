@@ -8,11 +8,12 @@ import (
 	"github.com/devmentor/ai-gateway/shared/connect"
 	"github.com/devmentor/ai-gateway/shared/inference"
 	"github.com/devmentor/ai-gateway/shared/lambdahttp"
+	"github.com/devmentor/ai-gateway/shared/retrieval"
 	"github.com/devmentor/ai-gateway/shared/tidy"
 )
 
 func main() {
-	lambdahttp.Main(inference.Open(connect.Adapters), func(s *api.Server) http.Handler {
+	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters)), func(s *api.Server) http.Handler {
 		s.CodeTools = tidy.Tools{}
 		return s.Code()
 	})
