@@ -183,6 +183,38 @@ func TestTheEndWaitsForTheTurns(t *testing.T) {
 	d.wantTurns(turns + len(troubles))
 }
 
+// Keeping turns must not bring back those that are deleted meanwhile.
+func TestTurnsDeletedWhileTheyAreKept(t *testing.T) {
+	b := newBench(t)
+	d := newDialogue(t, b.calm, 48*time.Hour)
+	for range 5 {
+		if err := d.add(); err != nil {
+			t.Fatalf("Append = %v", err)
+		}
+		d.at.Add(int64(11 * time.Hour))
+	}
+	c := b.store.Conversations()
+	c.Clock(d.now)
+	updates := 0
+	b.wire.set(func(op string) trouble {
+		if op == "UpdateItem" {
+			if updates++; updates == 2 { // the first turn's
+				if err := d.Delete(t.Context(), "tenant", dialogueID); err != nil {
+					t.Errorf("Delete = %v", err)
+				}
+			}
+		}
+		return fine
+	})
+	turn := conversation.Turn{Request: requestid.New(d.now()), Messages: []json.RawMessage{json.RawMessage(`{}`)}, Created: d.now()}
+	if err := c.Append(t.Context(), "tenant", dialogueID, turn); !errors.Is(err, fault.NotFound) || updates < 5 {
+		t.Errorf("Append = %v after %d updates, want not_found after those of the turns", err, updates)
+	}
+	if left := scan(t, b.state); len(left) > 0 {
+		t.Errorf("%d items are left: %v", len(left), left)
+	}
+}
+
 func TestEachTroubleLeavesOneTurn(t *testing.T) {
 	b := newBench(t)
 	for _, tr := range troubles {
