@@ -150,7 +150,7 @@ func TestListsOfConversationsContinue(t *testing.T) {
 			HasMore bool `json:"has_more"`
 		}
 		a := r.do("GET", "/ai/conversations?limit=2&after="+after, "")
-		if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list.Data) == 0 {
+		if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list.Data) == 0 || len(list.Data) > 2 {
 			t.Fatal(a.body)
 		}
 		for _, c := range list.Data {
@@ -200,6 +200,13 @@ func TestListsOfMessagesContinue(t *testing.T) {
 			}
 		}
 		slices.Reverse(want)
+	}
+	// A message that there never was still has a place among the others.
+	if got, _, _ := r.page(path + "?after=msg_0_5"); len(got) > 0 {
+		t.Errorf("messages before the first = %q", got)
+	}
+	if got, _, _ := r.page(path + "?after=msg_0_5&order=asc&limit=100"); len(got) != len(want) {
+		t.Errorf("%d messages after what is before the first, want %d", len(got), len(want))
 	}
 	if got, _, more := r.page(path); len(got) != 20 || !more {
 		t.Errorf("%d messages by default, more %v, want 20 and more", len(got), more)
@@ -349,16 +356,20 @@ func TestConversationWithoutItsFirstMessagesIsNotStored(t *testing.T) {
 	}
 }
 
-// stuck is a store whose first deletion fails.
+// stuck is a store whose first deletion fails; in the fourth, another was faster.
 type stuck struct {
 	recipe.Store
-	failed *bool
+	calls *int
 }
 
 func (s stuck) Delete(c ctx, tenant string, kind recipe.Kind, name string) error {
-	if !*s.failed {
-		*s.failed = true
+	switch *s.calls++; *s.calls {
+	case 1:
 		return fault.Wrap(fault.Unavailable, io.ErrUnexpectedEOF, "Try again.")
+	case 4:
+		if err := s.Store.Delete(c, tenant, kind, name); err != nil {
+			return err
+		}
 	}
 	return s.Store.Delete(c, tenant, kind, name)
 }
@@ -366,7 +377,7 @@ func (s stuck) Delete(c ctx, tenant string, kind recipe.Kind, name string) error
 func TestEverythingOfAUserGoesWithTheUser(t *testing.T) {
 	r := newReader(t)
 	r.server.Conversations = r.store.Conversations()
-	r.server.Recipes = stuck{r.store.Recipes(), new(bool)}
+	r.server.Recipes = stuck{r.store.Recipes(), new(int)}
 	admin := []string{"Authorization", "Bearer " + adminKey}
 	bob := []string{"Authorization", "Bearer " + r.user("bob", nil)}
 	ids := map[string]string{"ana": r.talk(messages("hers")).ID, "bob": r.talk(messages("his"), bob...).ID}
