@@ -241,10 +241,18 @@ func TestNoPassagesAreNoReasonToFail(t *testing.T) {
 	if got := l.last(); a.status != 200 || len(got) != 1 || got[0] != "user: quux?" || !strings.Contains(a.body, `"citations":[]`) {
 		t.Errorf("%d %s, after %q", a.status, a.body, got)
 	}
+	asked := len(l.asked)
 	bob := l.user("bob", nil)
 	a = l.chat(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Something else"}],"gateway":{"rag":{"collection":"docs"}}}`, "Authorization", "Bearer "+bob)
-	if strings.Contains(a.body, "entirely") || strings.Contains(l.asked[len(l.asked)-1], "entirely") {
-		t.Errorf("bob reads ana's documents: %s", a.body)
+	if _, _, param, code := a.fail(t); a.status != 404 || param != "gateway.rag.collection" || code != "collection_not_found" || len(l.asked) != asked {
+		t.Errorf("bob asks ana's documents: %d %s", a.status, a.body)
+	}
+	a = l.do("POST", "/ai/search", `{"collection":"docs","query":"Something else"}`, "Authorization", "Bearer "+bob)
+	if _, _, param, code := a.fail(t); a.status != 404 || param != "collection" || code != "collection_not_found" {
+		t.Errorf("bob searches ana's documents: %d %s", a.status, a.body)
+	}
+	if a = l.do("POST", "/ai/search", `{"collection":"docs","query":"quux"}`); a.status != 200 || !strings.Contains(a.body, `"data":[]`) {
+		t.Errorf("a search that finds nothing: %d %s", a.status, a.body)
 	}
 }
 
@@ -338,6 +346,9 @@ func (broken) Turns(context.Context, string, string, string, int) ([]conversatio
 }
 func (broken) Append(context.Context, string, string, conversation.Turn) error { return errDown }
 func (broken) Search(context.Context, string, rag.Query) ([]rag.Hit, error)    { return nil, errDown }
+func (broken) Documents(context.Context, string, rag.Key, string, int) ([]rag.Document, string, error) {
+	return nil, "", errDown
+}
 func (broken) Version(context.Context, string, recipe.Kind, string, recipe.Ref) (recipe.Version, error) {
 	return recipe.Version{}, errDown
 }

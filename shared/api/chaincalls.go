@@ -172,7 +172,7 @@ func (k *chainCalls) Retrieve(ctx context.Context, q rag.Query) ([]rag.Hit, erro
 	case g.Passages == nil:
 		err = fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
 	default:
-		hits, err = g.Passages.Search(ctx, k.c.User, q)
+		hits, err = rag.Find(ctx, g.Passages, k.c.User, q)
 	}
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
 		return nil, fault.Wrap(fault.Unavailable, err, "The documents cannot be searched right now; try again.")

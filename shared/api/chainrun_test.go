@@ -300,6 +300,10 @@ func (p *passages) Search(_ context.Context, tenant string, q rag.Query) ([]rag.
 	return []rag.Hit{{Key: rag.Key{Collection: q.Collection, ID: "d"}, Text: "found"}}, nil
 }
 
+func (p *passages) Documents(context.Context, string, rag.Key, string, int) ([]rag.Document, string, error) {
+	return []rag.Document{{}}, "", nil
+}
+
 func TestRunsSearchTheirUsersDocuments(t *testing.T) {
 	up, docs := &parrot{}, &passages{}
 	r := newChainRig(t, up, nil)

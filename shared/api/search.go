@@ -53,7 +53,7 @@ func (s *Server) search(ctx context.Context, v *visit, c *gateway.Call) error {
 	if err != nil {
 		return err
 	}
-	hits, err := s.Passages.Search(ctx, c.User, q)
+	hits, err := rag.Find(ctx, s.Passages, c.User, q)
 	if err != nil {
 		return err
 	}

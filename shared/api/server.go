@@ -25,8 +25,8 @@ type Server struct {
 	Users   admission.Users
 	Keys    admission.Keys
 
-	Library  rag.Library  // what /ai/documents stores in
-	Passages rag.Searcher // what /ai/search asks: the same library
+	Library  rag.Library // what /ai/documents stores in
+	Passages rag.Finder  // what /ai/search asks: the same library
 
 	Recipes       recipe.Store // templates and chains
 	Conversations conversation.Store

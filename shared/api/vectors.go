@@ -100,7 +100,7 @@ func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call,
 	case errors.Is(err, fault.Forbidden) && fault.As(err).Code == "model_not_allowed":
 		c.Record.Skipped = append(c.Record.Skipped, "rag.embedding")
 		if err = s.Gateway.Touch(ctx, c, "inference"); err == nil {
-			hits, err = s.Passages.Search(ctx, c.User, q)
+			hits, err = rag.Find(ctx, s.Passages, c.User, q)
 		}
 	}
 	if err != nil {

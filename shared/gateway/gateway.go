@@ -39,7 +39,7 @@ type Gateway struct {
 	// What prompts are made of; nil: there is none of it.
 	Recipes       recipe.Reader // templates
 	Conversations conversation.Reader
-	Passages      rag.Searcher
+	Passages      rag.Finder
 	Embedding     string // the model whose vectors passages have, too; "": none
 
 	UnknownPrice string // "allow", "reject", or "": by whether the user has a budget

@@ -163,7 +163,7 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 	if err := s.aim(ctx, &q); err != nil {
 		return nil, err
 	}
-	hits, err := s.g.Passages.Search(ctx, s.c.User, q)
+	hits, err := rag.Find(ctx, s.g.Passages, s.c.User, q)
 	switch {
 	case err == nil:
 	case clients(err):
@@ -189,7 +189,7 @@ func (s *Session) Find(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
 	if err := s.aim(ctx, &q); err != nil {
 		return nil, err
 	}
-	return s.g.Passages.Search(ctx, s.c.User, q)
+	return rag.Find(ctx, s.g.Passages, s.c.User, q)
 }
 
 // aim adds to q what its text means, if passages can be found by that.

@@ -7,6 +7,8 @@ import (
 	"context"
 	"encoding/json"
 	"time"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
 // Passage is a piece of a document, found and shown as a whole.
@@ -99,4 +101,25 @@ type Searcher interface {
 	// fault.Conflict for vectors of another model than the collection's, and with
 	// fault.Invalid for another length.
 	Search(ctx context.Context, tenant string, q Query) ([]Hit, error)
+}
+
+// Finder is a library as those see it who only search.
+type Finder interface {
+	Searcher
+	Documents(ctx context.Context, tenant string, of Key, after string, limit int) (_ []Document, next string, _ error)
+}
+
+// Find searches as f does, and tells a collection that is not there from a
+// question that nothing answers: it fails with fault.NotFound, code
+// collection_not_found, if the collection has no documents.
+func Find(ctx context.Context, f Finder, tenant string, q Query) ([]Hit, error) {
+	hits, err := f.Search(ctx, tenant, q)
+	if err != nil || len(hits) > 0 {
+		return hits, err
+	}
+	list, _, err := f.Documents(ctx, tenant, Key{Collection: q.Collection}, "", 1)
+	if err == nil && len(list) == 0 {
+		err = &fault.Error{Kind: fault.NotFound, Param: "collection", Code: "collection_not_found", Message: "There is no collection '" + q.Collection + "': it has no documents."}
+	}
+	return nil, err
 }

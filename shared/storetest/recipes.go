@@ -81,7 +81,7 @@ var recipeCases = []recipeCase{
 			}
 			page, err := a.Versions(a.Context(), a.tenant, a.kind, "bytes", 0, 1)
 			if err != nil || len(page) != 1 || string(page[0].Body) != body {
-				a.Errorf("Versions = %.80q, %v, want %.80q", page, err, body)
+				a.Errorf("Versions = %.80s, %v, want %.80q", fmt.Sprint(page), err, body)
 			}
 		}
 	}},
