@@ -1,0 +1,40 @@
+package recipe_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/recipe"
+)
+
+func TestParseRef(t *testing.T) {
+	for text, want := range map[string]recipe.Ref{
+		"": {}, "latest": {}, "1": {Number: 1}, "42": {Number: 42}, "1073741824": {Number: recipe.MaxVersion},
+		"production": {Label: "production"}, "v1.2_b-c": {Label: "v1.2_b-c"}, "Latest": {Label: "Latest"},
+	} {
+		got, ok := recipe.ParseRef(text)
+		if !ok || got != want {
+			t.Errorf("ParseRef(%q) = %+v, %v, want %+v", text, got, ok, want)
+		}
+		if again, ok := recipe.ParseRef(got.String()); !ok || again != got {
+			t.Errorf("ParseRef(%+v.String()) = %+v, %v", got, again, ok)
+		}
+	}
+	for _, text := range []string{"0", "-1", "1073741825", "99999999999999999999", "1a", "_x", "a b", "a#b", "a@b", "ü", strings.Repeat("x", recipe.MaxName+1)} {
+		if got, ok := recipe.ParseRef(text); ok {
+			t.Errorf("ParseRef(%q) = %+v, want none", text, got)
+		}
+	}
+}
+
+func TestMissingSaysWhatIsMissing(t *testing.T) {
+	for ref, want := range map[recipe.Ref]string{
+		{}: "There is no chain 'x'.", {Number: 3}: "The chain 'x' has no version 3.", {Label: "live"}: "The chain 'x' has no label 'live'.",
+	} {
+		if err := recipe.Missing(recipe.Chain, "x", ref); !errors.Is(err, fault.NotFound) || err.Error() != want {
+			t.Errorf("Missing(%+v) = %v, want %s", ref, err, want)
+		}
+	}
+}
