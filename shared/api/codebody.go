@@ -165,9 +165,10 @@ func codeFile(at string, value []byte) (f codegen.File, err error) {
 	}
 	given := false
 	for _, m := range rawjson.Fields(nil, value) {
-		param, ok := at+"."+m.Name, true
+		param := at + "." + m.Name
 		switch m.Name {
 		case "path":
+			var ok bool
 			if f.Path, ok = rawjson.String(m.Value); !ok {
 				return f, fault.Field(param, "'%s' must be a string.", param)
 			}

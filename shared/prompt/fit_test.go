@@ -215,7 +215,7 @@ func idsOf(m json.RawMessage) (ids []string) {
 			ID string `json:"id"`
 		} `json:"tool_calls"`
 	}
-	json.Unmarshal(m, &w) //nolint:errcheck // of the test's own making
+	json.Unmarshal(m, &w)
 	for _, c := range w.ToolCalls {
 		ids = append(ids, c.ID)
 	}

@@ -93,7 +93,7 @@ func callIDs(m json.RawMessage) (ids []string) {
 	if rawjson.Kind(list) != "array" {
 		return nil
 	}
-	rawjson.Elements(list, func(_ int, call []byte) error { //nolint:errcheck // it fails only where the function does
+	rawjson.Elements(list, func(_ int, call []byte) error {
 		if rawjson.Kind(call) == "object" {
 			if id, ok := rawjson.String(rawjson.Get(rawjson.Fields(nil, call), "id")); ok && id != "" {
 				ids = append(ids, id)
@@ -115,7 +115,7 @@ func textOf(m json.RawMessage) string {
 	content := rawjson.Get(fields, "content")
 	text, _ := rawjson.String(content)
 	if rawjson.Kind(content) == "array" {
-		rawjson.Elements(content, func(_ int, part []byte) error { //nolint:errcheck // it fails only where the function does
+		rawjson.Elements(content, func(_ int, part []byte) error {
 			if rawjson.Kind(part) == "object" {
 				t, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
 				text += t + "\n"

@@ -42,7 +42,7 @@ func (c Counter) MessagesFit(limit int64, messages []byte, more ...[]byte) bool 
 
 func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func(string)) {
 	if !rawjson.IsNull(messages) {
-		rawjson.Elements(messages, func(_ int, m []byte) error { //nolint:errcheck // it fails only where the function does
+		rawjson.Elements(messages, func(_ int, m []byte) error {
 			c.walk(m, s, text)
 			return nil
 		})
@@ -68,7 +68,7 @@ func (c Counter) walk(message []byte, s *sum, text func(string)) {
 			continue
 		case "tool_calls":
 			if rawjson.Kind(f.Value) == "array" {
-				rawjson.Elements(f.Value, func(_ int, call []byte) error { //nolint:errcheck // as above
+				rawjson.Elements(f.Value, func(_ int, call []byte) error {
 					s.call(rawjson.Get(rawjson.Fields(nil, call), "function"), call, text)
 					return nil
 				})
@@ -114,7 +114,7 @@ func (s *sum) call(function, whole []byte, text func(string)) {
 
 func (c Counter) parts(parts []byte, s *sum, text func(string)) {
 	var buf [8]rawjson.Field
-	rawjson.Elements(parts, func(_ int, part []byte) error { //nolint:errcheck // as above
+	rawjson.Elements(parts, func(_ int, part []byte) error {
 		if rawjson.Kind(part) != "object" {
 			return nil
 		}

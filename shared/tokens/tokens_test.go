@@ -108,7 +108,7 @@ func TestEstimatesAreWithinTheirBounds(t *testing.T) {
 // TestEstimatesAreRightOnAverage: the bounds are for single texts; over all of
 // them no family may be far off in one direction.
 func TestEstimatesAreRightOnAverage(t *testing.T) {
-	for f := range Family(General) {
+	for f := range General {
 		var sum float64
 		for name, text := range samples {
 			want := measured[name][f]

@@ -124,7 +124,7 @@ func TestBuffersWhoKnows(t *testing.T) {
 		b, ctx, body := lend(t)
 		for _, call := range tc.calls {
 			c := &upstream.Client{Provider: "p", HTTP: call}
-			if _, err := c.Post(ctx, "http://upstream/", http.Header{}, body); err != nil { //nolint:bodyclose // there is none
+			if _, err := c.Post(ctx, "http://upstream/", http.Header{}, body); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -151,7 +151,7 @@ func TestBuffersAfterRelease(t *testing.T) {
 		}
 		return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 	}))}
-	if _, err := c.Post(ctx, "http://upstream/", http.Header{}, late); err != nil { //nolint:bodyclose // there is none
+	if _, err := c.Post(ctx, "http://upstream/", http.Header{}, late); err != nil {
 		t.Fatal(err)
 	}
 }
