@@ -503,3 +503,25 @@ func TestOptimizedPromptsAreShorterAndCached(t *testing.T) {
 		t.Errorf("anthropic: %d %s\nafter %.400s", a.status, a.body, sent)
 	}
 }
+
+// TestOwnModelsHaveTheWindowTheyAreGiven: of a server of one's own the
+// catalogue knows nothing.
+func TestOwnModelsHaveTheWindowTheyAreGiven(t *testing.T) {
+	script := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+		return emit(&llm.Event{Text: "ok", Finish: "stop", Usage: &llm.Usage{Input: 1, Output: 1}})
+	})
+	r := newRig(t, http.NotFound, nil)
+	r.server.Gateway.Models.Use(gateway.Set{Instances: []gateway.Instance{{Name: "own", Kind: "openai", Chats: true, Chat: script, Own: []string{"own/llama"}, Window: 500}}})
+	ask := func(words int) answer {
+		return r.chat(`{"model":"own/llama","messages":[{"role":"user","content":` + quote(strings.Repeat("word ", words)) + `}],"gateway":{"context":"error"}}`)
+	}
+	if a := ask(50); a.status != 200 || !strings.Contains(a.header.Get("x-gateway-context"), "/500 ") {
+		t.Errorf("a short prompt: %d, %s", a.status, a.header.Get("x-gateway-context"))
+	}
+	if a := ask(5000); a.status != 400 || !strings.Contains(a.body, "context_length_exceeded") {
+		t.Errorf("a long prompt: %d %s", a.status, a.body)
+	}
+	if a := r.do("GET", "/ai/models/own/llama", ""); !strings.Contains(a.body, `"context_window":500`) {
+		t.Errorf("GET model = %s", a.body)
+	}
+}

@@ -96,11 +96,12 @@ func describe(e gateway.Entry) modelObject {
 	if o.OwnedBy == "" {
 		o.OwnedBy = "gateway" // public, on several providers
 	}
+	m := e.Info
+	o.ContextWindow = m.ContextWindow
 	if !e.Known {
 		return o
 	}
-	m := e.Info
-	o.ContextWindow, o.MaxOutput, o.VectorSize = m.ContextWindow, m.MaxOutput, m.VectorSize
+	o.MaxOutput, o.VectorSize = m.MaxOutput, m.VectorSize
 	o.Mode, o.Capabilities, o.Deprecated = string(m.Mode), m.Capabilities, m.Deprecated
 	o.Pricing = &modelPricing{Input: perMillion(m.Price.Input), Output: perMillion(m.Price.Output)}
 	if m.Price.CachedInput > 0 {

@@ -23,6 +23,7 @@ type Instance struct {
 	Missing string   // the variable that would configure it; "" if it is configured
 	Own     []string // models it has beside the catalogue's
 	Free    bool     // its models cost nothing, knowably (echo)
+	Window  int64    // tokens of input that a model takes of which the catalogue knows nothing; 0 means unknown
 	// Spare tells instances of one name apart: further credentials and regions of
 	// the same provider. It is "" for the first.
 	Spare string
@@ -150,7 +151,7 @@ func (o *offer) target(name string, in *Instance, model string, mode catalog.Mod
 	if in.Missing != "" {
 		return Target{}, notFound("The model '" + name + "' needs provider '" + in.Name + "', which is not configured. Set " + in.Missing + ".")
 	}
-	t := Target{Provider: in.Name, Kind: in.Kind, Model: model, Chat: in.Chat, Embedder: in.Embedder, Priced: in.Free}
+	t := Target{Provider: in.Name, Kind: in.Kind, Model: model, Chat: in.Chat, Embedder: in.Embedder, Priced: in.Free, Window: in.Window}
 	if in.Catalog != "" {
 		if m, ok := catalog.Lookup(in.Catalog, model); ok {
 			if m.Mode != mode {
@@ -195,7 +196,7 @@ func (r *Registry) List(ctx context.Context) []Entry {
 			continue
 		}
 		for _, own := range in.Own {
-			list = append(list, Entry{ID: own, Provider: in.Name, Name: in.Name + "/" + strings.TrimPrefix(own, in.Name+"/")})
+			list = append(list, Entry{ID: own, Provider: in.Name, Name: in.Name + "/" + strings.TrimPrefix(own, in.Name+"/"), Info: catalog.Model{ContextWindow: in.Window}})
 		}
 		if in.Catalog == "" {
 			continue

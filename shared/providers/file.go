@@ -20,6 +20,7 @@ type Provider struct {
 	Headers     map[string]string `yaml:"headers"`          // sent with each request
 	Models      []string          `yaml:"models"`           // listed by /ai/models; others can be called all the same
 	Inputs      int64             `yaml:"embedding_inputs"` // of one call, at most; 0: as many as OpenAI takes
+	Window      int64             `yaml:"context_window"`   // tokens that its models read at most; 0: unknown
 	Credentials []Credential      `yaml:"credentials"`
 }
 

@@ -186,6 +186,8 @@ func TestSchemaAgreesWithTheParser(t *testing.T) {
 		{"models: [{name: m, strategy: race, parallel: 2, " + target + "}]", true},
 		{"providers: [{name: p, kind: anthropic, api_key: 'env:X'}]", true},
 		{"providers: [{name: p, kind: openai, base_url: 'http://x', embedding_inputs: 10}]", true},
+		{"providers: [{name: p, kind: openai, base_url: 'http://x', context_window: 32768}]", true},
+		{"providers: [{name: p, kind: openai, base_url: 'http://x', context_window: -1}]", false},
 		{"providers: [{name: p, kind: openai, base_url: 'http://x', embedding_inputs: 2049}]", false},
 		{"providers: [{name: p, kind: openai, base_url: 'http://x', embedding_inputs: many}]", false},
 		{"aliases: {a: openai/b}", true},

@@ -92,8 +92,9 @@ func (s *shape) provider(path string, p *Provider, before []Provider) {
 	s.address(path+".base_url", p.BaseURL)
 	s.reference(path+".api_key", p.APIKey)
 	s.within(path+".embedding_inputs", p.Inputs, 0, 2048)
+	s.within(path+".context_window", p.Window, 0, 1<<30)
 	if builtin[p.Name] {
-		if p.Kind != "" || p.BaseURL != "" || p.APIKey != "" || p.Region != "" || len(p.Headers)+len(p.Models) > 0 || p.Inputs != 0 || len(p.Credentials) == 0 || p.Name == "echo" {
+		if p.Kind != "" || p.BaseURL != "" || p.APIKey != "" || p.Region != "" || len(p.Headers)+len(p.Models) > 0 || p.Inputs != 0 || p.Window != 0 || len(p.Credentials) == 0 || p.Name == "echo" {
 			s.complain(path, "%q is built in and takes nothing but credentials; choose another name", p.Name)
 		}
 	} else {

@@ -9,6 +9,10 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 )
 
+// echoWindow is what the offline stand-in pretends to read at most, so that
+// windows can be tried with it.
+const echoWindow = 8192
+
 // List returns the providers of c, and those of file, in the order of
 // listings. Those without credentials say which variable would configure them.
 // echo adds the offline stand-in.
@@ -31,7 +35,7 @@ func List(c config.Config, file File, echo bool) []gateway.Instance {
 			list = more(list, p)
 			continue
 		}
-		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers, Region: p.Region, Inputs: p.Inputs}
+		in := gateway.Instance{Name: p.Name, Kind: p.Kind, Chats: true, Embeds: p.Kind != "anthropic", BaseURL: p.BaseURL, KeyRef: p.APIKey, Header: p.Headers, Region: p.Region, Inputs: p.Inputs, Window: p.Window}
 		if p.BaseURL == "" {
 			in.Catalog = p.Kind // the vendor's own service, so the vendor's own prices
 		}
@@ -47,7 +51,7 @@ func List(c config.Config, file File, echo bool) []gateway.Instance {
 		list = more(append(list, in), p)
 	}
 	if echo {
-		list = append(list, gateway.Instance{Name: "echo", Kind: "echo", Chats: true, Embeds: true, Own: []string{"echo"}, Free: true})
+		list = append(list, gateway.Instance{Name: "echo", Kind: "echo", Chats: true, Embeds: true, Own: []string{"echo"}, Free: true, Window: echoWindow})
 	}
 	return list
 }
