@@ -123,7 +123,12 @@ func TestServe(t *testing.T) {
 	}
 	t.Setenv("TEST_FUNCTION", "http")
 	build := t.TempDir()
-	for _, name := range []string{"chat", "models", "embeddings", "admin", "health"} {
+	functions, err := filepath.Glob("../*/main.go")
+	if err != nil || len(functions) < 5 {
+		t.Fatal(functions, err)
+	}
+	for _, path := range functions {
+		name := filepath.Base(filepath.Dir(path))
 		if err := os.Mkdir(filepath.Join(build, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +138,7 @@ func TestServe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	said, stderr := io.Pipe()
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() {
 		done <- run(ctx, []string{"-listen", "127.0.0.1:0", "-stage", "v1", "-build", build, "-template", "../../template.yaml"}, io.Discard, stderr)
 		stderr.Close()
