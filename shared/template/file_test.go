@@ -192,7 +192,7 @@ func FuzzFile(f *testing.F) {
 		q := func(s string) string {
 			b, err := json.Marshal(s)
 			if err != nil {
-				t.Skip()
+				return
 			}
 			return string(b)
 		}
@@ -200,7 +200,7 @@ func FuzzFile(f *testing.F) {
 			`,"variables":[{"name":"topic","description":` + q(name) + `,"default":` + def + `},{"name":"o","type":"object","required":false,"default":` + parameters + `}],"parameters":` + parameters + `}`
 		p, err := template.Parse([]byte(body))
 		if err != nil {
-			t.Skip()
+			return
 		}
 		again, err := template.Parse(p.JSON())
 		if err != nil || string(again.JSON()) != string(p.JSON()) {
