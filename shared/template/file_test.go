@@ -192,7 +192,7 @@ func FuzzFile(f *testing.F) {
 		q := func(s string) string {
 			b, err := json.Marshal(s)
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
 			return string(b)
 		}
