@@ -11,9 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // builder puts a Converse request together.

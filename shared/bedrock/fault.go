@@ -11,7 +11,6 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 

@@ -14,9 +14,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // messages translates the conversation. Converse wants system texts apart,

@@ -8,9 +8,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/usage"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // Status is how far a run or a step is.

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Finish ends the answer. truncated says that it was cut off, by a limit on

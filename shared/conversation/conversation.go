@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 

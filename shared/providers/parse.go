@@ -14,9 +14,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/devmentor/ai-gateway/shared/catalog"
-	"github.com/devmentor/ai-gateway/shared/router"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/router"
 )
 
 var (

@@ -26,9 +26,8 @@ import (
 	"github.com/qdrant/go-client/qdrant"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-	"github.com/devmentor/ai-gateway/shared/rag"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rag"
 )
 
 // DefaultPort is Qdrant's for gRPC; REST has another.

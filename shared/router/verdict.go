@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 

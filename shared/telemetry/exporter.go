@@ -17,9 +17,8 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/devmentor/ai-gateway/shared/upstream"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
 const (

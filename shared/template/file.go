@@ -8,9 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // The file format: YAML between two lines "---", then sections.

@@ -15,9 +15,8 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Bounds of the YAML in a file. Its parser takes quadratic time for what is
