@@ -3,20 +3,12 @@ package api
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
-)
-
-// pageSize bounds a listing.
-const (
-	pageSize = 100
-	maxPage  = 1000
 )
 
 // Admin serves everything under /admin/.
@@ -94,25 +86,17 @@ func (s *Server) createUser(v *visit) error {
 }
 
 func (s *Server) listUsers(v *visit) error {
-	q := v.r.URL.Query()
-	limit := pageSize
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			return fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
-		}
-		limit = n
-	}
-	list, err := s.Users.ListUsers(v.r.Context(), q.Get("after"), limit+1)
+	limit, err := pageLimit(v, pageSize, maxPage)
 	if err != nil {
 		return err
 	}
-	more := len(list) > limit
-	data := []userObject{}
-	for _, a := range list[:min(limit, len(list))] {
-		data = append(data, showUser(a, time.Now()))
+	list, err := s.Users.ListUsers(v.r.Context(), after(v), limit+1)
+	if err != nil {
+		return err
 	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": more})
+	now := time.Now()
+	show := func(a admission.Account) userObject { return showUser(a, now) }
+	return v.list(page(list, limit, show, func(o userObject) string { return o.ID }))
 }
 
 func (s *Server) getUser(v *visit) error {
@@ -207,7 +191,7 @@ func (s *Server) listKeys(v *visit) error {
 	for _, k := range keys {
 		data = append(data, showKey(k, time.Now()))
 	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
+	return v.list(data, "")
 }
 
 func (s *Server) revokeKey(v *visit) error {
@@ -238,13 +222,4 @@ func (s *Server) rotateKey(v *visit) error {
 		return s.issue(v, k)
 	}
 	return fault.New(fault.NotFound, "User '%s' has no live key '%s'.", user, kid)
-}
-
-func (v *visit) json(status int, o any) error {
-	body, err := json.Marshal(o)
-	if err != nil {
-		return err
-	}
-	writeJSON(v, status, body)
-	return nil
 }

@@ -174,7 +174,7 @@ func TestListingPages(t *testing.T) {
 	}
 	status, page := r.admin("GET", "/admin/users?limit=2&after=ana", "")
 	data, _ := page["data"].([]any)
-	if status != 200 || len(data) != 2 || page["has_more"] != true || object(data[0].(map[string]any))["id"] != "b" {
+	if status != 200 || len(data) != 2 || page["has_more"] != true || page["next"] != "c" || object(data[0].(map[string]any))["id"] != "b" {
 		t.Errorf("page = %v", page)
 	}
 	if _, page := r.admin("GET", "/admin/users?limit=2&after=c", ""); page["has_more"] != false {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
@@ -47,20 +46,8 @@ func (v *visit) decode(into any) error {
 }
 
 func decodeObject(at string, body []byte, into any) error {
-	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
-	if err != nil {
-		if at != "" {
-			return fault.Field(at, "'%s' must be an object.", at)
-		}
-		return &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
-	}
-	known := memberNames(into)
-	for _, f := range fields {
-		if !slices.Contains(known, f.Name) {
-			name := strings.TrimPrefix(at+"."+f.Name, ".")
-			return &fault.Error{Kind: fault.Invalid, Param: name, Code: "unknown_parameter",
-				Message: fmt.Sprintf("Unknown parameter: '%s'. Known are: %s.", name, strings.Join(known, ", "))}
-		}
+	if _, err := llm.ReadObject(at, body, memberNames(into)...); err != nil {
+		return err
 	}
 	return json.Unmarshal(body, into)
 }
@@ -184,7 +171,7 @@ func patchBudgets(array []byte, u *admission.User) error {
 		return nil
 	}
 	if rawjson.Kind(array) != "array" {
-		return fault.Field("budgets", "'budgets' must be an array of {\"period\",\"usd\"}.")
+		return fault.WrongType("budgets", rawjson.Kind(array), "array")
 	}
 	return rawjson.Elements(array, func(i int, v []byte) error {
 		at := fmt.Sprintf("budgets[%d]", i)

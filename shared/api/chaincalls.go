@@ -48,8 +48,7 @@ func (k *chainCalls) prepare(ctx context.Context, ch *chain.Chain) error {
 		}
 		model, body := m.Model, []byte(m.Parameters)
 		if m.Template != nil {
-			ref, _ := recipe.ParseRef(m.Template.Version)
-			t, err := k.Template(ctx, m.Template.Name, ref)
+			t, err := k.Template(ctx, m.Template.Name, m.Template.Version)
 			if err != nil {
 				return at(m.At+".template", err)
 			}
@@ -188,13 +187,9 @@ func (k *chainCalls) Template(ctx context.Context, name string, ref recipe.Ref) 
 	if t := k.templates[key]; t != nil {
 		return t, nil
 	}
-	version, err := k.s.Recipes.Version(ctx, k.c.User, recipe.Template, name, ref)
+	_, t, err := k.s.findTemplate(ctx, k.c, name, ref)
 	if err != nil {
 		return nil, storeFault(err)
-	}
-	t, err := template.Parse(version.Body)
-	if err != nil {
-		return nil, fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
 	}
 	if k.templates == nil {
 		k.templates = map[string]*template.Template{}

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
 )
@@ -78,16 +77,17 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 		return nil, err
 	}
 	j := &job{calls: &chainCalls{s: s, c: c, gateway: b.Gateway}}
-	if b.Stream != nil && !rawjson.IsNull(b.Stream) {
-		if rawjson.Kind(b.Stream) != "boolean" {
-			return nil, fault.Field("stream", "'stream' must be a boolean.")
+	if !rawjson.IsNull(b.Stream) {
+		if j.stream, err = llm.ReadBool("stream", b.Stream); err != nil {
+			return nil, err
 		}
-		j.stream = string(b.Stream) == "true"
 	}
-	if err := checkRunOptions(b.Gateway); err != nil {
-		return nil, err
+	if !rawjson.IsNull(b.Gateway) {
+		if _, err := llm.ReadObject("gateway", b.Gateway, runOptions...); err != nil {
+			return nil, err
+		}
 	}
-	ref, err := readRef(b.Version)
+	ref, err := recipe.ReadRef("version", b.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -148,22 +148,6 @@ func storeFault(err error) error {
 		return fault.Wrap(fault.Unavailable, err, "The chains cannot be used right now; try again.")
 	}
 	return err
-}
-
-func checkRunOptions(object []byte) error {
-	if rawjson.IsNull(object) {
-		return nil
-	}
-	if rawjson.Kind(object) != "object" {
-		return fault.Field("gateway", "'gateway' must be an object.")
-	}
-	for _, f := range rawjson.Fields(nil, object) {
-		if !slices.Contains(runOptions, f.Name) {
-			return &fault.Error{Kind: fault.Invalid, Param: "gateway." + f.Name, Code: "unknown_parameter",
-				Message: "Unknown parameter: 'gateway." + f.Name + "'. Known for runs of chains are: " + strings.Join(runOptions, ", ") + "."}
-		}
-	}
-	return nil
 }
 
 // answerRun answers with a run as a whole. If it failed, what it has done, and

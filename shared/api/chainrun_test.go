@@ -71,16 +71,16 @@ func TestBadRunsAreRefused(t *testing.T) {
 	for body, want := range map[string]string{
 		`{`:                                   "400 invalid_json ",
 		`{"input":{}}`:                        "400 invalid_input input.n",
-		`{"input":[]}`:                        "400 invalid_request input",
+		`{"input":[]}`:                        "400 invalid_type input",
 		`{"inputs":{}}`:                       "400 unknown_parameter inputs",
-		`{"input":` + good + `,"stream":1}`:   "400 invalid_request stream",
+		`{"input":` + good + `,"stream":1}`:   "400 invalid_type stream",
 		`{"input":` + good + `,"version":0}`:  "400 invalid_request version",
 		`{"input":` + good + `,"version":9}`:  "404 not_found ",
 		`{"input":` + good + `,"run_id":"7"}`: "400 invalid_request run_id",
 		`{"input":` + good + `,"run_id":"run_00000000"}`: "404 not_found ",
-		`{"input":` + good + `,"gateway":[]}`:            "400 invalid_request gateway",
+		`{"input":` + good + `,"gateway":[]}`:            "400 invalid_type gateway",
 		`{"input":` + good + `,"gateway":{"rag":{}}}`:    "400 unknown_parameter gateway.rag",
-		`{"input":` + good + `,"gateway":{"tags":1}}`:    "400 invalid_request gateway.tags",
+		`{"input":` + good + `,"gateway":{"tags":1}}`:    "400 invalid_type gateway.tags",
 	} {
 		a := r.do("POST", "/ai/chains/c/runs", body)
 		_, _, param, code := a.fail(t)

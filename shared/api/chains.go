@@ -14,6 +14,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/template"
@@ -65,7 +66,7 @@ func (s *Server) putChain(ctx context.Context, v *visit, c *gateway.Call) error 
 	if err != nil {
 		return refuseChain(v, err)
 	}
-	fields, err := rawjson.Object(nil, body, chain.MaxDepth)
+	fields, err := llm.ReadObject("", body)
 	if err != nil {
 		return err
 	}
@@ -104,17 +105,12 @@ func refuseChain(v *visit, err error) error {
 func (s *Server) checkTemplates(ctx context.Context, c *gateway.Call, ch *chain.Chain) error {
 	for _, use := range ch.Templates() {
 		at := use.At + ".template"
-		ref, _ := recipe.ParseRef(use.Template.Version)
-		version, err := s.Recipes.Version(ctx, c.User, recipe.Template, use.Template.Name, ref)
+		_, t, err := s.findTemplate(ctx, c, use.Template.Name, use.Template.Version)
 		if errors.Is(err, fault.NotFound) {
 			return fault.Field(at, "'%s': %s", at, fault.As(err).Message)
 		}
 		if err != nil {
 			return err
-		}
-		t, err := template.Parse(version.Body)
-		if err != nil {
-			return fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
 		}
 		given := use.Template.Variables()
 		for _, name := range given {

@@ -38,9 +38,9 @@ type codeBody struct {
 // parseCode reads the body of a request for code. It fails with fault.Invalid
 // and names the field.
 func parseCode(body []byte) (*codeBody, error) {
-	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
+	fields, err := llm.ReadObject("", body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
+		return nil, err
 	}
 	b := &codeBody{format: true}
 	for _, f := range fields {
@@ -55,22 +55,22 @@ func parseCode(body []byte) (*codeBody, error) {
 		case "framework":
 			b.Framework, err = codeName("framework", f.Value, maxFramework)
 		case "model":
-			b.model, err = codeName("model", f.Value, 256)
+			b.model, err = codeName("model", f.Value, llm.MaxModel)
 		case "constraints":
 			b.Constraints, err = constraints(f.Value)
 		case "files":
 			b.Files, err = codeFiles(f.Value)
 		case "stream":
-			b.stream, err = flag("stream", f.Value)
+			b.stream, err = llm.ReadBool("stream", f.Value)
 		case "tests":
-			b.Tests, err = flag("tests", f.Value)
+			b.Tests, err = llm.ReadBool("tests", f.Value)
 		case "format":
-			b.format, err = flag("format", f.Value)
+			b.format, err = llm.ReadBool("format", f.Value)
 		case "project":
 			err = &fault.Error{Kind: fault.Unimplemented, Param: "project", Message: "'project' is not implemented yet."}
 		default:
 			if !slices.Contains(chatFields, f.Name) {
-				err = &fault.Error{Kind: fault.Invalid, Param: f.Name, Code: "unknown_parameter", Message: "Unknown parameter: '" + f.Name + "'."}
+				err = fault.Unknown(f.Name)
 			}
 			b.pass = append(b.pass, f)
 		}
@@ -79,7 +79,7 @@ func parseCode(body []byte) (*codeBody, error) {
 		}
 	}
 	if b.Prompt == "" {
-		return nil, &fault.Error{Kind: fault.Invalid, Param: "prompt", Code: "missing_required_parameter", Message: "Missing required parameter: 'prompt'."}
+		return nil, fault.Missing("prompt")
 	}
 	return b, nil
 }
@@ -102,14 +102,6 @@ func codeName(param string, value []byte, most int) (string, error) {
 	return s, err
 }
 
-func flag(param string, value []byte) (bool, error) {
-	if rawjson.Kind(value) != "boolean" {
-		return false, &fault.Error{Kind: fault.Invalid, Param: param, Code: "invalid_type",
-			Message: fmt.Sprintf("Invalid type for '%s': expected a boolean, got %s.", param, rawjson.Kind(value))}
-	}
-	return string(value) == "true", nil
-}
-
 // constraints reads one rule or a list of them.
 func constraints(value []byte) (list []string, err error) {
 	switch rawjson.Kind(value) {
@@ -127,13 +119,13 @@ func constraints(value []byte) (list []string, err error) {
 		})
 		return list, err
 	}
-	return nil, fault.Field("constraints", "'constraints' must be a string or an array of strings.")
+	return nil, fault.WrongType("constraints", rawjson.Kind(value), "string", "array")
 }
 
 // codeFiles reads the files that are there already.
 func codeFiles(value []byte) (list []codegen.File, err error) {
 	if rawjson.Kind(value) != "array" {
-		return nil, fault.Field("files", "'files' must be an array of {\"path\", \"content\"}.")
+		return nil, fault.WrongType("files", rawjson.Kind(value), "array")
 	}
 	seen := map[string]bool{}
 	total := 0
@@ -160,37 +152,28 @@ func codeFiles(value []byte) (list []codegen.File, err error) {
 }
 
 func codeFile(at string, value []byte) (f codegen.File, err error) {
-	if rawjson.Kind(value) != "object" {
-		return f, fault.Field(at, "'%s' must be an object.", at)
+	fields, err := llm.ReadObject(at, value, "path", "content", "language")
+	if err != nil {
+		return f, err
 	}
-	given := false
-	for _, m := range rawjson.Fields(nil, value) {
-		param := at + "." + m.Name
-		switch m.Name {
-		case "path":
-			var ok bool
-			if f.Path, ok = rawjson.String(m.Value); !ok {
-				return f, fault.Field(param, "'%s' must be a string.", param)
-			}
-		case "content":
-			if f.Content, given = rawjson.String(m.Value); !given || len(f.Content) > codegen.MaxFile {
-				return f, fault.Field(param, "'%s' must be a string of at most %d bytes.", param, codegen.MaxFile)
-			}
-		case "language":
-			if f.Language, err = codeName(param, m.Value, maxCodeName); err != nil {
-				return f, err
-			}
-		default:
-			return f, &fault.Error{Kind: fault.Invalid, Param: param, Code: "unknown_parameter", Message: "Unknown parameter: '" + param + "'."}
-		}
+	var ok bool
+	if v := rawjson.Get(fields, "path"); rawjson.IsNull(v) {
+		return f, fault.Missing(at + ".path")
+	} else if f.Path, ok = rawjson.String(v); !ok {
+		return f, fault.WrongType(at+".path", rawjson.Kind(v), "string")
 	}
 	if err := codegen.CheckPath(f.Path); err != nil {
 		return f, &fault.Error{Kind: fault.Invalid, Param: at + ".path", Code: "unsafe_path", Message: fmt.Sprintf("'%s.path' is refused: %v.", at, err)}
 	}
-	if !given {
-		return f, &fault.Error{Kind: fault.Invalid, Param: at + ".content", Code: "missing_required_parameter", Message: "Missing required parameter: '" + at + ".content'."}
+	if v := rawjson.Get(fields, "content"); rawjson.IsNull(v) {
+		return f, fault.Missing(at + ".content")
+	} else if f.Content, ok = rawjson.String(v); !ok || len(f.Content) > codegen.MaxFile {
+		return f, fault.Field(at+".content", "'%s.content' must be a string of at most %d bytes.", at, codegen.MaxFile)
 	}
-	return f, nil
+	if v := rawjson.Get(fields, "language"); !rawjson.IsNull(v) {
+		f.Language, err = codeName(at+".language", v, maxCodeName)
+	}
+	return f, err
 }
 
 // chat is the request as a chat. The files come in a message of their own, so

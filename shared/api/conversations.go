@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -14,10 +13,9 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/pattern"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/requestid"
-
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 const (
@@ -116,14 +114,8 @@ func (b *conversationBody) conversation(now time.Time) (talk conversation.Conver
 	if err := optional("title", b.Title, maxTitle, &talk.Title); err != nil {
 		return talk, err
 	}
-	if !rawjson.IsNull(b.Metadata) {
-		if rawjson.Kind(b.Metadata) != "object" || len(b.Metadata) > conversation.MaxMetadata {
-			return talk, fault.Field("metadata", "'metadata' must be an object of at most %d bytes.", conversation.MaxMetadata)
-		}
-		if _, err := rawjson.Object(nil, b.Metadata, metadataNested); err != nil {
-			return talk, fault.Field("metadata", "'metadata' is wrong: %v.", err)
-		}
-		talk.Metadata = b.Metadata
+	if talk.Metadata, err = readMetadata(b.Metadata, conversation.MaxMetadata); err != nil {
+		return talk, err
 	}
 	if !rawjson.IsNull(b.TTL) {
 		n, ok := rawjson.Int(b.TTL)
@@ -155,37 +147,18 @@ func newTurn(id string, now time.Time, messages []byte) (conversation.Turn, erro
 }
 
 func (s *Server) listConversations(ctx context.Context, v *visit, c *gateway.Call) error {
-	q := v.r.URL.Query()
-	limit, err := limitOf(q, pageSize, maxPage)
+	limit, err := pageLimit(v, pageSize, maxPage)
 	if err != nil {
 		return err
 	}
-	after := q.Get("after")
-	if after != "" && !conversation.ValidID(after) {
+	if last := after(v); last != "" && !conversation.ValidID(last) {
 		return fault.Field("after", "'after' must be the id of a conversation.")
 	}
-	list, err := s.Conversations.List(ctx, c.User, after, limit+1)
+	list, err := s.Conversations.List(ctx, c.User, after(v), limit+1)
 	if err != nil {
 		return err
 	}
-	data := []conversationObject{}
-	for _, talk := range list[:min(limit, len(list))] {
-		data = append(data, showConversation(talk))
-	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": len(list) > limit})
-}
-
-// limitOf reads how much a page of a listing may hold.
-func limitOf(q url.Values, ifNone, most int) (int, error) {
-	text := q.Get("limit")
-	if text == "" {
-		return ifNone, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, fault.Field("limit", "'limit' must be an integer from 1 to %d.", most)
-	}
-	return n, nil
+	return v.list(page(list, limit, showConversation, func(o conversationObject) string { return o.ID }))
 }
 
 // conversationID is the id in the path. One that cannot exist is not looked for.
@@ -236,7 +209,7 @@ func (s *Server) appendMessages(ctx context.Context, v *visit, c *gateway.Call) 
 	if err := s.Conversations.Append(ctx, c.User, id, t); err != nil {
 		return err
 	}
-	return v.json(http.StatusCreated, map[string]any{"object": "list", "data": showTurn(t), "has_more": false})
+	return v.json(http.StatusCreated, listing{Object: "list", Data: showTurn(t)})
 }
 
 // A place is where a message is: which of its turn's. Its text is the
@@ -265,32 +238,35 @@ func (s *Server) listMessages(ctx context.Context, v *visit, c *gateway.Call) er
 	if err != nil {
 		return err
 	}
-	q := v.r.URL.Query()
-	limit, err := limitOf(q, messagePage, maxMessagePage)
+	limit, err := pageLimit(v, messagePage, maxMessagePage)
 	if err != nil {
 		return err
 	}
 	var last place
-	if after := q.Get("after"); after != "" {
+	if id := after(v); id != "" {
 		var ok bool
-		if last, ok = parsePlace(after); !ok {
+		if last, ok = parsePlace(id); !ok {
 			return fault.Field("after", "'after' must be the id of a message.")
 		}
 	}
-	var page []messageObject
+	var list []messageObject
 	var more bool
-	switch order := q.Get("order"); order {
+	switch order := v.r.URL.Query().Get("order"); order {
 	case "", "desc":
-		page, more, err = s.newest(ctx, c.User, id, last, limit)
+		list, more, err = s.newest(ctx, c.User, id, last, limit)
 	case "asc":
-		page, more, err = s.oldest(ctx, c.User, id, last, limit)
+		list, more, err = s.oldest(ctx, c.User, id, last, limit)
 	default:
 		return fault.Field("order", "'order' must be \"asc\" or \"desc\".")
 	}
 	if err != nil {
 		return err
 	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": page, "has_more": more})
+	next := ""
+	if more {
+		next = list[len(list)-1].ID
+	}
+	return v.list(list, next)
 }
 
 // newest lists messages from the newest on, or from the one before last.

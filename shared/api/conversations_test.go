@@ -60,6 +60,7 @@ func (r *rig) page(path string) (contents []string, last string, more bool) {
 			Message    struct{ Role, Content string }
 		}
 		HasMore *bool `json:"has_more"`
+		Next    string
 	}
 	if err := json.Unmarshal([]byte(a.body), &list); err != nil || a.status != 200 || list.Object != "list" || list.Data == nil || list.HasMore == nil {
 		r.t.Fatalf("GET %s: %d %s", path, a.status, a.body)
@@ -70,6 +71,9 @@ func (r *rig) page(path string) (contents []string, last string, more bool) {
 		}
 		contents = append(contents, m.Message.Content)
 		last = m.ID
+	}
+	if more := list.Next != ""; more != *list.HasMore || more && list.Next != last {
+		r.t.Errorf("next = %q after %q, has_more = %v", list.Next, last, *list.HasMore)
 	}
 	return contents, last, *list.HasMore
 }
@@ -147,7 +151,8 @@ func TestListsOfConversationsContinue(t *testing.T) {
 	for after := ""; ; {
 		var list struct {
 			Data    []conversationJSON
-			HasMore bool `json:"has_more"`
+			HasMore bool   `json:"has_more"`
+			Next    string `json:"next"`
 		}
 		a := r.do("GET", "/ai/conversations?limit=2&after="+after, "")
 		if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list.Data) == 0 || len(list.Data) > 2 {
@@ -155,9 +160,11 @@ func TestListsOfConversationsContinue(t *testing.T) {
 		}
 		for _, c := range list.Data {
 			got = append(got, c.ID)
-			after = c.ID
 		}
-		if !list.HasMore {
+		if list.HasMore != (list.Next != "") {
+			t.Fatalf("has_more is %v, next is %q", list.HasMore, list.Next)
+		}
+		if after = list.Next; after == "" {
 			break
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -18,8 +17,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
-
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Limits of documents, in bytes.
@@ -27,7 +24,6 @@ const (
 	maxText        = 1 << 20
 	maxMetadata    = 16 << 10
 	maxDocumentID  = 256
-	maxCollection  = 64
 	maxLanguage    = 32
 	metadataNested = 16
 )
@@ -161,20 +157,28 @@ func (b *documentBody) document(id string) (d rag.Document, err error) {
 	if len(d.Text) > maxText {
 		return d, &fault.Error{Kind: fault.TooLarge, Param: "text", Message: fmt.Sprintf("'text' has %d bytes; the limit is %d. Store it as several documents.", len(d.Text), maxText)}
 	}
-	if !rawjson.IsNull(b.Metadata) {
-		if rawjson.Kind(b.Metadata) != "object" || len(b.Metadata) > maxMetadata {
-			return d, fault.Field("metadata", "'metadata' must be an object of at most %d bytes.", maxMetadata)
-		}
-		if _, err := rawjson.Object(nil, b.Metadata, metadataNested); err != nil {
-			return d, fault.Field("metadata", "'metadata' is wrong: %v.", err)
-		}
-		d.Metadata = b.Metadata
+	if d.Metadata, err = readMetadata(b.Metadata, maxMetadata); err != nil {
+		return d, err
 	}
 	if err := optional("language", b.Language, maxLanguage, &d.Language); err != nil {
 		return d, err
 	}
 	d.Language = strings.ToLower(d.Language)
 	return d, b.kind(&d)
+}
+
+// readMetadata reads an object of up to most bytes; null is none.
+func readMetadata(value []byte, most int) (json.RawMessage, error) {
+	if rawjson.IsNull(value) {
+		return nil, nil
+	}
+	if rawjson.Kind(value) != "object" || len(value) > most {
+		return nil, fault.Field("metadata", "'metadata' must be an object of at most %d bytes.", most)
+	}
+	if _, err := rawjson.Object(nil, value, metadataNested); err != nil {
+		return nil, fault.Field("metadata", "'metadata' is wrong: %v.", err)
+	}
+	return value, nil
 }
 
 // kind reads the type, or guesses it.
@@ -195,22 +199,19 @@ func (b *documentBody) kind(d *rag.Document) error {
 	return nil
 }
 
-var collectionPattern = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._-]*$`}
-
-func validCollection(name string) bool {
-	return len(name) <= maxCollection && collectionPattern.Match(name)
-}
-
-func wrongCollection() error {
-	return fault.Field("collection", "'collection' must be 1 to %d letters, digits, '.', '_' or '-', and begin with a letter or digit.", maxCollection)
-}
-
+// collectionName reads the name of a collection.
 func collectionName(value []byte) (string, error) {
 	name, _ := rawjson.String(value)
-	if !validCollection(name) {
-		return "", wrongCollection()
+	return name, rag.CheckCollection("collection", name)
+}
+
+// askedCollection is ?collection=; "" if there is none.
+func askedCollection(v *visit) (string, error) {
+	name := v.r.URL.Query().Get("collection")
+	if name == "" {
+		return "", nil
 	}
-	return name, nil
+	return name, rag.CheckCollection("collection", name)
 }
 
 // validDocumentID takes what survives being part of a URL's path.
@@ -219,20 +220,15 @@ func validDocumentID(id string) bool {
 }
 
 func (s *Server) listDocuments(ctx context.Context, v *visit, c *gateway.Call) error {
-	q := v.r.URL.Query()
-	of := rag.Key{Collection: q.Get("collection")}
-	if of.Collection != "" && !validCollection(of.Collection) {
-		return wrongCollection()
+	collection, err := askedCollection(v)
+	if err != nil {
+		return err
 	}
-	limit := pageSize
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			return fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
-		}
-		limit = n
+	limit, err := pageLimit(v, pageSize, maxPage)
+	if err != nil {
+		return err
 	}
-	list, next, err := s.Library.Documents(ctx, c.User, of, q.Get("after"), limit)
+	list, next, err := s.Library.Documents(ctx, c.User, rag.Key{Collection: collection}, after(v), limit)
 	if err != nil {
 		return err
 	}
@@ -240,19 +236,16 @@ func (s *Server) listDocuments(ctx context.Context, v *visit, c *gateway.Call) e
 	for _, d := range list {
 		data = append(data, showDocument(d, false))
 	}
-	answer := map[string]any{"object": "list", "data": data, "has_more": next != ""}
-	if next != "" {
-		answer["next"] = next
-	}
-	return v.json(http.StatusOK, answer)
+	return v.list(data, next)
 }
 
 // named finds the document that the path names. A collection need be given
 // only where several have such a document.
 func (s *Server) named(ctx context.Context, v *visit, c *gateway.Call) (rag.Key, error) {
-	k := rag.Key{Collection: v.r.URL.Query().Get("collection"), ID: strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/documents/")}
-	if k.Collection != "" && !validCollection(k.Collection) {
-		return k, wrongCollection()
+	k := rag.Key{ID: strings.TrimPrefix(unversioned(v.r.URL.Path), "/ai/documents/")}
+	var err error
+	if k.Collection, err = askedCollection(v); err != nil {
+		return k, err
 	}
 	if !validDocumentID(k.ID) {
 		return k, fault.New(fault.NotFound, "There is no such document.")

@@ -64,7 +64,7 @@ func (s *Server) models(v *visit) error {
 	for i, e := range entries {
 		data[i] = describe(e)
 	}
-	return v.json(http.StatusOK, map[string]any{"object": "list", "data": data, "has_more": false})
+	return v.list(data, "")
 }
 
 // model answers for one model, by any name that a request may call it.

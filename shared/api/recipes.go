@@ -62,29 +62,21 @@ func (r recipes) asked(ctx context.Context, v *visit, c *gateway.Call) (recipe.V
 	}
 	ref, ok := recipe.ParseRef(v.r.URL.Query().Get("version"))
 	if !ok {
-		return recipe.Version{}, wrongVersion()
+		return recipe.Version{}, recipe.WrongRef("version")
 	}
 	return r.Recipes.Version(ctx, c.User, r.kind, name, ref)
 }
 
 func (r recipes) list(ctx context.Context, v *visit, c *gateway.Call) error {
-	limit, err := pageLimit(v)
+	limit, err := pageLimit(v, pageSize, maxPage)
 	if err != nil {
 		return err
 	}
-	list, err := r.Recipes.List(ctx, c.User, r.kind, v.r.URL.Query().Get("after"), limit+1)
+	list, err := r.Recipes.List(ctx, c.User, r.kind, after(v), limit+1)
 	if err != nil {
 		return err
 	}
-	data := []recipeHead{}
-	for _, h := range list[:min(limit, len(list))] {
-		data = append(data, r.show(h))
-	}
-	answer := map[string]any{"object": "list", "data": data, "has_more": len(list) > limit}
-	if len(list) > limit {
-		answer["next"] = data[limit-1].ID
-	}
-	return v.json(http.StatusOK, answer)
+	return v.list(page(list, limit, r.show, func(o recipeHead) string { return o.ID }))
 }
 
 func (r recipes) versions(ctx context.Context, v *visit, c *gateway.Call) error {
@@ -92,13 +84,13 @@ func (r recipes) versions(ctx context.Context, v *visit, c *gateway.Call) error 
 	if err != nil {
 		return err
 	}
-	limit, err := pageLimit(v)
+	limit, err := pageLimit(v, pageSize, maxPage)
 	if err != nil {
 		return err
 	}
 	before := 0
-	if after := v.r.URL.Query().Get("after"); after != "" { // the last one of the page before
-		if before, err = strconv.Atoi(after); err != nil || before < 1 || before > recipe.MaxVersion {
+	if last := after(v); last != "" {
+		if before, err = strconv.Atoi(last); err != nil || before < 1 || before > recipe.MaxVersion {
 			return fault.Field("after", "'after' must be the number of a version.")
 		}
 	}
@@ -110,16 +102,11 @@ func (r recipes) versions(ctx context.Context, v *visit, c *gateway.Call) error 
 	if err != nil {
 		return err
 	}
-	data := []recipeVersion{}
-	for _, of := range list[:min(limit, len(list))] {
-		data = append(data, recipeVersion{Object: string(r.kind) + ".version", Version: of.Number, Labels: labelsOf(head, of.Number),
-			Created: of.Created, Author: of.Author, Bytes: len(of.Body)})
+	show := func(of recipe.Version) recipeVersion {
+		return recipeVersion{Object: string(r.kind) + ".version", Version: of.Number, Labels: labelsOf(head, of.Number),
+			Created: of.Created, Author: of.Author, Bytes: len(of.Body)}
 	}
-	answer := map[string]any{"object": "list", "data": data, "has_more": len(list) > limit}
-	if len(list) > limit {
-		answer["next"] = strconv.Itoa(data[limit-1].Version)
-	}
-	return v.json(http.StatusOK, answer)
+	return v.list(page(list, limit, show, func(o recipeVersion) string { return strconv.Itoa(o.Version) }))
 }
 
 // labelled is name and label in the path.
@@ -146,9 +133,9 @@ func (r recipes) label(ctx context.Context, v *visit, c *gateway.Call) error {
 		return err
 	}
 	if rawjson.IsNull(b.Version) {
-		return &fault.Error{Kind: fault.Invalid, Param: "version", Code: "missing_required_parameter", Message: "Missing required parameter: 'version'."}
+		return fault.Missing("version")
 	}
-	ref, err := readRef(b.Version)
+	ref, err := recipe.ReadRef("version", b.Version)
 	if err != nil {
 		return err
 	}
@@ -205,20 +192,4 @@ func labelsOf(h recipe.Head, number int) []string {
 		}
 	}
 	return labels
-}
-
-// readRef reads a version in a body: a number, or a label or 'latest'.
-func readRef(value []byte) (recipe.Ref, error) {
-	if rawjson.IsNull(value) {
-		return recipe.Ref{}, nil
-	}
-	if n, ok := rawjson.Int(value); ok && n >= 1 && n <= recipe.MaxVersion {
-		return recipe.Ref{Number: int(n)}, nil
-	}
-	if text, ok := rawjson.String(value); ok && text != "" {
-		if ref, ok := recipe.ParseRef(text); ok {
-			return ref, nil
-		}
-	}
-	return recipe.Ref{}, wrongVersion()
 }

@@ -57,7 +57,7 @@ func (s *Server) search(ctx context.Context, v *visit, c *gateway.Call) error {
 	if err != nil {
 		return err
 	}
-	return v.json(http.StatusOK, showHits(hits))
+	return v.list(showHits(hits), "")
 }
 
 // question reads the body of a search.
@@ -72,12 +72,12 @@ func (s *Server) question(body []byte) (q rag.Query, err error) {
 	return q, err
 }
 
-func showHits(hits []rag.Hit) map[string]any {
+func showHits(hits []rag.Hit) []hitObject {
 	data := []hitObject{}
 	for _, h := range hits {
 		data = append(data, hitObject{ID: h.ID, Score: h.Score, Text: h.Text, Metadata: metadata(h.Metadata), Passage: h.Passage})
 	}
-	return map[string]any{"object": "list", "data": data, "has_more": false}
+	return data
 }
 
 func (b *searchBody) query() (q rag.Query, err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/template"
 	"github.com/devmentor/ai-gateway/shared/tokens"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -56,12 +57,12 @@ func (s *Server) renderTemplate(ctx context.Context, v *visit, c *gateway.Call) 
 	if err := v.decode(&b); err != nil {
 		return err
 	}
-	ref, err := readRef(b.Version)
+	ref, err := recipe.ReadRef("version", b.Version)
 	if err != nil {
 		return err
 	}
 	var model string
-	if err := optional("model", b.Model, 256, &model); err != nil {
+	if err := optional("model", b.Model, llm.MaxModel, &model); err != nil {
 		return err
 	}
 	version, t, err := s.findTemplate(ctx, c, name, ref)

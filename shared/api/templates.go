@@ -114,9 +114,9 @@ func readTemplate(v *visit) (*template.Template, []string, error) {
 		}
 		return t, labels, checkLabels(labels)
 	}
-	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
+	fields, err := llm.ReadObject("", body)
 	if err != nil {
-		return nil, nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
+		return nil, nil, err
 	}
 	labels, err := readLabels(rawjson.Get(fields, "labels"))
 	if err != nil {
@@ -135,12 +135,12 @@ func readLabels(array []byte) (labels []string, err error) {
 		return nil, nil
 	}
 	if rawjson.Kind(array) != "array" {
-		return nil, fault.Field("labels", "'labels' must be an array of strings.")
+		return nil, fault.WrongType("labels", rawjson.Kind(array), "array")
 	}
 	err = rawjson.Elements(array, func(i int, value []byte) error {
 		l, ok := rawjson.String(value)
 		if !ok {
-			return fault.Field(fmt.Sprintf("labels[%d]", i), "'labels[%d]' must be a string.", i)
+			return fault.WrongType(fmt.Sprintf("labels[%d]", i), rawjson.Kind(value), "string")
 		}
 		labels = append(labels, l)
 		return nil
@@ -170,30 +170,14 @@ func wrongLabel(param string) error {
 	return fault.Field(param, "'%s' must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'.", param, recipe.MaxName)
 }
 
-// pageLimit reads ?limit=.
-func pageLimit(v *visit) (int, error) {
-	text := v.r.URL.Query().Get("limit")
-	if text == "" {
-		return pageSize, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxPage {
-		return 0, fault.Field("limit", "'limit' must be an integer from 1 to %d.", maxPage)
-	}
-	return n, nil
-}
-
 // askedTemplate finds the version that the path and ?version= name.
 func (s *Server) askedTemplate(ctx context.Context, v *visit, c *gateway.Call) (recipe.Version, *template.Template, error) {
-	name, err := templateName(v)
+	version, err := recipes{s, recipe.Template}.asked(ctx, v, c)
 	if err != nil {
-		return recipe.Version{}, nil, err
+		return version, nil, err
 	}
-	ref, ok := recipe.ParseRef(v.r.URL.Query().Get("version"))
-	if !ok {
-		return recipe.Version{}, nil, wrongVersion()
-	}
-	return s.findTemplate(ctx, c, name, ref)
+	t, err := storedTemplate(version)
+	return version, t, err
 }
 
 func (s *Server) findTemplate(ctx context.Context, c *gateway.Call, name string, ref recipe.Ref) (recipe.Version, *template.Template, error) {
@@ -201,15 +185,18 @@ func (s *Server) findTemplate(ctx context.Context, c *gateway.Call, name string,
 	if err != nil {
 		return version, nil, err
 	}
-	t, err := template.Parse(version.Body)
-	if err != nil { // it was checked when it was stored
-		return version, nil, fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
-	}
-	return version, t, nil
+	t, err := storedTemplate(version)
+	return version, t, err
 }
 
-func wrongVersion() error {
-	return fault.Field("version", "'version' must be a number from 1, a label, or 'latest'.")
+// storedTemplate reads what was checked when it was stored, perhaps by other
+// rules.
+func storedTemplate(v recipe.Version) (*template.Template, error) {
+	t, err := template.Parse(v.Body)
+	if err != nil {
+		return nil, fault.Wrap(fault.Internal, err, "The stored template cannot be read.")
+	}
+	return t, nil
 }
 
 func (s *Server) getTemplate(ctx context.Context, v *visit, c *gateway.Call) error {

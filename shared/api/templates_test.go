@@ -322,7 +322,7 @@ func TestRender(t *testing.T) {
 		{`{}`, "variables.topic", "missing_required_parameter", 400},
 		{`{"variables":{"topic":"x","other":1}}`, "variables.other", "unknown_parameter", 400},
 		{`{"variables":{"topic":7}}`, "variables.topic", "invalid_type", 400},
-		{`{"variables":[]}`, "variables", "invalid_request", 400},
+		{`{"variables":[]}`, "variables", "invalid_type", 400},
 		{`{"variables":{"topic":"` + strings.Repeat("x", template.MaxOutput) + `"}}`, "variables", "template_too_large", 413},
 		{`{"variables":{"topic":"x"},"version":2}`, "", "not_found", 404},
 		{`{"variables":{"topic":"x"},"version":"production"}`, "", "not_found", 404},

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"net/http"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -108,5 +107,5 @@ func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call,
 	}
 	writeCallHeaders(v.Header(), c)
 	v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
-	return v.json(http.StatusOK, showHits(hits))
+	return v.list(showHits(hits), "")
 }

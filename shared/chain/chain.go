@@ -13,6 +13,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -21,7 +22,6 @@ const (
 	MaxSteps    = 64
 	MaxItems    = 1000 // of a map
 	MaxInputs   = 64   // variables
-	MaxDepth    = 64   // of nested JSON
 	MaxText     = 64 << 10
 	MaxParallel = 16 // items of a map at a time
 	MaxAttempts = 5
@@ -113,7 +113,7 @@ type Step struct {
 // TemplateRef names a stored prompt template and what fills it.
 type TemplateRef struct {
 	Name    string
-	Version string // a number or a label, as recipe.ParseRef reads it; "" is the latest
+	Version recipe.Ref
 
 	variables []binding
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
-	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -231,8 +230,7 @@ func (w *work) body(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	ref, _ := recipe.ParseRef(s.Template.Version)
-	t, err := w.o.Calls.Template(ctx, s.Template.Name, ref)
+	t, err := w.o.Calls.Template(ctx, s.Template.Name, s.Template.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -375,20 +373,11 @@ func (w *work) pay(a Answer, held usage.Nano) {
 	w.tally.held -= held
 	w.run.Cost += a.Cost
 	w.cost += a.Cost
-	add(&w.run.Usage, a.Usage)
-	add(&w.usage, a.Usage)
+	w.run.Usage.Add(a.Usage)
+	w.usage.Add(a.Usage)
 	if a.Model != "" {
 		w.model = a.Model
 	}
-}
-
-func add(sum *llm.Usage, u llm.Usage) {
-	sum.Input += u.Input
-	sum.CachedInput += u.CachedInput
-	sum.CacheWrite += u.CacheWrite
-	sum.CacheWrite1h += u.CacheWrite1h
-	sum.Output += u.Output
-	sum.Reasoning += u.Reasoning
 }
 
 // jsonValue reads an answer that was to be JSON. Models that cannot be bound
@@ -399,7 +388,7 @@ func jsonValue(a Answer) (any, error) {
 		rest = bytes.TrimPrefix(rest, []byte("json"))
 		text = bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(rest), []byte("```")))
 	}
-	if err := rawjson.Valid(text, MaxDepth); err != nil {
+	if err := rawjson.Valid(text, llm.MaxDepth); err != nil {
 		why := ""
 		if a.Finish == "length" {
 			why = " It was cut off at its maximum length."

@@ -7,11 +7,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/pattern"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
-
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // idPattern is what a template can name: {{.steps.ID.output}}.
@@ -23,22 +22,22 @@ func validID(s string) bool { return len(s) <= maxID && idPattern.Match(s) }
 // fault.Unimplemented), names the first field that is wrong, tells of all, and
 // has the Problems as its cause.
 func Parse(body []byte) (*Chain, error) {
-	fields, err := rawjson.Object(nil, body, MaxDepth)
+	fields, err := llm.ReadObject("", body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The body is not a valid JSON object: %v.", err)}
+		return nil, err
 	}
 	var p Problems
 	o := &object{p: &p, fields: fields}
 	c := &Chain{Name: o.str("name", recipe.MaxName), Description: o.str("description", 4<<10), index: map[string]int{}}
 	if !recipe.ValidName(c.Name) {
-		p.add("name", "must be a letter and then letters, digits, '.', '_' or '-', %d bytes at most", recipe.MaxName)
+		p.add("name", "must be 1 to %d letters, digits, '.', '_' or '-', and begin with a letter", recipe.MaxName)
 	}
 	c.Budget = o.dollars("budget_usd")
 	c.Timeout = time.Duration(o.integer("timeout_ms", 1, MaxTimeout.Milliseconds(), MaxTimeout.Milliseconds())) * time.Millisecond
 	c.Labels = o.list("labels", recipe.MaxLabels)
 	for i, l := range c.Labels {
 		if !recipe.ValidName(l) || l == "latest" {
-			p.add(fmt.Sprintf("labels[%d]", i), "cannot be a label: a letter and then letters, digits, '.', '_' or '-'; 'latest' is taken")
+			p.add(fmt.Sprintf("labels[%d]", i), "must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'", recipe.MaxName)
 		}
 	}
 	c.readInput(&p, o.get("input"))
@@ -80,7 +79,7 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 		_, known := varTypes[one.Type]
 		switch {
 		case !validID(one.Name):
-			p.add(at+".name", "must be a letter or '_' and then letters, digits or '_', %d bytes at most", maxID)
+			p.add(at+".name", "must be 1 to %d letters, digits or '_', and not begin with a digit", maxID)
 		case slices.ContainsFunc(c.Input, func(v Variable) bool { return v.Name == one.Name }):
 			p.add(at+".name", "is taken: there is another variable '%s'", one.Name)
 		case !known:
@@ -125,7 +124,7 @@ func (c *Chain) readSteps(p *Problems, v []byte) {
 		if _, taken := c.index[s.ID]; taken {
 			p.add(at+".id", "is taken: there is another step '%s'", s.ID)
 		} else if !validID(s.ID) {
-			p.add(at+".id", "must be a letter or '_' and then letters, digits or '_', %d bytes at most", maxID)
+			p.add(at+".id", "must be 1 to %d letters, digits or '_', and not begin with a digit", maxID)
 		} else {
 			c.index[s.ID] = len(c.Steps)
 		}
@@ -145,12 +144,9 @@ func (c *Chain) Inputs(given []byte) (json.RawMessage, error) {
 	var fields []rawjson.Field
 	var p Problems
 	if given = bytes.TrimSpace(given); !rawjson.IsNull(given) {
-		if rawjson.Kind(given) != "object" {
-			return nil, fault.Field("input", "'input' must be an object.")
-		}
 		var err error
-		if fields, err = rawjson.Object(nil, given, MaxDepth); err != nil {
-			return nil, fault.Field("input", "'input' is wrong: %v.", err)
+		if fields, err = llm.ReadObject("input", given); err != nil {
+			return nil, err
 		}
 	}
 	o := &object{p: &p, at: "input", fields: fields}

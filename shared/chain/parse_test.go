@@ -121,7 +121,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		"useless default":      {with(prompt("a", "x"), `"input":[{"name":"a","required":true,"default":"x"}]`), "input[0].default", "required"},
 		"output":               {with(prompt("a", "x"), `"output":"$.steps.b.output"`), "output", "steps.b"},
 		"output text":          {with(prompt("a", "x"), `"output":"{{.steps.a.output.x}}"`), "output", "no field 'x'"},
-		"label":                {with(prompt("a", "x"), `"labels":["latest"]`), "labels[0]", "taken"},
+		"label":                {with(prompt("a", "x"), `"labels":["latest"]`), "labels[0]", "not be 'latest'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := chain.Parse([]byte(tt.body))

@@ -55,6 +55,13 @@ func (p *Problems) add(at, format string, args ...any) {
 	}
 }
 
+// take adds what a check of another package found.
+func (p *Problems) take(err error) {
+	if f := fault.As(err); len(*p) < maxProblems {
+		*p = append(*p, Problem{Param: f.Param, Message: f.Message})
+	}
+}
+
 // object reads the fields of a JSON object and notes what is wrong with them.
 type object struct {
 	p      *Problems

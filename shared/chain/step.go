@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ const (
 	maxBackoff     = 30 * time.Second
 	defaultTop     = 6
 	maxTop         = 100
-	maxModel       = 256
 )
 
 // use is a place that refers to the data.
@@ -135,7 +133,7 @@ func (p *Problems) parameters(s *Step, o *object) {
 }
 
 func (p *Problems) prompt(s *Step, o *object) {
-	s.Model = o.str("model", maxModel)
+	s.Model = o.str("model", llm.MaxModel)
 	p.parameters(s, o)
 	s.system, s.user = p.text(s, o, "system"), p.text(s, o, "user")
 	if v := o.get("template"); v != nil {
@@ -154,7 +152,7 @@ func (p *Problems) prompt(s *Step, o *object) {
 }
 
 func (p *Problems) code(s *Step, o *object) {
-	s.Model = o.str("model", maxModel)
+	s.Model = o.str("model", llm.MaxModel)
 	if s.Model == "" {
 		p.add(o.path("model"), "is missing")
 	}
@@ -170,9 +168,11 @@ func (p *Problems) code(s *Step, o *object) {
 }
 
 func (p *Problems) retrieve(s *Step, o *object) {
-	s.Collection = o.str("collection", 64)
+	s.Collection = o.str("collection", MaxText)
 	if s.Collection == "" {
 		p.add(o.path("collection"), "is missing")
+	} else if err := rag.CheckCollection(o.path("collection"), s.Collection); err != nil {
+		p.take(err)
 	}
 	if s.query = p.text(s, o, "query"); s.query == nil {
 		p.add(o.path("query"), "is missing")
@@ -180,8 +180,7 @@ func (p *Problems) retrieve(s *Step, o *object) {
 	s.Top = int(o.integer("top_k", 1, maxTop, defaultTop))
 	f, err := rag.ParseFilter(o.path("filter"), slices.Clone(o.get("filter")))
 	if err != nil {
-		w := fault.As(err)
-		*p = append(*p, Problem{Param: w.Param, Message: w.Message})
+		p.take(err)
 	}
 	s.filter = f
 }
@@ -241,14 +240,9 @@ func (p *Problems) template(at string, v []byte, s *Step) *TemplateRef {
 	if !recipe.ValidName(t.Name) {
 		p.add(o.path("name"), "must name a template")
 	}
-	version := o.get("version")
-	if n, isInt := rawjson.Int(version); isInt {
-		t.Version = strconv.FormatInt(n, 10)
-	} else if version != nil {
-		t.Version = o.str("version", recipe.MaxName)
-	}
-	if _, ok := recipe.ParseRef(t.Version); !ok {
-		p.add(o.path("version"), "must be a version's number or a label")
+	var err error
+	if t.Version, err = recipe.ReadRef(o.path("version"), o.get("version")); err != nil {
+		p.take(err)
 	}
 	if vars := o.get("variables"); vars != nil {
 		if vo, ok := p.object(o.path("variables"), vars); ok {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -62,6 +63,32 @@ func New(k Kind, format string, args ...any) *Error {
 // Field returns an Invalid error that names the request field at fault.
 func Field(param, format string, args ...any) *Error {
 	return &Error{Kind: Invalid, Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+// Missing returns an Invalid error for a request field that has to be there.
+func Missing(param string) *Error {
+	return &Error{Kind: Invalid, Param: param, Code: "missing_required_parameter", Message: "Missing required parameter: '" + param + "'."}
+}
+
+// Unknown returns an Invalid error for a request field that nobody reads. known
+// are those that may stand in its place, if it helps to be told.
+func Unknown(param string, known ...string) *Error {
+	message := "Unknown parameter: '" + param + "'."
+	if len(known) > 0 {
+		message += " Known are: " + strings.Join(known, ", ") + "."
+	}
+	return &Error{Kind: Invalid, Param: param, Code: "unknown_parameter", Message: message}
+}
+
+// WrongType returns an Invalid error for a request field that has got one JSON
+// type, and should be of one that is wanted: "boolean", "string", ….
+func WrongType(param, got string, want ...string) *Error {
+	article := "a "
+	if strings.HasPrefix(want[0], "a") || strings.HasPrefix(want[0], "i") || strings.HasPrefix(want[0], "o") {
+		article = "an "
+	}
+	return &Error{Kind: Invalid, Param: param, Code: "invalid_type",
+		Message: "Invalid type for '" + param + "': expected " + article + strings.Join(want, " or ") + ", got " + got + "."}
 }
 
 // Wrap hides err behind a client-safe message.

@@ -40,3 +40,21 @@ func TestChain(t *testing.T) {
 		t.Error("an Error must not be another Kind")
 	}
 }
+
+func TestFieldErrorsSayWhatIsWrong(t *testing.T) {
+	for _, tc := range []struct {
+		err           *fault.Error
+		code, message string
+	}{
+		{fault.Missing("a.b"), "missing_required_parameter", "Missing required parameter: 'a.b'."},
+		{fault.Unknown("x"), "unknown_parameter", "Unknown parameter: 'x'."},
+		{fault.Unknown("x", "a", "b"), "unknown_parameter", "Unknown parameter: 'x'. Known are: a, b."},
+		{fault.WrongType("x", "null", "string"), "invalid_type", "Invalid type for 'x': expected a string, got null."},
+		{fault.WrongType("x", "number", "array", "string"), "invalid_type", "Invalid type for 'x': expected an array or string, got number."},
+		{fault.WrongType("x", "number", "integer"), "invalid_type", "Invalid type for 'x': expected an integer, got number."},
+	} {
+		if tc.err.Kind != fault.Invalid || tc.err.Code != tc.code || tc.err.Message != tc.message {
+			t.Errorf("%q (%s) = %v, want %q (%s)", tc.err.Message, tc.err.Code, tc.err.Kind, tc.message, tc.code)
+		}
+	}
+}

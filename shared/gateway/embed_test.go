@@ -554,13 +554,13 @@ func TestWrongEmbedOptions(t *testing.T) {
 	r := newRig(t, gateway.Set{Instances: []gateway.Instance{place("openai", &scripted{})}}, nil)
 	for options, want := range map[string]string{
 		`"partial":1`:                                    "invalid gateway.partial",
-		`"partial":true,"partial":true`:                  "invalid gateway.partial",
+		`"partial":true,"partial":true`:                  "invalid gateway",
 		`"cache":"off"`:                                  "invalid gateway.cache",
 		`"cache":{"mode":"never"}`:                       "invalid gateway.cache.mode",
 		`"cache":{"mode":"semantic"}`:                    "not_implemented gateway.cache.mode",
 		`"cache":{"mode":"exact","ttl_seconds":9}`:       "not_implemented gateway.cache.ttl_seconds",
 		`"cache":{"modus":"exact"}`:                      "invalid gateway.cache.modus",
-		`"cache":{},"cache":{}`:                          "invalid gateway.cache",
+		`"cache":{},"cache":{}`:                          "invalid gateway",
 		`"cache":{"mode":"off"},"tags":4`:                "invalid gateway.tags",
 		`"partial":null,"cache":null,"x":1`:              "invalid gateway.x",
 		`"cache":{"mode":null},"partial":false`:          "",

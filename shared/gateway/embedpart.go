@@ -10,10 +10,9 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/pattern"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/router"
-
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // maxRefusals bounds the refused calls of a request that wants to know which of
@@ -52,52 +51,41 @@ func parseEmbedOptions(object []byte) (o embedOptions, rest []byte, err error) {
 	if rawjson.IsNull(object) {
 		return o, object, nil
 	}
-	fields := rawjson.Fields(nil, object)
-	seen := map[string]bool{}
-	for _, f := range fields {
-		if f.Name != "cache" && f.Name != "partial" {
-			continue
+	fields, err := llm.ReadObject("gateway", object)
+	if err != nil {
+		return o, nil, err
+	}
+	if v := rawjson.Get(fields, "cache"); !rawjson.IsNull(v) {
+		if o.uncached, err = parseEmbedCache(v); err != nil {
+			return o, nil, err
 		}
-		param := "gateway." + f.Name
-		if seen[f.Name] {
-			return o, nil, fault.Field(param, "'%s' is given twice.", param)
-		}
-		seen[f.Name] = true
-		switch {
-		case rawjson.IsNull(f.Value):
-		case f.Name == "cache":
-			if o.uncached, err = parseEmbedCache(f.Value); err != nil {
-				return o, nil, err
-			}
-		case rawjson.Kind(f.Value) != "boolean":
-			return o, nil, fault.Field(param, "'%s' must be a boolean.", param)
-		default:
-			o.partial = string(f.Value) == "true"
+	}
+	if v := rawjson.Get(fields, "partial"); !rawjson.IsNull(v) {
+		if o.partial, err = llm.ReadBool("gateway.partial", v); err != nil {
+			return o, nil, err
 		}
 	}
 	return o, rawjson.Apply(nil, object, fields, rawjson.Edit{Name: "cache"}, rawjson.Edit{Name: "partial"}), nil
 }
 
 func parseEmbedCache(value []byte) (off bool, err error) {
-	if rawjson.Kind(value) != "object" {
-		return false, fault.Field("gateway.cache", "'gateway.cache' must be an object.")
+	fields, err := llm.ReadObject("gateway.cache", value, "mode", "ttl_seconds")
+	if err != nil {
+		return false, err
 	}
-	for _, f := range rawjson.Fields(nil, value) {
-		mode, _ := rawjson.String(f.Value)
-		switch {
-		case f.Name == "ttl_seconds":
-			return false, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.cache.ttl_seconds", Code: "not_implemented",
-				Message: "'gateway.cache.ttl_seconds' is not implemented for embeddings: they stay until there is no room for them."}
-		case f.Name != "mode":
-			return false, &fault.Error{Kind: fault.Invalid, Param: "gateway.cache." + f.Name, Code: "unknown_parameter", Message: "Unknown parameter: 'gateway.cache." + f.Name + "'."}
-		case mode == "semantic":
-			return false, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.cache.mode", Code: "not_implemented", Message: "The cache mode 'semantic' is not implemented for embeddings."}
-		case mode != "exact" && mode != "off" && !rawjson.IsNull(f.Value):
-			return false, fault.Field("gateway.cache.mode", "'gateway.cache.mode' must be 'exact' or 'off'.")
-		}
-		off = mode == "off"
+	if !rawjson.IsNull(rawjson.Get(fields, "ttl_seconds")) {
+		return false, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.cache.ttl_seconds", Code: "not_implemented",
+			Message: "'gateway.cache.ttl_seconds' is not implemented for embeddings: they stay until there is no room for them."}
 	}
-	return off, nil
+	v := rawjson.Get(fields, "mode")
+	switch mode, _ := rawjson.String(v); {
+	case mode == "semantic":
+		return false, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.cache.mode", Code: "not_implemented", Message: "The cache mode 'semantic' is not implemented for embeddings."}
+	case mode != "exact" && mode != "off" && !rawjson.IsNull(v):
+		return false, fault.Field("gateway.cache.mode", "'gateway.cache.mode' must be 'exact' or 'off'.")
+	default:
+		return mode == "off", nil
+	}
 }
 
 // refusesInput says whether a provider refused a call because of what was to be

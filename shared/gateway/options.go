@@ -73,14 +73,14 @@ func parseOptions(object []byte) (o Options, err error) {
 	if rawjson.IsNull(object) {
 		return o, nil
 	}
-	fields := rawjson.Fields(nil, object)
-	for i, f := range fields {
+	fields, err := llm.ReadObject("gateway", object)
+	if err != nil {
+		return o, err
+	}
+	for _, f := range fields {
 		param := "gateway." + f.Name
 		if rawjson.IsNull(f.Value) {
 			continue
-		}
-		if slices.ContainsFunc(fields[:i], func(g rawjson.Field) bool { return g.Name == f.Name }) {
-			return o, fault.Field(param, "'%s' is given twice.", param)
 		}
 		switch f.Name {
 		case "tags":
@@ -100,9 +100,9 @@ func parseOptions(object []byte) (o Options, err error) {
 				return o, fault.Field(param, "'%s' must be one of %v.", param, router.Strategies)
 			}
 		case "strict":
-			o.Strict, err = parseBool(param, f.Value)
+			o.Strict, err = llm.ReadBool(param, f.Value)
 		case "optimize":
-			o.Optimize, err = parseBool(param, f.Value)
+			o.Optimize, err = llm.ReadBool(param, f.Value)
 		case "template":
 			o.Template, err = parseTemplateUse(param, f.Value)
 		case "rag":
@@ -129,20 +129,13 @@ func parseOptions(object []byte) (o Options, err error) {
 				return o, &fault.Error{Kind: fault.Unimplemented, Param: param, Code: "not_implemented",
 					Message: "'" + param + "' is not implemented yet."}
 			}
-			return o, &fault.Error{Kind: fault.Invalid, Param: param, Code: "unknown_parameter", Message: "Unknown parameter: '" + param + "'."}
+			return o, fault.Unknown(param)
 		}
 		if err != nil {
 			return o, err
 		}
 	}
 	return o, nil
-}
-
-func parseBool(param string, value []byte) (bool, error) {
-	if rawjson.Kind(value) != "boolean" {
-		return false, fault.Field(param, "'%s' must be a boolean.", param)
-	}
-	return string(value) == "true", nil
 }
 
 func parseMillis(param string, value []byte) (time.Duration, error) {
@@ -155,7 +148,7 @@ func parseMillis(param string, value []byte) (time.Duration, error) {
 
 func parseStrings(param string, value []byte, most, length int) (list []string, err error) {
 	if rawjson.Kind(value) != "array" {
-		return nil, fault.Field(param, "'%s' must be an array of strings.", param)
+		return nil, fault.WrongType(param, rawjson.Kind(value), "array")
 	}
 	err = rawjson.Elements(value, func(i int, v []byte) error {
 		s, ok := rawjson.String(v)

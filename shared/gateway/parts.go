@@ -3,16 +3,14 @@ package gateway
 import (
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
-
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // TemplateUse asks for a prompt template.
@@ -37,29 +35,8 @@ const (
 	maxTop     = 50
 )
 
-// collectionPattern is what names of collections look like.
-var collectionPattern = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`}
-
-// parseObject reads an object whose members are all known.
-func parseObject(param string, value []byte, known ...string) ([]rawjson.Field, error) {
-	if rawjson.Kind(value) != "object" {
-		return nil, fault.Field(param, "'%s' must be an object.", param)
-	}
-	fields := rawjson.Fields(nil, value)
-	for i, f := range fields {
-		at := param + "." + f.Name
-		if !slices.Contains(known, f.Name) {
-			return nil, &fault.Error{Kind: fault.Invalid, Param: at, Code: "unknown_parameter", Message: "Unknown parameter: '" + at + "'."}
-		}
-		if slices.ContainsFunc(fields[:i], func(g rawjson.Field) bool { return g.Name == f.Name }) {
-			return nil, fault.Field(at, "'%s' is given twice.", at)
-		}
-	}
-	return fields, nil
-}
-
 func parseTemplateUse(param string, value []byte) (*TemplateUse, error) {
-	fields, err := parseObject(param, value, "name", "version", "variables")
+	fields, err := llm.ReadObject(param, value, "name", "version", "variables")
 	if err != nil {
 		return nil, err
 	}
@@ -68,40 +45,27 @@ func parseTemplateUse(param string, value []byte) (*TemplateUse, error) {
 	if !recipe.ValidName(u.Name) {
 		return nil, fault.Field(param+".name", "'%s.name' must name a template.", param)
 	}
-	if v := rawjson.Get(fields, "version"); !rawjson.IsNull(v) {
-		text, ok := rawjson.String(v)
-		if n, isInt := rawjson.Int(v); isInt {
-			text, ok = strconv.FormatInt(n, 10), true
-		}
-		if u.Ref, ok = parseRef(text, ok); !ok {
-			return nil, fault.Field(param+".version", "'%s.version' must be the number of a version, or a label.", param)
-		}
+	if u.Ref, err = recipe.ReadRef(param+".version", rawjson.Get(fields, "version")); err != nil {
+		return nil, err
 	}
 	if v := rawjson.Get(fields, "variables"); !rawjson.IsNull(v) {
 		if rawjson.Kind(v) != "object" {
-			return nil, fault.Field(param+".variables", "'%s.variables' must be an object.", param)
+			return nil, fault.WrongType(param+".variables", rawjson.Kind(v), "object")
 		}
 		u.Variables = v
 	}
 	return u, nil
 }
 
-func parseRef(text string, ok bool) (recipe.Ref, bool) {
-	if !ok || text == "" {
-		return recipe.Ref{}, false
-	}
-	return recipe.ParseRef(text)
-}
-
 func parseRetrieval(param string, value []byte) (*Retrieval, error) {
-	fields, err := parseObject(param, value, "collection", "top_k", "min_score", "filter", "citations")
+	fields, err := llm.ReadObject(param, value, "collection", "top_k", "min_score", "filter", "citations")
 	if err != nil {
 		return nil, err
 	}
 	r := &Retrieval{Top: defaultTop, Citations: true}
 	r.Collection, _ = rawjson.String(rawjson.Get(fields, "collection"))
-	if !collectionPattern.Match(r.Collection) {
-		return nil, fault.Field(param+".collection", "'%s.collection' must be 1 to 64 letters, digits, '.', '_' or '-', and begin with a letter or digit.", param)
+	if err := rag.CheckCollection(param+".collection", r.Collection); err != nil {
+		return nil, err
 	}
 	if v := rawjson.Get(fields, "top_k"); !rawjson.IsNull(v) {
 		n, ok := rawjson.Int(v)
@@ -116,7 +80,7 @@ func parseRetrieval(param string, value []byte) (*Retrieval, error) {
 		}
 	}
 	if v := rawjson.Get(fields, "citations"); !rawjson.IsNull(v) {
-		if r.Citations, err = parseBool(param+".citations", v); err != nil {
+		if r.Citations, err = llm.ReadBool(param+".citations", v); err != nil {
 			return nil, err
 		}
 	}

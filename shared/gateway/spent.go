@@ -21,12 +21,7 @@ func (s *Session) Spent(w *Work) (cost usage.Nano, u llm.Usage) {
 	for _, a := range s.attempts {
 		if a.work == w {
 			cost += a.cost
-			u.Input += a.usage.Input
-			u.CachedInput += a.usage.CachedInput
-			u.CacheWrite += a.usage.CacheWrite
-			u.CacheWrite1h += a.usage.CacheWrite1h
-			u.Output += a.usage.Output
-			u.Reasoning += a.usage.Reasoning
+			u.Add(a.usage)
 		}
 	}
 	return cost, u

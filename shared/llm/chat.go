@@ -217,7 +217,7 @@ func (r *Request) Chat() (*Chat, error) {
 		c.ResponseFormat = ResponseFormat{Type: f.Type, Name: f.JSONSchema.Name, Schema: f.JSONSchema.Schema,
 			Strict: f.JSONSchema.Strict != nil && *f.JSONSchema.Strict}
 		if f.Type == "json_schema" && rawjson.Kind(f.JSONSchema.Schema) != "object" {
-			return nil, missing("response_format.json_schema.schema")
+			return nil, fault.Missing("response_format.json_schema.schema")
 		}
 	}
 	var err error

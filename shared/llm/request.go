@@ -12,6 +12,8 @@ const (
 	// MaxDepth is how deeply a body's JSON may be nested. JSON schemas of tools
 	// are the deepest thing clients send; OpenAI allows ten levels of those.
 	MaxDepth = 64
+	// MaxModel bounds the name of a model, in bytes.
+	MaxModel = 256
 
 	maxChoices = 128
 	maxTokens  = 1 << 40
@@ -81,10 +83,9 @@ func ParseRequest(body []byte) (*Request, error) {
 // parseObject checks what all bodies have in common: an object, its depth, and
 // the types of known fields.
 func parseObject(body []byte) ([]rawjson.Field, error) {
-	fields, err := rawjson.Object(make([]rawjson.Field, 0, 16), body, MaxDepth)
+	fields, err := ReadObject("", body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json",
-			Message: fmt.Sprintf("The body is not valid JSON for this endpoint: %v.", err)}
+		return nil, err
 	}
 	for _, f := range fields {
 		if want := kinds[f.Name]; want != nil && !rawjson.IsNull(f.Value) && !slices.Contains(want, rawjson.Kind(f.Value)) {
@@ -95,29 +96,16 @@ func parseObject(body []byte) ([]rawjson.Field, error) {
 }
 
 func wrongType(param string, value []byte, want ...string) error {
-	list := "a " + want[0]
-	if want[0] == "array" || want[0] == "object" || want[0] == "integer" {
-		list = "an " + want[0]
-	}
-	for _, w := range want[1:] {
-		list += " or " + w
-	}
-	return &fault.Error{Kind: fault.Invalid, Param: param, Code: "invalid_type",
-		Message: fmt.Sprintf("Invalid type for '%s': expected %s, got %s.", param, list, rawjson.Kind(value))}
-}
-
-func missing(param string) error {
-	return &fault.Error{Kind: fault.Invalid, Param: param, Code: "missing_required_parameter",
-		Message: fmt.Sprintf("Missing required parameter: '%s'.", param)}
+	return fault.WrongType(param, rawjson.Kind(value), want...)
 }
 
 func modelName(fields []rawjson.Field) (string, error) {
 	model, _ := rawjson.String(rawjson.Get(fields, "model"))
 	switch {
 	case model == "":
-		return "", missing("model")
-	case len(model) > 256:
-		return "", fault.Field("model", "'model' is longer than 256 bytes.")
+		return "", fault.Missing("model")
+	case len(model) > MaxModel:
+		return "", fault.Field("model", "'model' is longer than %d bytes.", MaxModel)
 	}
 	return model, nil
 }
@@ -149,7 +137,7 @@ func CheckMessages(messages []byte) error {
 
 func checkMessages(messages []byte) error {
 	if rawjson.IsNull(messages) {
-		return missing("messages")
+		return fault.Missing("messages")
 	}
 	count := 0
 	var buf [12]rawjson.Field
@@ -171,7 +159,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 	name, ok := rawjson.String(role)
 	switch {
 	case rawjson.IsNull(role):
-		return missing(fmt.Sprintf("messages[%d].role", i))
+		return fault.Missing(fmt.Sprintf("messages[%d].role", i))
 	case !ok:
 		return wrongType(fmt.Sprintf("messages[%d].role", i), role, "string")
 	case !slices.Contains(roles, name):
@@ -184,7 +172,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 	case "string":
 	case "nothing", "null":
 		if name != "assistant" && name != "function" {
-			return missing(fmt.Sprintf("messages[%d].content", i))
+			return fault.Missing(fmt.Sprintf("messages[%d].content", i))
 		}
 	case "array":
 		if err := checkParts(i, content); err != nil {
@@ -195,7 +183,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 	}
 	if id := rawjson.Get(m, "tool_call_id"); name == "tool" {
 		if rawjson.IsNull(id) {
-			return missing(fmt.Sprintf("messages[%d].tool_call_id", i))
+			return fault.Missing(fmt.Sprintf("messages[%d].tool_call_id", i))
 		}
 		if rawjson.Kind(id) != "string" {
 			return wrongType(fmt.Sprintf("messages[%d].tool_call_id", i), id, "string")
@@ -217,7 +205,7 @@ func checkParts(i int, parts []byte) error {
 		p := rawjson.Fields(buf[:0], v)
 		typ, ok := rawjson.String(rawjson.Get(p, "type"))
 		if !ok {
-			return missing(at(".type"))
+			return fault.Missing(at(".type"))
 		}
 		switch typ {
 		case "text":
@@ -279,7 +267,7 @@ func checkTools(tools []byte) error {
 		t := rawjson.Fields(nil, v)
 		typ, ok := rawjson.String(rawjson.Get(t, "type"))
 		if !ok {
-			return missing(at(".type"))
+			return fault.Missing(at(".type"))
 		}
 		if typ != "function" {
 			return nil
@@ -290,7 +278,7 @@ func checkTools(tools []byte) error {
 		}
 		f := rawjson.Fields(nil, fn)
 		if name, _ := rawjson.String(rawjson.Get(f, "name")); name == "" {
-			return missing(at(".function.name"))
+			return fault.Missing(at(".function.name"))
 		}
 		if p := rawjson.Get(f, "parameters"); !rawjson.IsNull(p) && rawjson.Kind(p) != "object" {
 			return wrongType(at(".function.parameters"), p, "object")
@@ -345,7 +333,7 @@ func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
 
 func (r *EmbedRequest) parseInput(input []byte) error {
 	if rawjson.IsNull(input) {
-		return missing("input")
+		return fault.Missing("input")
 	}
 	if s, ok := rawjson.String(input); ok {
 		if s == "" {

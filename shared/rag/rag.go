@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Passage is a piece of a document, found and shown as a whole.
@@ -91,6 +92,20 @@ type Library interface {
 	// Delete removes a document, and its text from wherever the library had it.
 	// It fails with fault.NotFound.
 	Delete(ctx context.Context, tenant string, k Key) error
+}
+
+// maxCollection bounds the name of a collection, in bytes.
+const maxCollection = 64
+
+var collectionPattern = pattern.Pattern{Expr: `^[A-Za-z0-9][A-Za-z0-9._-]*$`}
+
+// CheckCollection says whether name can be that of a collection. An error is
+// fault.Invalid and about param.
+func CheckCollection(param, name string) error {
+	if len(name) > maxCollection || !collectionPattern.Match(name) {
+		return fault.Field(param, "'%s' must be 1 to %d letters, digits, '.', '_' or '-', and begin with a letter or digit.", param, maxCollection)
+	}
+	return nil
 }
 
 // Searcher finds passages.

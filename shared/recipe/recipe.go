@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Kind tells recipes of one name apart.
@@ -80,6 +80,24 @@ func ParseRef(s string) (_ Ref, ok bool) {
 		return Ref{Number: n}, n > 0 && n <= MaxVersion
 	}
 	return Ref{Label: s}, ValidName(s)
+}
+
+// ReadRef reads a version in JSON: a number, a label or "latest"; null means the
+// latest version, too. An error is fault.Invalid and about param.
+func ReadRef(param string, value []byte) (Ref, error) {
+	text, _ := rawjson.String(value)
+	if n, isInt := rawjson.Int(value); isInt {
+		text = strconv.FormatInt(n, 10)
+	}
+	if ref, ok := ParseRef(text); ok && (text != "" || rawjson.IsNull(value)) {
+		return ref, nil
+	}
+	return Ref{}, WrongRef(param)
+}
+
+// WrongRef is the error for a version that ParseRef does not take.
+func WrongRef(param string) error {
+	return fault.Field(param, "'%s' must be a version's number, a label, or 'latest'.", param)
 }
 
 // Reader is what those need who only use recipes.

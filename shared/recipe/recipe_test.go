@@ -38,3 +38,30 @@ func TestMissingSaysWhatIsMissing(t *testing.T) {
 		}
 	}
 }
+
+func TestReadRef(t *testing.T) {
+	for text, want := range map[string]recipe.Ref{
+		"": {}, "null": {}, `"latest"`: {}, "3": {Number: 3}, `"3"`: {Number: 3}, `"production"`: {Label: "production"},
+	} {
+		if got, err := recipe.ReadRef("version", []byte(text)); err != nil || got != want {
+			t.Errorf("ReadRef(%s) = %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{`""`, "0", "-1", "1.5", "true", "[]", "{}", `"a b"`, "99999999999999999999"} {
+		got, err := recipe.ReadRef("a.version", []byte(text))
+		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Param != "a.version" {
+			t.Errorf("ReadRef(%s) = %+v, %v, want an error about a.version", text, got, err)
+		}
+	}
+}
+
+func TestValidName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"a": true, "Tutor-2.v_1": true, strings.Repeat("x", recipe.MaxName): true,
+		"": false, "1a": false, "-a": false, "a/b": false, "a@1": false, "a b": false, "a\n": false, "é": false, strings.Repeat("x", recipe.MaxName+1): false,
+	} {
+		if got := recipe.ValidName(name); got != want {
+			t.Errorf("ValidName(%q) = %v, want %v", name, got, want)
+		}
+	}
+}

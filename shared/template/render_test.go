@@ -96,8 +96,8 @@ func TestVariablesAreChecked(t *testing.T) {
 		{`{"topic":"x","obj":{},"list":[1,2,3]}`, "v.list", "", "3 elements; the limit is 2"},
 		{`{"topic":"x","topic":"y","obj":{}}`, "v", "", "given twice"},
 		{`{"topic":"x","obj":{"a":` + strings.Repeat("1", 101) + `}}`, "v.obj", "", "100 digits"},
-		{`[]`, "v", "", "object"},
-		{`"x"`, "v", "", "object"},
+		{`[]`, "v", "invalid_type", "object"},
+		{`"x"`, "v", "invalid_type", "object"},
 	} {
 		_, err := p.Render(json.RawMessage(tc.vars), "v")
 		if f := fault.As(err); f == nil || f.Kind != fault.Invalid || f.Param != tc.param || f.Code != tc.code || !strings.Contains(f.Message, tc.want) {

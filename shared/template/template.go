@@ -21,7 +21,6 @@ const (
 	MaxExamples    = 50
 	maxName        = 64      // bytes of the name of a template or a variable
 	maxDescription = 4 << 10 // bytes
-	maxModel       = 256     // bytes
 	// maxDeclared bounds the JSON of variables and parameters, so that the YAML of
 	// every template's file stays within its bound.
 	maxDeclared = 32 << 10
@@ -55,9 +54,9 @@ type Example struct {
 // fault.Invalid and name the field that is wrong, such as "user",
 // "examples[1].assistant" or "variables[0].default".
 func Parse(body []byte) (*Template, error) {
-	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
+	fields, err := llm.ReadObject("", body)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Code: "invalid_json", Message: fmt.Sprintf("The template is not a valid JSON object: %v.", err)}
+		return nil, err
 	}
 	t := &Template{}
 	for _, f := range fields {
@@ -89,7 +88,7 @@ func (t *Template) read(f rawjson.Field) (err error) {
 	case "description":
 		t.Description, err = readString(f.Name, f.Value, maxDescription)
 	case "model":
-		t.Model, err = readString(f.Name, f.Value, maxModel)
+		t.Model, err = readString(f.Name, f.Value, llm.MaxModel)
 	case "system":
 		t.System, err = readText(f.Name, f.Value)
 	case "user":
@@ -101,7 +100,7 @@ func (t *Template) read(f rawjson.Field) (err error) {
 	case "parameters":
 		t.Parameters, err = readParameters(f.Value)
 	default:
-		err = unknown(f.Name, "name, description, system, examples, user, variables, model, parameters")
+		err = fault.Unknown(f.Name, "name", "description", "system", "examples", "user", "variables", "model", "parameters")
 	}
 	return err
 }
@@ -161,10 +160,6 @@ func (t *Template) JSON() []byte {
 // that begin with the field.
 func (t *Template) Warnings() []string { return slices.Clone(t.warnings) }
 
-func unknown(param, known string) error {
-	return &fault.Error{Kind: fault.Invalid, Param: param, Code: "unknown_parameter", Message: fmt.Sprintf("Unknown parameter: '%s'. Known are: %s.", param, known)}
-}
-
 func readString(param string, value []byte, limit int) (string, error) {
 	if rawjson.IsNull(value) {
 		return "", nil
@@ -185,7 +180,7 @@ func readText(param string, value []byte) (string, error) {
 	s, ok := rawjson.String(value)
 	switch {
 	case !ok:
-		return "", fault.Field(param, "'%s' must be a string.", param)
+		return "", fault.WrongType(param, rawjson.Kind(value), "string")
 	case s != "" && strings.TrimSpace(s) == "":
 		return "", fault.Field(param, "'%s' must not be blank; leave it out.", param)
 	}
@@ -197,14 +192,14 @@ func readExamples(array []byte) (list []Example, err error) {
 		return nil, nil
 	}
 	if rawjson.Kind(array) != "array" {
-		return nil, fault.Field("examples", "'examples' must be an array of {\"user\",\"assistant\"}.")
+		return nil, fault.WrongType("examples", rawjson.Kind(array), "array")
 	}
 	err = rawjson.Elements(array, func(i int, value []byte) error {
 		at := fmt.Sprintf("examples[%d]", i)
 		if i >= MaxExamples {
 			return fault.Field("examples", "'examples' takes at most %d examples.", MaxExamples)
 		}
-		fields, err := readObject(at, value, "user", "assistant")
+		fields, err := llm.ReadObject(at, value, "user", "assistant")
 		if err != nil {
 			return err
 		}
@@ -215,32 +210,16 @@ func readExamples(array []byte) (list []Example, err error) {
 		if e.Assistant, err = readText(at+".assistant", rawjson.Get(fields, "assistant")); err != nil {
 			return err
 		}
-		for _, name := range []string{"user", "assistant"} {
-			if name == "user" && e.User == "" || name == "assistant" && e.Assistant == "" {
-				return fault.Field(at+"."+name, "'%s.%s' is missing: an example is what the user says and what the assistant answers.", at, name)
-			}
+		if e.User == "" {
+			return fault.Missing(at + ".user")
+		}
+		if e.Assistant == "" {
+			return fault.Missing(at + ".assistant")
 		}
 		list = append(list, e)
 		return nil
 	})
 	return list, err
-}
-
-// readObject checks that value is an object of known fields, each given once.
-func readObject(at string, value []byte, known ...string) ([]rawjson.Field, error) {
-	if rawjson.Kind(value) != "object" {
-		return nil, fault.Field(at, "'%s' must be an object.", at)
-	}
-	fields, err := rawjson.Object(nil, value, llm.MaxDepth)
-	if err != nil {
-		return nil, fault.Field(at, "'%s' is wrong: %v.", at, err)
-	}
-	for _, f := range fields {
-		if !slices.Contains(known, f.Name) {
-			return nil, unknown(at+"."+f.Name, strings.Join(known, ", "))
-		}
-	}
-	return fields, nil
 }
 
 // notDefaults are chat fields that no template may set, and why.
@@ -258,7 +237,7 @@ func readParameters(value []byte) (json.RawMessage, error) {
 		return nil, nil
 	}
 	if rawjson.Kind(value) != "object" {
-		return nil, fault.Field("parameters", "'parameters' must be an object of chat fields, such as {\"temperature\": 0.2}.")
+		return nil, fault.WrongType("parameters", rawjson.Kind(value), "object")
 	}
 	out, err := canonical(nil, "parameters", value)
 	if err != nil {

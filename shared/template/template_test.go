@@ -42,8 +42,8 @@ func TestWrongTemplatesAreRefused(t *testing.T) {
 
 		{`{"user":"a","examples":{}}`, "examples", "array"},
 		{`{"user":"a","examples":["x"]}`, "examples[0]", "object"},
-		{`{"user":"a","examples":[{"user":"x","assistant":"y"},{"user":"x"}]}`, "examples[1].assistant", "missing"},
-		{`{"user":"a","examples":[{"assistant":"y"}]}`, "examples[0].user", "missing"},
+		{`{"user":"a","examples":[{"user":"x","assistant":"y"},{"user":"x"}]}`, "examples[1].assistant", "Missing"},
+		{`{"user":"a","examples":[{"assistant":"y"}]}`, "examples[0].user", "Missing"},
 		{`{"user":"a","examples":[{"user":"x","assistant":"y","role":"z"}]}`, "examples[0].role", "Unknown"},
 		{`{"user":"a","examples":[{"user":"x","assistant":5}]}`, "examples[0].assistant", "string"},
 		{`{"user":"a","examples":[` + strings.Repeat(`{"user":"x","assistant":"y"},`, 50) + `{}]}`, "examples", "50"},

@@ -10,9 +10,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
-
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Type is what a variable holds.
@@ -53,7 +52,7 @@ func readVariables(array []byte) (list []Variable, err error) {
 		return nil, nil
 	}
 	if rawjson.Kind(array) != "array" {
-		return nil, fault.Field("variables", "'variables' must be an array of {\"name\",\"type\",\"required\",\"default\",\"description\",\"max_length\"}.")
+		return nil, fault.WrongType("variables", rawjson.Kind(array), "array")
 	}
 	err = rawjson.Elements(array, func(i int, value []byte) error {
 		at := fmt.Sprintf("variables[%d]", i)
@@ -74,7 +73,7 @@ func readVariables(array []byte) (list []Variable, err error) {
 }
 
 func readVariable(at string, value []byte) (v Variable, err error) {
-	fields, err := readObject(at, value, "name", "type", "required", "default", "description", "max_length")
+	fields, err := llm.ReadObject(at, value, "name", "type", "required", "default", "description", "max_length")
 	if err != nil {
 		return v, err
 	}
@@ -107,15 +106,11 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 			return v, err
 		}
 	}
-	switch req := rawjson.Get(fields, "required"); {
-	case rawjson.IsNull(req):
-		v.Required = v.Default == nil
-	case rawjson.Kind(req) != "boolean":
-		return v, fault.Field(at+".required", "'%s.required' must be a boolean.", at)
-	default:
-		v.Required = string(req) == "true"
+	v.Required = v.Default == nil
+	if req := rawjson.Get(fields, "required"); !rawjson.IsNull(req) {
+		v.Required, err = llm.ReadBool(at+".required", req)
 	}
-	return v, nil
+	return v, err
 }
 
 // accepts checks a value that is not null. param names it in errors.
@@ -123,12 +118,7 @@ func (v *Variable) accepts(param string, value []byte) error {
 	kind := rawjson.Kind(value)
 	ok := string(v.Type) == kind || v.Type == Integer && kind == "number" && !bytes.ContainsAny(value, ".eE")
 	if !ok {
-		article := "a"
-		if v.Type == Integer || v.Type == Array || v.Type == Object {
-			article = "an"
-		}
-		return &fault.Error{Kind: fault.Invalid, Param: param, Code: "invalid_type",
-			Message: fmt.Sprintf("Invalid type for '%s': expected %s %s, got %s.", param, article, v.Type, describe(value))}
+		return fault.WrongType(param, describe(value), string(v.Type))
 	}
 	if v.MaxLength == 0 {
 		return nil
@@ -161,17 +151,14 @@ func describe(value []byte) string {
 func (t *Template) values(given json.RawMessage, prefix string) (map[string]any, error) {
 	var fields []rawjson.Field
 	if given = bytes.TrimSpace(given); !rawjson.IsNull(given) {
-		if rawjson.Kind(given) != "object" {
-			return nil, fault.Field(prefix, "'%s' must be an object of the template's variables.", prefix)
-		}
 		var err error
-		if fields, err = rawjson.Object(nil, given, llm.MaxDepth); err != nil {
-			return nil, fault.Field(prefix, "'%s' is wrong: %v.", prefix, err)
+		if fields, err = llm.ReadObject(prefix, given); err != nil {
+			return nil, err
 		}
 	}
 	for _, f := range fields {
 		if !slices.ContainsFunc(t.Variables, func(v Variable) bool { return v.Name == f.Name }) {
-			return nil, unknown(prefix+"."+f.Name, t.names())
+			return nil, fault.Unknown(prefix+"."+f.Name, t.names()...)
 		}
 	}
 	values := make(map[string]any, len(t.Variables))
@@ -205,15 +192,11 @@ func (t *Template) values(given json.RawMessage, prefix string) (map[string]any,
 	return values, nil
 }
 
-func (t *Template) names() string {
-	if len(t.Variables) == 0 {
-		return "none; this template has no variables"
-	}
-	var names []string
+func (t *Template) names() (names []string) {
 	for _, v := range t.Variables {
 		names = append(names, v.Name)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // decode leaves numbers as they were written, and refuses those that would
