@@ -253,9 +253,16 @@ func (f *fake) openaiEmbeddings(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	f.note(r, body, fmt.Sprint(inputs[0]))
-	if what, _ := directive(fmt.Sprint(inputs[0])); what == "fail" {
-		f.refuse(w, openaiProtocol, http.StatusBadRequest, "")
-		return
+	for i, in := range inputs {
+		switch what, _ := directive(fmt.Sprint(in)); what {
+		case "fail":
+			f.refuse(w, openaiProtocol, http.StatusBadRequest, "")
+			return
+		case "long":
+			w.WriteHeader(http.StatusBadRequest)
+			w.Write(toJSON(object{"error": object{"message": fmt.Sprintf("Invalid 'input[%d]': too long.", i), "type": "invalid_request_error", "param": "input", "code": "too_long"}}))
+			return
+		}
 	}
 	if b.Dimensions == 0 {
 		b.Dimensions = 1536

@@ -43,6 +43,7 @@ const retryAfter = "27"
 //	#garbage      something comes that is not the protocol
 //	#unmetered    nothing is said of the usage
 //	#flood-1000   the answer has so many words
+//	#long         among inputs to be embedded: that one is refused, by number
 //	#hold-NAME    the stream stops in the middle until release(NAME); what is
 //	              not streamed comes then
 type fake struct {
@@ -69,6 +70,8 @@ type hold struct {
 	release chan struct{} // closed to let it go on
 	left    chan struct{} // closed when the client went away instead
 	once    sync.Once
+	came    sync.Once
+	went    sync.Once
 }
 
 // protocol is how a provider talks.
@@ -234,12 +237,12 @@ func (f *fake) chat(p protocol) http.HandlerFunc {
 
 // wait waits for the release, or until the client goes away.
 func (h *hold) wait(r *http.Request) (released bool) {
-	close(h.reached)
+	h.came.Do(func() { close(h.reached) })
 	select {
 	case <-h.release:
 		return true
 	case <-r.Context().Done():
-		close(h.left)
+		h.went.Do(func() { close(h.left) })
 		return false
 	}
 }

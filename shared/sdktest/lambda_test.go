@@ -19,8 +19,8 @@ import (
 const lambdaProcesses = 4
 
 // startLambda starts the Lambda functions behind the API of template.yaml,
-// with their tables in DynamoDB Local and a user "ana".
-func startLambda(t testing.TB) *site {
+// with their tables in DynamoDB Local, a user "ana", and further settings.
+func startLambda(t testing.TB, env ...string) *site {
 	t.Helper()
 	endpoint := dynamotest.Endpoint(t)
 	if err := buildLambda(); err != nil {
@@ -40,7 +40,8 @@ func startLambda(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	s := &site{name: "lambda", admin: "gwadmin-of-these-tests-0123456789", up: up}
-	env := append(providers(up), "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "SSL_CERT_DIR=/none",
+	env = append(env, providers(up)...)
+	env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+t.TempDir(), "SSL_CERT_DIR=/none",
 		"GATEWAY_STORE=dynamodb", "AWS_ENDPOINT_URL_DYNAMODB="+endpoint, "STATE_TABLE="+state, "LEDGER_TABLE="+ledger,
 		"GATEWAY_KEY_PEPPER="+pepper, "GATEWAY_ADMIN_KEY="+s.admin)
 	logs := newOutput()

@@ -173,11 +173,11 @@ func (p *process) site(t testing.TB, up *fake) *site {
 	return s
 }
 
-// startLocal starts the single process with a user "ana".
-func startLocal(t testing.TB) *site {
+// startLocal starts the single process with a user "ana" and further settings.
+func startLocal(t testing.TB, env ...string) *site {
 	t.Helper()
 	up := startFake(t)
-	p := newProcess(t, up)
+	p := newProcess(t, up, env...)
 	p.start(t)
 	s := p.site(t, up)
 	s.key = s.user(t, "ana", nil)

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // functions are those behind the API.
-var functions = []string{"chat", "embeddings", "models", "health", "admin"}
+var functions = []string{"chat", "code", "embeddings", "models", "templates", "chains", "conversations", "documents", "search", "health", "admin"}
 
 var (
 	buildLocal  = sync.OnceValue(func() error { return build(nil, "local") })

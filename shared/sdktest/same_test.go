@@ -1,30 +1,51 @@
 package sdktest_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/qdranttest"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // exchange is a request whose answer must be the same from the single process
-// and from the Lambda functions. Who sends it is "ana" (the default), "admin",
+// and from the Lambda functions. Who sends it is "ana" (the default), "bob", "admin",
 // "nobody", "stranger" (with a key that is not ours), "few" (gemini only),
 // "poor" (no budget left) or "slow" (two requests, then none for long).
 type exchange struct {
 	name, who, method, path, body string
 	header                        []string
 	loose                         bool // the platform answers: only status, type and code are compared
+
+	want   int         // the status, if it is not 0
+	keep   string      // "name=member.member": what later exchanges mean by {name}; of lists the first element
+	before func(*site) // what happens first
+	// library says what may differ where documents are not in Qdrant: "scores",
+	// with the order of documents in lists, or, in the process's "own" order,
+	// all but the status. Everything else is not asked of the second process.
+	library string
 }
 
-func exchanges() (list []exchange) {
-	add := func(name, who, method, path, body string, header ...string) {
-		list = append(list, exchange{name: name, who: who, method: method, path: path, body: body, header: header})
-	}
+// talk is exchanges in their order.
+type talk []exchange
+
+func (k *talk) add(name, who, method, path, body string, header ...string) *exchange {
+	*k = append(*k, exchange{name: name, who: who, method: method, path: path, body: body, header: header})
+	return &(*k)[len(*k)-1]
+}
+
+// does adds an exchange that must have a status.
+func (k *talk) does(want int, name, who, method, path, body string, header ...string) *exchange {
+	x := k.add(name, who, method, path, body, header...)
+	x.want = want
+	return x
+}
+
+func exchanges() (list talk) {
+	add := list.add
 	const chat, embed = "/ai/chat/completions", "/ai/embeddings"
 	tools := `,"tools":` + string(toJSON([]any{object{"type": "function", "function": object{"name": "get_weather", "parameters": weatherSchema}}}))
 	usage := `,"stream":true,"stream_options":{"include_usage":true}`
@@ -79,17 +100,25 @@ func exchanges() (list []exchange) {
 
 	add("models", "", "GET", "/ai/models", "")
 	add("no such model", "", "GET", "/ai/models/openai/nothing", "")
-	for _, path := range []string{chat, embed, "/ai/models", "/ai/models/gpt-4o-mini", "/admin/users", "/admin/users/x", "/admin/users/x/keys", "/admin/users/x/keys/y", "/admin/users/x/keys/y/rotate", "/health", "/health/ready", "/"} {
+	for _, path := range []string{chat, embed, "/ai/models", "/ai/models/gpt-4o-mini", "/admin/users", "/admin/users/x", "/admin/users/x/keys", "/admin/users/x/keys/y", "/admin/users/x/keys/y/rotate", "/health", "/health/ready", "/",
+		"/ai/templates", "/ai/templates/tutor", "/ai/templates/tutor/versions", "/ai/templates/tutor/export", "/ai/templates/tutor/render", "/ai/templates/tutor/usage", "/ai/templates/tutor/labels/production",
+		"/ai/chains", "/ai/chains/brief", "/ai/chains/brief/versions", "/ai/chains/brief/labels/production", "/ai/chains/brief/runs", "/ai/chains/brief/runs/run_x",
+		"/ai/conversations", "/ai/conversations/conv_x", "/ai/conversations/conv_x/messages", "/ai/documents", "/ai/documents/guides/x.md", "/ai/search", "/ai/code/generate"} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 			add(method+" "+path+" without a key", "nobody", method, path, "")
 		}
 		add("OPTIONS "+path, "nobody", "OPTIONS", path, "", "Origin", "https://app.example.org", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,x-new")
 	}
+	for i := range list {
+		if list[i].path == "/health/ready" && list[i].method == "GET" {
+			list[i].library = "own" // a dependency more
+		}
+	}
 	add("health with a query", "nobody", "GET", "/health?x=1&x=2", "")
 	for _, path := range []string{"/nothing", "/ai", "/ai/nothing", "/ai/v2/models", "/health/nothing", "/ai/chat/completions/x"} {
-		list = append(list, exchange{name: "GET " + path, method: "GET", path: path, loose: true})
+		add("GET "+path, "", "GET", path, "").loose = true
 	}
-	list = append(list, exchange{name: "too large", method: "POST", path: chat, body: ask("gpt-4o-mini", strings.Repeat("x", 7<<20), ""), loose: true})
+	add("too large", "", "POST", chat, ask("gpt-4o-mini", strings.Repeat("x", 7<<20), "")).loose = true
 
 	add("no users yet", "stranger", "GET", "/admin/users", "")
 	add("a user", "admin", "POST", "/admin/users", `{"id":"eve","name":"Ève","project":"p","limits":{"requests_per_second":2.5,"burst":4,"tokens_per_minute":1000,"max_parallel":3},"budgets":[{"period":"day","usd":1.5},{"period":"month","usd":0.000000001}],"models":["openai/*"],"status":"suspended"}`)
@@ -119,123 +148,37 @@ func exchanges() (list []exchange) {
 		add("POST admin/nothing by "+who, who, "POST", "/admin/nothing", "")
 	}
 	add("metrics of a user", "admin", "GET", "/admin/users/ana", "")
-	return list
+	return slices.Concat(list, sameTemplates(), sameConversations(), sameDocuments(), samePrompts(), sameChains(), sameCode(), samePartial())
 }
 
 // TestSameAnswers is guarantee 6: the same request gives the same answer,
 // status, headers and body, from the Lambda functions and from the single
-// process.
+// process; and from one that has its documents in Qdrant, too.
 func TestSameAnswers(t *testing.T) {
 	t.Parallel()
-	local, lambda := startLocal(t), startLambda(t)
-	sites := []*site{local, lambda}
-	keys := make([]map[string]string, len(sites))
+	const uncached = "GATEWAY_EMBEDDING_CACHE_MB=0" // each function's process has a cache of its own
+	sites := []*site{startLocal(t, uncached), startLambda(t, uncached, "QDRANT_URL="+qdranttest.New(t).URL), startLocal(t, uncached, "QDRANT_URL="+qdranttest.New(t).URL)}
+	users := make([]*caller, len(sites))
 	for i, s := range sites {
-		keys[i] = map[string]string{"": s.key, "admin": s.admin, "nobody": "", "stranger": "gw_ana_" + strings.Repeat("0", 32),
-			"few":  s.user(t, "few", object{"models": []string{"gemini/*"}}),
-			"poor": s.user(t, "poor", object{"budgets": []any{object{"period": "day", "usd": 0.000001}}}),
-			"slow": s.user(t, "slow", object{"limits": object{"requests_per_second": 0.001, "burst": 2, "tokens_per_minute": 100000}})}
+		users[i] = newCaller(t, s)
 	}
 	for _, x := range exchanges() {
 		t.Run(x.name, func(t *testing.T) {
-			var got [2]string
-			for i, s := range sites {
-				a := s.do(t, x.method, x.path, keys[i][x.who], x.body, x.header...)
-				if a.header.Get("Access-Control-Allow-Origin") != "*" || a.header.Get("X-Request-Id") == "" {
-					t.Errorf("%s: header = %v, want CORS and a request id", s.name, a.header)
-				}
-				// Stores have words of their own for what is not there, or there already.
-				if x.loose || x.who == "admin" && (a.status == http.StatusNotFound || a.status == http.StatusConflict) {
-					e := a.fault(t)
-					got[i] = fmt.Sprint(a.status, e.Type, e.Code)
-				} else {
-					got[i] = canonical(t, a)
+			want := users[1].tell(t, x)
+			if x.library != "" {
+				got := users[2].tell(t, x)
+				if diff := cmp.Diff(users[2].text(t, x, got, ""), users[1].text(t, x, want, "")); diff != "" {
+					t.Errorf("-local with Qdrant +lambda:\n%s", diff)
 				}
 			}
-			if diff := cmp.Diff(got[0], got[1]); diff != "" {
+			got := users[0].tell(t, x)
+			if diff := cmp.Diff(users[0].text(t, x, got, x.library), users[1].text(t, x, want, x.library)); diff != "" {
 				t.Errorf("-local +lambda:\n%s", diff)
 			}
 		})
 	}
-}
-
-// platform are headers that the way of transport decides about.
-var platform = []string{"Date", "Connection", "Content-Length", "Transfer-Encoding", "X-Amzn-Requestid"}
-
-// canonical writes an answer without what differs from request to request.
-func canonical(t *testing.T, a answer) string {
-	t.Helper()
-	var b strings.Builder
-	fmt.Fprintln(&b, a.status)
-	header := http.Header{}
-	for name, values := range a.header {
-		if slices.Contains(platform, name) {
-			continue
-		}
-		switch {
-		case name == "X-Request-Id", name == "X-Gateway-Overhead-Ms", strings.HasPrefix(name, "X-Ratelimit-Reset-"), name == "X-Ratelimit-Remaining-Tokens",
-			name == "Retry-After" && len(values[0]) > 2: // the clock runs
-			values = []string{"…"}
-		}
-		header[name] = values
+	for _, s := range sites {
+		s.stop(t)
+		s.checkLogs(t)
 	}
-	header.Write(&b)
-	body := strings.ReplaceAll(a.body, a.header.Get("X-Request-Id"), "REQUEST")
-	if a.header.Get("Content-Type") != "text/event-stream" {
-		b.WriteString(canonicalJSON(t, body))
-		return b.String()
-	}
-	for event := range strings.SplitSeq(body, "\n\n") {
-		data, ok := strings.CutPrefix(event, "data: ")
-		if ok && data != "[DONE]" {
-			event = canonicalJSON(t, data)
-		}
-		b.WriteString(event + "\n")
-	}
-	return b.String()
-}
-
-func canonicalJSON(t *testing.T, text string) string {
-	t.Helper()
-	if text == "" {
-		return ""
-	}
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		t.Fatalf("%v in %.300q", err, text)
-	}
-	out, err := json.MarshalIndent(blank(v), "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(out)
-}
-
-// blank takes out what is new each time, and what only a process knows that
-// does everything: the targets' health.
-func blank(v any) any {
-	switch v := v.(type) {
-	case object:
-		for name, member := range v {
-			switch name {
-			case "created", "created_at", "latency_ms", "key", "hint":
-				v[name] = fmt.Sprintf("%T", member)
-			case "targets":
-				delete(v, name)
-			case "id":
-				if v["object"] == "key" {
-					v[name] = "…"
-				}
-			default:
-				v[name] = blank(member)
-			}
-		}
-	case []any:
-		for i := range v {
-			v[i] = blank(v[i])
-		}
-	}
-	return v
 }
