@@ -86,7 +86,7 @@ func (s source) functionsOf(t *testing.T) map[string]function {
 }
 
 // TestEveryFunctionIsDeployed: what has a folder has a function, and the other
-// way round.
+// way round; and make coldstart measures it.
 func TestEveryFunctionIsDeployed(t *testing.T) {
 	s := readTemplate(t)
 	mains, err := filepath.Glob("functions/*/main.go")
@@ -106,6 +106,12 @@ func TestEveryFunctionIsDeployed(t *testing.T) {
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("functions (-folders +template.yaml):\n%s", diff)
+	}
+	measured := read(t, ".ci/coldstart/main.go")
+	for _, name := range want {
+		if !strings.Contains(measured, `{"`+name+`", `) {
+			t.Errorf(".ci/coldstart has no limits for the function %s", name)
+		}
 	}
 	if s.Globals.Function.CodeUri != "functions" {
 		t.Errorf("CodeUri = %q; the Makefile that sam build runs is in functions", s.Globals.Function.CodeUri)

@@ -25,8 +25,10 @@ var limits = []struct {
 	mb    float64
 	start time.Duration
 }{
-	{"chat", 25, 40 * time.Millisecond}, {"embeddings", 15, 40 * time.Millisecond}, {"admin", 20, 40 * time.Millisecond}, {"sweep", 15, 40 * time.Millisecond},
+	{"chat", 25, 40 * time.Millisecond}, {"code", 30, 40 * time.Millisecond}, {"embeddings", 15, 40 * time.Millisecond},
+	{"templates", 15, 40 * time.Millisecond}, {"chains", 25, 40 * time.Millisecond}, {"conversations", 15, 40 * time.Millisecond},
 	{"documents", 20, 40 * time.Millisecond}, {"search", 20, 40 * time.Millisecond},
+	{"admin", 20, 40 * time.Millisecond}, {"sweep", 15, 40 * time.Millisecond},
 	{"models", 15, 15 * time.Millisecond}, {"health", 8, 15 * time.Millisecond},
 }
 
@@ -74,10 +76,10 @@ func run(dir string) error {
 			}
 		}
 	}
-	fmt.Printf("%-12s %10s %8s %12s %8s %10s\n", "function", "MB arm64", "limit", "start ms", "limit", "fastest")
+	fmt.Printf("%-14s %10s %8s %12s %8s %10s\n", "function", "MB arm64", "limit", "start ms", "limit", "fastest")
 	for i, l := range limits {
 		slices.Sort(starts[i])
-		fmt.Printf("%-12s %10.1f %8.0f %12.1f %8.0f %10.1f\n", l.name, sizes[i], l.mb, ms(starts[i][rounds/2]), ms(l.start), ms(starts[i][0]))
+		fmt.Printf("%-14s %10.1f %8.0f %12.1f %8.0f %10.1f\n", l.name, sizes[i], l.mb, ms(starts[i][rounds/2]), ms(l.start), ms(starts[i][0]))
 	}
 	return nil
 }
