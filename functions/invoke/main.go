@@ -102,6 +102,7 @@ func once(ctx context.Context, cfg invoke.Config, event []byte, stdout, stderr i
 		fmt.Fprintln(stderr)
 	}
 	_, err = io.Copy(stdout, resp.Body)
+	fmt.Fprintln(stderr) // whoever sees both gets lines; the body stays what it was
 	return err
 }
 

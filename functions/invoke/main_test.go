@@ -80,9 +80,9 @@ func TestOnce(t *testing.T) {
 		stdout, stderr string
 		err            string
 	}{
-		{"an answer", "http", []string{"-f", self, "-e", event}, "hello", "202 Accepted\nX-Path: /x\r\n", ""},
+		{"an answer", "http", []string{"-f", self, "-e", event}, "hello", "202 Accepted\nX-Path: /x\r\n\n\n", ""},
 		{"an answer that breaks off", "http", []string{"-f", self, "-e", file("cut.json", `{"httpMethod":"GET","path":"/cut"}`)}, "hello", "202", "abort"},
-		{"a job", "job", []string{"-f", self, "-e", file("job.json", `"`+event+`"`)}, "null", "", ""},
+		{"a job", "job", []string{"-f", self, "-e", file("job.json", `"`+event+`"`)}, "null", "\n", ""},
 		{"a job that fails", "job", []string{"-f", self, "-e", file("none.json", `"/no/such/file"`)}, "", "", "no such file"},
 		{"no event", "http", []string{"-f", self}, "", "", "-e FILE"},
 		{"no such event", "http", []string{"-f", self, "-e", dir + "/none"}, "", "", "no such file"},
