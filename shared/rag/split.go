@@ -122,20 +122,26 @@ func cut(text string, low, high int) int {
 
 var heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(.*?)[ \t#]*$`}
 
-// markdown cuts at headings. A passage's context is the headings above its own.
+// markdown cuts at headings, but not between headings with nothing below them:
+// those belong to what comes next. A passage's context is the headings above
+// its own.
 func markdown(text string) []Passage {
 	var list []Passage
-	var path [7]string // headings by level
-	level, first, fence := 0, 0, ""
+	var path [7]string          // headings by level
+	var first, titles int       // where the section begins, and where the headings that it begins with end
+	var top, level int          // the levels of its highest and its last heading
+	bodiless, fence := true, "" // so far it has nothing but headings
 	section := func(end int) {
-		body := text[first:end]
-		above := strings.TrimSpace(strings.Join(path[1:max(1, level)], "\n"))
-		for i, piece := range pieces(body) {
+		above := strings.TrimSpace(strings.Join(path[1:max(1, top)], "\n"))
+		for i, piece := range pieces(text[first:end]) {
 			p := Passage{Text: piece, Context: clip(above, maxContext)}
-			if i == 0 {
+			if i > 0 && level > 0 {
+				p.Context = clip(strings.TrimSpace(strings.Join(path[1:level+1], "\n")), maxContext)
+			} else if i == 0 {
 				p.Lead = lead(piece)
-			} else if level > 0 {
-				p.Context = clip(strings.TrimSpace(above+"\n"+path[level]), maxContext)
+				if n := min(titles-first, len(piece)); n <= maxLead {
+					p.Lead = max(p.Lead, n)
+				}
 			}
 			list = append(list, p)
 		}
@@ -149,12 +155,19 @@ func markdown(text string) []Passage {
 				fence = ""
 			}
 		case strings.HasPrefix(bare, "```"), strings.HasPrefix(bare, "~~~"):
-			fence = bare[:3]
+			bodiless, fence = false, bare[:3]
 		case m != nil:
-			section(pos)
-			first, level = pos, len(m[1])
+			if n := len(m[1]); !bodiless || level == 0 {
+				section(pos)
+				first, top, level, bodiless = pos, n, n, true
+			} else {
+				top, level = min(top, n), n
+			}
+			titles = pos + len(line)
 			path[level] = m[2]
 			clear(path[level+1:])
+		case strings.TrimSpace(line) != "":
+			bodiless = false
 		}
 		pos += len(line) + 1
 	}

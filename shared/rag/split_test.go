@@ -113,6 +113,24 @@ func TestMarkdownIsCutAtHeadings(t *testing.T) {
 	}
 }
 
+// TestHeadingsAreNoPassages: a heading alone would be found before the text
+// that it announces, and answers nothing.
+func TestHeadingsAreNoPassages(t *testing.T) {
+	want := []Passage{
+		{Text: "# Install guide\n\n## Linux\n\nRun make.", Lead: 25},
+		{Text: "## Windows\n\n### 11\n\nRun nmake.", Context: "Install guide", Lead: 18},
+		{Text: "#### Older\n\n# FAQ\n\nNone.", Lead: 17},
+		{Text: "## Unanswered\n\n## Unasked", Context: "FAQ", Lead: 25},
+	}
+	got := Split(Markdown, "", "\n\n# Install guide\n\n## Linux\n\nRun make.\n\n## Windows\n\n### 11\n\nRun nmake.\n\n#### Older\n\n# FAQ\n\nNone.\n\n## Unanswered\n\n## Unasked\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("passages (-want +got):\n%s", diff)
+	}
+	if n := len(Split(Markdown, "", strings.Repeat("# a\n", 1000))); n > 5 {
+		t.Errorf("4,000 bytes of headings are %d passages, want 5 at most", n)
+	}
+}
+
 func TestCodeIsCutBetweenDefinitions(t *testing.T) {
 	body := strings.Repeat("    total += price * count\n", 30)
 	code := "import os\n\n# adds up\ndef add(a):\n" + body + "\n\ndef sub(a):\n" + body + "\n\nclass Till:\n    def open(self):\n" + strings.Repeat(body, 4)
