@@ -25,8 +25,9 @@ func (s *Server) health(v *visit) error {
 		return nil
 	case "/":
 		writeJSON(v, http.StatusOK, []byte(`{"name":"ai-gateway","version":`+quote(s.Version)+`,"endpoints":{"chat":"POST /ai/chat/completions",`+
-			`"embeddings":"POST /ai/embeddings","models":"GET /ai/models","health":"GET /health","ready":"GET /health/ready"},`+
-			`"documentation":"docs/api.md"}`))
+			`"code":"POST /ai/code/generate","embeddings":"POST /ai/embeddings","models":"GET /ai/models","documents":"POST /ai/documents",`+
+			`"search":"POST /ai/search","conversations":"POST /ai/conversations","templates":"POST /ai/templates","chains":"POST /ai/chains",`+
+			`"health":"GET /health","ready":"GET /health/ready"},"documentation":"docs/api.md"}`))
 		return nil
 	}
 	return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)

@@ -24,6 +24,20 @@ func TestBothSpellingsOfEveryPath(t *testing.T) {
 	}
 }
 
+// TestTheFrontPageNamesEveryPartOfTheAPI: at least one path of each function.
+func TestTheFrontPageNamesEveryPartOfTheAPI(t *testing.T) {
+	page := newRig(t, nil, nil).do("GET", "/", "").body
+	named := map[string]bool{}
+	for _, route := range api.Routes() {
+		named[route.Function] = named[route.Function] || !strings.HasPrefix(route.Path, "/ai/") || strings.Contains(page, `"`+route.Method+" "+route.Path+`"`)
+	}
+	for function, ok := range named {
+		if !ok {
+			t.Errorf("GET / names no path of %s: %s", function, page)
+		}
+	}
+}
+
 func TestUnknownPathsAndMethods(t *testing.T) {
 	r := newRig(t, nil, nil)
 	a := r.do("GET", "/ai/nothing", "")
