@@ -13,30 +13,24 @@ import (
 
 // Admin serves everything under /admin/.
 func (s *Server) Admin() http.Handler {
-	mux := http.NewServeMux()
-	on := func(path string, methods string, by map[string]handler) {
-		mux.Handle(path, s.endpoint(methods, func(v *visit) error {
+	own := func(h handler) handler {
+		return func(v *visit) error {
 			if err := s.authorizeAdmin(v); err != nil {
 				return err
 			}
-			method := v.r.Method
-			if method == http.MethodHead {
-				method = http.MethodGet
-			}
-			return by[method](v)
-		}))
-	}
-	on("/admin/users", "GET POST", map[string]handler{"GET": s.listUsers, "POST": s.createUser})
-	on("/admin/users/{id}", "GET PATCH DELETE", map[string]handler{"GET": s.getUser, "PATCH": s.patchUser, "DELETE": s.deleteUser})
-	on("/admin/users/{id}/keys", "GET POST", map[string]handler{"GET": s.listKeys, "POST": s.createKey})
-	on("/admin/users/{id}/keys/{kid}", "DELETE", map[string]handler{"DELETE": s.revokeKey})
-	on("/admin/users/{id}/keys/{kid}/rotate", "POST", map[string]handler{"POST": s.rotateKey})
-	mux.Handle("/", s.endpoint("GET POST PATCH DELETE", func(v *visit) error {
-		if err := s.authorizeAdmin(v); err != nil {
-			return err
+			return h(v)
 		}
+	}
+	mux := s.paths(map[string]methods{
+		"/admin/users":                        {"GET": own(s.listUsers), "POST": own(s.createUser)},
+		"/admin/users/{id}":                   {"GET": own(s.getUser), "PATCH": own(s.patchUser), "DELETE": own(s.deleteUser)},
+		"/admin/users/{id}/keys":              {"GET": own(s.listKeys), "POST": own(s.createKey)},
+		"/admin/users/{id}/keys/{kid}":        {"DELETE": own(s.revokeKey)},
+		"/admin/users/{id}/keys/{kid}/rotate": {"POST": own(s.rotateKey)},
+	})
+	mux.Handle("/admin/", s.endpoint("GET POST PATCH DELETE", own(func(v *visit) error {
 		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
-	}))
+	})))
 	return mux
 }
 

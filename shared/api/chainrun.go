@@ -156,9 +156,7 @@ func answerRun(v *visit, c *gateway.Call, r *chain.Run, err error) error {
 	if clientLeft(v.r.Context(), err) {
 		return err
 	}
-	h := v.Header()
-	writeCallHeaders(h, c)
-	h["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	writeFinalHeaders(v.Header(), c)
 	body, merr := json.Marshal(showRun(r))
 	switch {
 	case merr != nil:
@@ -173,13 +171,16 @@ func answerRun(v *visit, c *gateway.Call, r *chain.Run, err error) error {
 
 // streamRun answers with events as they happen.
 func (s *Server) streamRun(ctx context.Context, v *visit, j *job) error {
-	writeCallHeaders(v.Header(), j.calls.c)
-	out := newEvents(v)
+	out := newEvents(v, j.calls.c)
 	defer out.stop()
 	begun := false
 	j.options.Observe = func(e chain.Event) error {
 		begun = true
-		return out.send(e.Type, showEvent(e))
+		data, err := json.Marshal(showEvent(e))
+		if err != nil {
+			return err
+		}
+		return out.send(e.Type, data)
 	}
 	r, err := j.chain.Run(ctx, j.options)
 	if !begun { // it was not even resumed

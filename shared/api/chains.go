@@ -23,32 +23,18 @@ import (
 // Chains serves everything under /ai/chains. Chains and their runs belong to
 // the key's user.
 func (s *Server) Chains() http.Handler {
-	mux := http.NewServeMux()
-	handle := func(path, methods string, h handler) {
-		mux.Handle("/ai/chains"+path, s.endpoint(methods, h))
-		mux.Handle("/ai/v1/chains"+path, s.endpoint(methods, h))
-	}
-	type work = map[string]func(context.Context, *visit, *gateway.Call) error
-	on := func(path, methods string, by work) {
-		handle(path, methods, func(v *visit) error {
-			method := v.r.Method
-			if method == http.MethodHead {
-				method = http.MethodGet
-			}
-			return s.owned(v, "chains", by[method])
-		})
+	own := func(work work) handler {
+		return func(v *visit) error { return s.owned(v, "chains", work) }
 	}
 	r := recipes{s, recipe.Chain}
-	on("", "GET POST", work{"GET": r.list, "POST": s.putChain})
-	on("/{name}", "GET DELETE", work{"GET": s.getChain, "DELETE": r.remove})
-	on("/{name}/versions", "GET", work{"GET": r.versions})
-	on("/{name}/labels/{label}", "POST DELETE", work{"POST": r.label, "DELETE": r.unlabel})
-	on("/{name}/runs/{id}", "GET", work{"GET": s.getRun})
-	handle("/{name}/runs", "POST", func(v *visit) error { return s.infer(v, "chain", s.runChain) })
-	mux.Handle("/", s.endpoint("GET POST DELETE", func(v *visit) error {
-		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
-	}))
-	return mux
+	return s.paths(map[string]methods{
+		"/ai/chains":                       {"GET": own(r.list), "POST": own(s.putChain)},
+		"/ai/chains/{name}":                {"GET": own(s.getChain), "DELETE": own(r.remove)},
+		"/ai/chains/{name}/versions":       {"GET": own(r.versions)},
+		"/ai/chains/{name}/labels/{label}": {"POST": own(r.label), "DELETE": own(r.unlabel)},
+		"/ai/chains/{name}/runs":           {"POST": func(v *visit) error { return s.infer(v, "chain", s.runChain) }},
+		"/ai/chains/{name}/runs/{id}":      {"GET": own(s.getRun)},
+	})
 }
 
 func (s *Server) putChain(ctx context.Context, v *visit, c *gateway.Call) error {

@@ -27,7 +27,7 @@ func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byt
 	var out answer
 	defer func() {
 		if st, ok := out.(*stream); ok {
-			st.drop() // if it panicked, nobody else would stop the heartbeat
+			st.stop() // if it panicked, nobody else would stop the heartbeat
 		}
 	}()
 	err := s.Gateway.Chat(v.buffers.Context(ctx), c, body, func(e *llm.Event) error {
@@ -135,6 +135,13 @@ func writeCallHeaders(h http.Header, c *gateway.Call) {
 	h["X-Gateway-Overhead-Ms"] = []string{strconv.FormatFloat(float64(c.Overhead().Microseconds())/1e3, 'f', 3, 64)}
 }
 
+// writeFinalHeaders is writeCallHeaders for an answer that is complete: what it
+// costs is known.
+func writeFinalHeaders(h http.Header, c *gateway.Call) {
+	writeCallHeaders(h, c)
+	h["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+}
+
 // whole is an answer in one JSON object.
 type whole struct {
 	v    *visit
@@ -163,9 +170,7 @@ func (a *whole) write(body []byte) error {
 	if as := a.c.Assembly; as != nil {
 		body = addMember(nil, body, "gateway", appendAssembly(nil, as))
 	}
-	h := a.v.Header()
-	writeCallHeaders(h, a.c)
-	h["X-Gateway-Cost-Usd"] = []string{a.c.Record.Cost.USD()}
+	writeFinalHeaders(a.v.Header(), a.c)
 	writeJSON(a.v, http.StatusOK, body)
 	return nil
 }

@@ -37,7 +37,7 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 	g.parser = codegen.NewParser(b.hints(s.CodeTools), g.step)
 	defer func() {
 		if g.out != nil {
-			g.out.drop() // if it panicked, nobody else would stop the heartbeat
+			g.out.stop()
 		}
 	}()
 	c.Need = llm.NeedText
@@ -52,9 +52,7 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 	if err != nil {
 		return err
 	}
-	h := v.Header()
-	writeCallHeaders(h, c)
-	h["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	writeFinalHeaders(v.Header(), c)
 	if c.Assembly != nil {
 		answer = addMember(nil, answer, "gateway", appendAssembly(nil, c.Assembly))
 	}
@@ -90,13 +88,13 @@ type generation struct {
 	model  string  // that answered, in the upstream's words
 	reason string  // why it ended: finish_reason
 	notice string  // why the gateway ended it
-	out    *stream // nil: not streamed, or nothing has come yet
+	out    *events // nil: not streamed, or nothing has come yet
 }
 
 // event takes an event of the chat.
 func (g *generation) event(e *llm.Event) error {
 	if g.out == nil && g.c.Record.Stream {
-		g.out = newStream(g.v, g.c)
+		g.out = newEvents(g.v, g.c)
 	}
 	if g.model == "" {
 		g.model = e.Model
@@ -194,7 +192,6 @@ func plainJSON(v any) ([]byte, error) {
 // endStream closes the stream with the whole result, or with what went wrong.
 func (g *generation) endStream(err error) error {
 	if clientLeft(g.v.r.Context(), err) {
-		g.out.drop()
 		return err
 	}
 	var answer []byte
@@ -202,31 +199,12 @@ func (g *generation) endStream(err error) error {
 		answer, err = g.finish()
 	}
 	if err != nil {
-		_ = g.out.close("error", append(appendError([]byte(`{"error":`), err), '}'))
+		_ = g.out.send("error", append(appendError([]byte(`{"error":`), err), '}'))
 		return err
 	}
 	figures := appendFigures(nil, g.c)
 	if g.c.Assembly != nil {
 		figures = append(append(figures[:len(figures)-1], ','), appendAssembly(nil, g.c.Assembly)[1:]...)
 	}
-	return g.out.close("done", addMember(nil, answer, "gateway", figures))
-}
-
-// named writes an event that has a name. The caller holds mu.
-func (s *stream) named(event string, json []byte) {
-	s.buf.WriteString("event: ")
-	s.buf.WriteString(event)
-	s.buf.WriteByte('\n')
-	s.data(json)
-}
-
-// close ends the stream with an event that has a name.
-func (s *stream) close(event string, json []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	s.timer.Stop()
-	defer buffers.Put(s.buf)
-	s.named(event, json)
-	return s.flush()
+	return g.out.send("done", addMember(nil, answer, "gateway", figures))
 }

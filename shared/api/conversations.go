@@ -61,23 +61,14 @@ type messageObject struct {
 // ServeConversations serves everything under /ai/conversations, which belongs
 // to the key's user.
 func (s *Server) ServeConversations() http.Handler {
-	mux := http.NewServeMux()
-	on := func(path, methods string, by map[string]func(context.Context, *visit, *gateway.Call) error) {
-		h := s.endpoint(methods, func(v *visit) error {
-			method := v.r.Method
-			if method == http.MethodHead {
-				method = http.MethodGet
-			}
-			return s.owned(v, "conversations", by[method])
-		})
-		mux.Handle("/ai/"+path, h)
-		mux.Handle("/ai/v1/"+path, h)
+	own := func(work work) handler {
+		return func(v *visit) error { return s.owned(v, "conversations", work) }
 	}
-	type methods = map[string]func(context.Context, *visit, *gateway.Call) error
-	on("conversations", "GET POST", methods{"GET": s.listConversations, "POST": s.createConversation})
-	on("conversations/{id}", "GET DELETE", methods{"GET": s.getConversation, "DELETE": s.deleteConversation})
-	on("conversations/{id}/messages", "GET POST", methods{"GET": s.listMessages, "POST": s.appendMessages})
-	return mux
+	return s.paths(map[string]methods{
+		"/ai/conversations":               {"GET": own(s.listConversations), "POST": own(s.createConversation)},
+		"/ai/conversations/{id}":          {"GET": own(s.getConversation), "DELETE": own(s.deleteConversation)},
+		"/ai/conversations/{id}/messages": {"GET": own(s.listMessages), "POST": own(s.appendMessages)},
+	})
 }
 
 func (s *Server) createConversation(ctx context.Context, v *visit, c *gateway.Call) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"path"
 	"slices"
@@ -53,62 +52,28 @@ type documentObject struct {
 // Documents serves everything under /ai/documents. What it stores and shows
 // belongs to the key's user.
 func (s *Server) Documents() http.Handler {
-	mux := http.NewServeMux()
-	for _, base := range []string{"/ai/documents", "/ai/v1/documents"} {
-		mux.Handle(base, s.endpoint("GET POST", func(v *visit) error {
-			switch {
-			case v.r.Method != http.MethodPost:
-				return s.owned(v, "documents", s.shelved(s.listDocuments))
-			case s.embeds():
-				return s.infer(v, "documents", s.embedDocument)
+	own := func(work work) handler {
+		return func(v *visit) error {
+			if s.Library == nil {
+				return s.owned(v, "documents", func(context.Context, *visit, *gateway.Call) error { return noLibrary() })
 			}
-			return s.owned(v, "documents", s.shelved(s.createDocument))
-		}))
-		mux.Handle(base+"/{id...}", s.endpoint("GET DELETE", func(v *visit) error {
-			if v.r.Method == http.MethodDelete {
-				return s.owned(v, "documents", s.shelved(s.deleteDocument))
-			}
-			return s.owned(v, "documents", s.shelved(s.getDocument))
-		}))
+			return s.owned(v, "documents", work)
+		}
 	}
-	return mux
-}
-
-// shelved is work for a gateway that keeps documents.
-func (s *Server) shelved(work func(context.Context, *visit, *gateway.Call) error) func(context.Context, *visit, *gateway.Call) error {
-	if s.Library == nil {
-		return func(context.Context, *visit, *gateway.Call) error { return noLibrary() }
+	store := func(v *visit) error {
+		if s.embeds() {
+			return s.infer(v, "documents", s.embedDocument)
+		}
+		return own(s.createDocument)(v)
 	}
-	return work
+	return s.paths(map[string]methods{
+		"/ai/documents":         {"GET": own(s.listDocuments), "POST": store},
+		"/ai/documents/{id...}": {"GET": own(s.getDocument), "DELETE": own(s.deleteDocument)},
+	})
 }
 
 func noLibrary() error {
 	return fault.New(fault.NotFound, "This gateway keeps no documents: QDRANT_URL is not set.")
-}
-
-// owned is the frame of requests about what belongs to the key's user: the
-// key first, then a slot of the rate limit, then the work. Failures of a
-// library or a store are told in our own words; operation is whose they are.
-func (s *Server) owned(v *visit, operation string, work func(context.Context, *visit, *gateway.Call) error) error {
-	ctx := v.r.Context()
-	c, err := s.begin(v, operation)
-	if err != nil {
-		return err
-	}
-	if err := s.Gateway.Touch(ctx, c, "inference"); err != nil {
-		return err
-	}
-	limits(v.Header(), c.Grant.Limits)
-	return s.told(ctx, v, operation, work(ctx, v, c))
-}
-
-// told hides what went wrong in a library or a store.
-func (s *Server) told(ctx context.Context, v *visit, operation string, err error) error {
-	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
-		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", v.id), slog.Any("err", err))
-		return fault.Wrap(fault.Unavailable, err, "The "+operation+" cannot be used right now; try again.")
-	}
-	return err
 }
 
 func (s *Server) createDocument(ctx context.Context, v *visit, c *gateway.Call) error {
@@ -129,8 +94,7 @@ func (s *Server) put(ctx context.Context, v *visit, c *gateway.Call, d rag.Docum
 		return err
 	}
 	if s.embeds() {
-		writeCallHeaders(v.Header(), c)
-		v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+		writeFinalHeaders(v.Header(), c)
 	}
 	return v.json(http.StatusCreated, struct {
 		documentObject

@@ -151,6 +151,34 @@ func (s *Server) begin(v *visit, operation string) (*gateway.Call, error) {
 	return c, err
 }
 
+// work answers a request whose key is good.
+type work func(context.Context, *visit, *gateway.Call) error
+
+// owned is the frame of requests about what belongs to the key's user: the
+// key first, then a slot of the rate limit, then the work. Failures of a
+// library or a store are told in our own words; operation is whose they are.
+func (s *Server) owned(v *visit, operation string, work work) error {
+	ctx := v.r.Context()
+	c, err := s.begin(v, operation)
+	if err != nil {
+		return err
+	}
+	if err := s.Gateway.Touch(ctx, c, "inference"); err != nil {
+		return err
+	}
+	limits(v.Header(), c.Grant.Limits)
+	return s.told(ctx, v, operation, work(ctx, v, c))
+}
+
+// told hides what went wrong in a library or a store.
+func (s *Server) told(ctx context.Context, v *visit, operation string, err error) error {
+	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
+		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", v.id), slog.Any("err", err))
+		return fault.Wrap(fault.Unavailable, err, "The "+operation+" cannot be used right now; try again.")
+	}
+	return err
+}
+
 // body reads the request's body whole. It stands in v.buffers, and is lost when
 // those are released.
 func (v *visit) body() ([]byte, error) {

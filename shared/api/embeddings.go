@@ -23,8 +23,7 @@ func (s *Server) embeddings(ctx context.Context, v *visit, c *gateway.Call, body
 	if err != nil {
 		return err
 	}
-	writeCallHeaders(v.Header(), c)
-	v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	writeFinalHeaders(v.Header(), c)
 	answer := out.Raw
 	if answer == nil {
 		answer = appendEmbeddings(nil, req, out, c)

@@ -2,58 +2,105 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
 )
 
-// events is a stream of typed server-sent events, each with its JSON. It says
-// that it is alive while nothing happens.
+const (
+	// heartbeat is how long a stream may be silent. Load balancers cut
+	// connections that say nothing for a minute, or for 30 seconds.
+	heartbeat = 15 * time.Second
+	// fullBuffer is when a stream is written although more is about to come.
+	fullBuffer = 16 << 10
+)
+
+// events is an answer in server-sent events. They are gathered until flush, and
+// a comment says that it is alive while nothing happens.
 type events struct {
 	v  *visit
 	rc *http.ResponseController
 
 	mu    sync.Mutex // against the heartbeat
+	buf   *bytes.Buffer
 	timer *time.Timer
 	last  time.Time
 	ended bool
 }
 
+var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2*fullBuffer)) }}
+
 // newEvents begins a stream; the caller must stop it.
-func newEvents(v *visit) *events {
+func newEvents(v *visit, c *gateway.Call) *events {
+	s := &events{v: v, rc: http.NewResponseController(v), buf: buffers.Get().(*bytes.Buffer), last: time.Now()}
+	s.buf.Reset()
 	h := v.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"} // NGINX must not gather the stream
-	e := &events{v: v, rc: http.NewResponseController(v), last: time.Now()}
-	e.timer = time.AfterFunc(heartbeat, e.beat)
-	return e
+	writeCallHeaders(h, c)
+	s.timer = time.AfterFunc(heartbeat, s.beat)
+	return s
 }
 
-// send writes an event. It fails if nobody can get it any more.
-func (e *events) send(typ string, data any) error {
-	body, err := json.Marshal(data)
-	if err != nil {
-		return err
+// beat writes a comment if nothing else was written for a while.
+func (s *events) beat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
 	}
-	var b bytes.Buffer
-	b.WriteString("event: " + typ + "\ndata: ")
-	b.Write(body)
-	b.WriteString("\n\n")
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.write(b.Bytes())
+	if idle := time.Since(s.last); idle < heartbeat {
+		s.timer.Reset(heartbeat - idle)
+		return
+	}
+	s.buf.WriteString(": ping\n\n")
+	_ = s.flush() // if the client is gone, the next event will tell
+	s.timer.Reset(heartbeat)
 }
 
-// write needs mu.
-func (e *events) write(p []byte) error {
-	e.last = time.Now()
-	_, err := e.v.Write(p)
+// stop ends the heartbeat: nothing is written any more. It may be called again.
+func (s *events) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	s.timer.Stop()
+	buffers.Put(s.buf)
+	s.buf = nil
+}
+
+// data gathers an event without a name. The caller holds mu.
+func (s *events) data(json []byte) {
+	s.buf.WriteString("data: ")
+	s.buf.Write(json)
+	s.buf.WriteString("\n\n")
+}
+
+// named gathers an event that has a name. The caller holds mu.
+func (s *events) named(event string, json []byte) {
+	s.buf.WriteString("event: ")
+	s.buf.WriteString(event)
+	s.buf.WriteByte('\n')
+	s.data(json)
+}
+
+// flush writes what is gathered. It fails if nobody can get it any more. The
+// caller holds mu.
+func (s *events) flush() error {
+	s.last = time.Now()
+	if s.buf.Len() == 0 {
+		return nil
+	}
+	_, err := s.v.Write(s.buf.Bytes())
+	s.buf.Reset()
 	if err == nil {
-		err = e.rc.Flush()
+		err = s.rc.Flush()
 	}
 	if err != nil {
 		return fault.Wrap(fault.Canceled, err, "The client closed the request.")
@@ -61,24 +108,10 @@ func (e *events) write(p []byte) error {
 	return nil
 }
 
-// beat writes a comment if nothing else was written for a while.
-func (e *events) beat() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.ended {
-		return
-	}
-	if idle := time.Since(e.last); idle < heartbeat {
-		e.timer.Reset(heartbeat - idle)
-		return
-	}
-	_ = e.write([]byte(": ping\n\n")) // if the client is gone, the next event will tell
-	e.timer.Reset(heartbeat)
-}
-
-func (e *events) stop() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.ended = true
-	e.timer.Stop()
+// send writes an event that has a name, at once.
+func (s *events) send(event string, json []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.named(event, json)
+	return s.flush()
 }

@@ -24,6 +24,39 @@ func (s *Server) endpoint(methods string, h handler) http.Handler {
 	})
 }
 
+// methods says what each method does at a path.
+type methods map[string]handler
+
+// paths serves paths, each also under /ai/v1/, and says 404 for all others.
+func (s *Server) paths(all map[string]methods) *http.ServeMux {
+	mux := http.NewServeMux()
+	for path, by := range all {
+		var names []string
+		for _, m := range []string{"GET", "POST", "PATCH", "DELETE"} {
+			if by[m] != nil {
+				names = append(names, m)
+			}
+		}
+		h := s.endpoint(strings.Join(names, " "), func(v *visit) error {
+			if v.r.Method == http.MethodHead {
+				return by[http.MethodGet](v)
+			}
+			return by[v.r.Method](v)
+		})
+		mux.Handle(path, h)
+		if rest, ok := strings.CutPrefix(path, "/ai/"); ok {
+			mux.Handle("/ai/v1/"+rest, h)
+		}
+	}
+	mux.Handle("/", s.handle(func(v *visit) error {
+		if v.r.Method == http.MethodOptions {
+			return preflight(v)
+		}
+		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
+	}))
+	return mux
+}
+
 // unversioned strips the optional /v1 of /ai/v1/….
 func unversioned(path string) string {
 	if rest, ok := strings.CutPrefix(path, "/ai/v1/"); ok {

@@ -2,93 +2,25 @@ package api
 
 import (
 	"bytes"
-	"net/http"
-	"sync"
-	"time"
 
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
-const (
-	// heartbeat is how long a stream may be silent. Load balancers cut
-	// connections that say nothing for a minute, or for 30 seconds.
-	heartbeat = 15 * time.Second
-	// fullBuffer is when a stream is written although more is about to come.
-	fullBuffer = 16 << 10
-)
-
-// stream is an answer in server-sent events. Events are gathered while the
-// upstream has more of them at hand and written, in one piece, when it has not.
+// stream is a chat's answer in OpenAI's chunks. They are written in one piece
+// as far as the upstream has them at hand.
 type stream struct {
-	v    *visit
+	*events
 	c    *gateway.Call
-	rc   *http.ResponseController
 	head chunkHead
-
-	mu    sync.Mutex // against the heartbeat
-	buf   *bytes.Buffer
-	timer *time.Timer
-	last  time.Time
-	ended bool
 
 	started   []bool // choices that have had their role
 	usage     bool   // the usage chunk is out
 	assembled bool   // how the prompt was put together is out
 }
 
-var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 2*fullBuffer)) }}
-
-func newStream(v *visit, c *gateway.Call) *stream {
-	s := &stream{v: v, c: c, rc: http.NewResponseController(v), buf: buffers.Get().(*bytes.Buffer), last: time.Now()}
-	s.buf.Reset()
-	h := v.Header()
-	h["Content-Type"] = []string{"text/event-stream"}
-	h["Cache-Control"] = []string{"no-cache"}
-	h["X-Accel-Buffering"] = []string{"no"} // NGINX must not gather the stream
-	writeCallHeaders(h, c)
-	s.timer = time.AfterFunc(heartbeat, s.beat)
-	return s
-}
-
-// beat writes a comment if nothing else was written for a while.
-func (s *stream) beat() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return
-	}
-	if idle := time.Since(s.last); idle < heartbeat {
-		s.timer.Reset(heartbeat - idle)
-		return
-	}
-	s.buf.WriteString(": ping\n\n")
-	_ = s.flush() // if the client is gone, the next event will tell
-	s.timer.Reset(heartbeat)
-}
-
-// drop ends the heartbeat of a stream that will not come to its end.
-func (s *stream) drop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	s.timer.Stop()
-}
-
-// flush writes what is gathered. The caller holds mu.
-func (s *stream) flush() error {
-	s.last = time.Now()
-	if s.buf.Len() == 0 {
-		return nil
-	}
-	_, err := s.v.Write(s.buf.Bytes())
-	s.buf.Reset()
-	if err != nil {
-		return err
-	}
-	return s.rc.Flush()
-}
+func newStream(v *visit, c *gateway.Call) *stream { return &stream{events: newEvents(v, c), c: c} }
 
 func (s *stream) event(e *llm.Event) error {
 	s.mu.Lock()
@@ -141,20 +73,12 @@ func (s *stream) withAssembly(chunk []byte) []byte {
 	return addMember(nil, chunk, "gateway", appendAssembly(nil, a))
 }
 
-func (s *stream) data(json []byte) {
-	s.buf.WriteString("data: ")
-	s.buf.Write(json)
-	s.buf.WriteString("\n\n")
-}
-
 // end closes the stream. After the first byte an error can only be told inside
 // it; before, it is returned for a proper status.
 func (s *stream) end(err error) error {
+	defer s.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended = true
-	s.timer.Stop()
-	defer buffers.Put(s.buf)
 	if err != nil {
 		if clientLeft(s.v.r.Context(), err) {
 			return err

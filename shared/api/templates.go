@@ -33,31 +33,19 @@ type templateVersion struct {
 // Templates serves everything under /ai/templates. Templates belong to the
 // key's user.
 func (s *Server) Templates() http.Handler {
-	mux := http.NewServeMux()
-	on := func(path, methods string, by map[string]func(context.Context, *visit, *gateway.Call) error) {
-		h := s.endpoint(methods, func(v *visit) error {
-			method := v.r.Method
-			if method == http.MethodHead {
-				method = http.MethodGet
-			}
-			return s.owned(v, "templates", by[method])
-		})
-		mux.Handle("/ai/templates"+path, h)
-		mux.Handle("/ai/v1/templates"+path, h)
+	own := func(work work) handler {
+		return func(v *visit) error { return s.owned(v, "templates", work) }
 	}
-	type work = map[string]func(context.Context, *visit, *gateway.Call) error
 	r := recipes{s, recipe.Template}
-	on("", "GET POST", work{"GET": r.list, "POST": s.putTemplate})
-	on("/{name}", "GET DELETE", work{"GET": s.getTemplate, "DELETE": r.remove})
-	on("/{name}/versions", "GET", work{"GET": r.versions})
-	on("/{name}/export", "GET", work{"GET": s.exportTemplate})
-	on("/{name}/render", "POST", work{"POST": s.renderTemplate})
-	on("/{name}/usage", "GET", work{"GET": s.templateUsage})
-	on("/{name}/labels/{label}", "POST DELETE", work{"POST": r.label, "DELETE": r.unlabel})
-	mux.Handle("/", s.endpoint("GET POST DELETE", func(v *visit) error {
-		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
-	}))
-	return mux
+	return s.paths(map[string]methods{
+		"/ai/templates":                       {"GET": own(r.list), "POST": own(s.putTemplate)},
+		"/ai/templates/{name}":                {"GET": own(s.getTemplate), "DELETE": own(r.remove)},
+		"/ai/templates/{name}/versions":       {"GET": own(r.versions)},
+		"/ai/templates/{name}/export":         {"GET": own(s.exportTemplate)},
+		"/ai/templates/{name}/render":         {"POST": own(s.renderTemplate)},
+		"/ai/templates/{name}/usage":          {"GET": own(s.templateUsage)},
+		"/ai/templates/{name}/labels/{label}": {"POST": own(r.label), "DELETE": own(r.unlabel)},
+	})
 }
 
 // templateName is the name in the path. What cannot be a name is not there.

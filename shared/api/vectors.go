@@ -105,7 +105,6 @@ func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call,
 	if err != nil {
 		return s.told(ctx, v, "search", err)
 	}
-	writeCallHeaders(v.Header(), c)
-	v.Header()["X-Gateway-Cost-Usd"] = []string{c.Record.Cost.USD()}
+	writeFinalHeaders(v.Header(), c)
 	return v.list(showHits(hits), "")
 }
