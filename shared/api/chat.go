@@ -30,12 +30,8 @@ func (s *Server) chat(ctx context.Context, v *visit, c *gateway.Call, body []byt
 			st.stop() // if it panicked, nobody else would stop the heartbeat
 		}
 	}()
-	err := s.Gateway.Chat(v.buffers.Context(ctx), c, body, func(e *llm.Event) error {
-		if out == nil {
-			out = newAnswer(v, c)
-		}
-		return out.event(e)
-	})
+	c.Admitted = func() { out = newAnswer(v, c) }
+	err := s.Gateway.Chat(v.buffers.Context(ctx), c, body, func(e *llm.Event) error { return out.event(e) })
 	if out != nil {
 		err = out.end(err)
 	}

@@ -41,6 +41,11 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 		}
 	}()
 	c.Need = llm.NeedText
+	c.Admitted = func() {
+		if c.Record.Stream {
+			g.out = newEvents(v, c)
+		}
+	}
 	err = s.Gateway.Chat(ctx, c, b.chat(), g.event)
 	if g.out != nil {
 		return g.endStream(err)
@@ -88,14 +93,11 @@ type generation struct {
 	model  string  // that answered, in the upstream's words
 	reason string  // why it ended: finish_reason
 	notice string  // why the gateway ended it
-	out    *events // nil: not streamed, or nothing has come yet
+	out    *events // nil: not streamed, or not admitted
 }
 
 // event takes an event of the chat.
 func (g *generation) event(e *llm.Event) error {
-	if g.out == nil && g.c.Record.Stream {
-		g.out = newEvents(g.v, g.c)
-	}
 	if g.model == "" {
 		g.model = e.Model
 	}
@@ -191,7 +193,7 @@ func plainJSON(v any) ([]byte, error) {
 
 // endStream closes the stream with the whole result, or with what went wrong.
 func (g *generation) endStream(err error) error {
-	if clientLeft(g.v.r.Context(), err) {
+	if err != nil && g.out.empty() || clientLeft(g.v.r.Context(), err) {
 		return err
 	}
 	var answer []byte

@@ -19,15 +19,19 @@ const (
 )
 
 // events is an answer in server-sent events. They are gathered until flush, and
-// a comment says that it is alive while nothing happens.
+// a comment says that it is alive while nothing happens. It is made as soon as
+// the request has been admitted: what decides the status is the first event, or
+// the first beat if a model takes longer to say anything.
 type events struct {
 	v  *visit
+	c  *gateway.Call
 	rc *http.ResponseController
 
 	mu    sync.Mutex // against the heartbeat
 	buf   *bytes.Buffer
 	timer *time.Timer
 	last  time.Time
+	begun bool // the head is decided
 	ended bool
 }
 
@@ -35,15 +39,43 @@ var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0,
 
 // newEvents begins a stream; the caller must stop it.
 func newEvents(v *visit, c *gateway.Call) *events {
-	s := &events{v: v, rc: http.NewResponseController(v), buf: buffers.Get().(*bytes.Buffer), last: time.Now()}
+	s := &events{v: v, c: c, rc: http.NewResponseController(v), buf: buffers.Get().(*bytes.Buffer), last: time.Now()}
 	s.buf.Reset()
-	h := v.Header()
+	s.mu.Lock()
+	s.timer = time.AfterFunc(heartbeat, s.beat)
+	s.mu.Unlock()
+	return s
+}
+
+// begin decides the head, once. Before the first event the call's record is
+// still being written by others: nothing of it can be told. The caller holds mu.
+func (s *events) begin(answered bool) {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	h := s.v.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"} // NGINX must not gather the stream
-	writeCallHeaders(h, c)
-	s.timer = time.AfterFunc(heartbeat, s.beat)
-	return s
+	if answered {
+		writeCallHeaders(h, s.c)
+	} else {
+		limits(h, s.c.Grant.Limits)
+	}
+}
+
+// empty stops a stream of which nothing has been decided, and says whether it
+// was one: then an error can have a status of its own.
+func (s *events) empty() bool {
+	s.mu.Lock()
+	begun := s.begun
+	if !begun {
+		s.ended = true
+		s.timer.Stop()
+	}
+	s.mu.Unlock()
+	return !begun
 }
 
 // beat writes a comment if nothing else was written for a while.
@@ -57,6 +89,7 @@ func (s *events) beat() {
 		s.timer.Reset(heartbeat - idle)
 		return
 	}
+	s.begin(false)
 	s.buf.WriteString(": ping\n\n")
 	_ = s.flush() // if the client is gone, the next event will tell
 	s.timer.Reset(heartbeat)
@@ -93,6 +126,7 @@ func (s *events) named(event string, json []byte) {
 // flush writes what is gathered. It fails if nobody can get it any more. The
 // caller holds mu.
 func (s *events) flush() error {
+	s.begin(true)
 	s.last = time.Now()
 	if s.buf.Len() == 0 {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -26,6 +27,55 @@ func TestNoHeartbeatAfterAPanic(t *testing.T) {
 		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
 	} {
 		t.Run(path, func(t *testing.T) { noHeartbeatAfterAPanic(t, path, body) })
+	}
+}
+
+// TestHeartbeatBeforeTheFirstEvent: a model that thinks for minutes keeps its
+// connection; what breaks after the first beat is told in the stream, and what
+// breaks before has a status of its own.
+func TestHeartbeatBeforeTheFirstEvent(t *testing.T) {
+	no := &fault.Error{Kind: fault.Invalid, Status: 400, Provider: "script", Message: "no"}
+	for path, body := range map[string]string{
+		"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
+		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
+	} {
+		for _, tc := range []struct {
+			name   string
+			think  time.Duration
+			err    error
+			status int
+			pings  int
+			want   string
+		}{
+			{"a quick answer", 10 * time.Second, nil, 200, 0, "half"},
+			{"a slow answer", 50 * time.Second, nil, 200, 3, "half"},
+			{"a quick failure", 10 * time.Second, no, 400, 0, `"error"`},
+			{"a slow failure", 50 * time.Second, no, 200, 3, `"error"`},
+		} {
+			t.Run(path+" "+tc.name, func(t *testing.T) {
+				dir := t.TempDir()
+				synctest.Test(t, func(t *testing.T) {
+					s, key, done := bubble(t, dir, func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+						time.Sleep(tc.think)
+						if tc.err != nil {
+							return tc.err
+						}
+						return emit(&llm.Event{Text: "half a word", Finish: "stop"})
+					})
+					defer done()
+					r := httptest.NewRequest("POST", path, strings.NewReader(body))
+					r.Header.Set("Authorization", "Bearer "+key)
+					w := httptest.NewRecorder()
+					s.Handler().ServeHTTP(w, r)
+					if pings := strings.Count(w.Body.String(), ": ping"); w.Code != tc.status || pings != tc.pings || !strings.Contains(w.Body.String(), tc.want) {
+						t.Errorf("%d with %d pings: %s, want %d with %d and %s", w.Code, pings, w.Body, tc.status, tc.pings, tc.want)
+					}
+					if provider := w.Header().Get("X-Gateway-Provider"); tc.status == 200 && (provider == "") != (tc.pings > 0) {
+						t.Errorf("x-gateway-provider = %q after %d pings", provider, tc.pings)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -76,6 +76,9 @@ func (s *stream) withAssembly(chunk []byte) []byte {
 // end closes the stream. After the first byte an error can only be told inside
 // it; before, it is returned for a proper status.
 func (s *stream) end(err error) error {
+	if err != nil && s.empty() {
+		return err
+	}
 	defer s.stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()

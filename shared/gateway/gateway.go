@@ -60,6 +60,10 @@ type Call struct {
 	Dropped []string // request fields that the provider could not take
 	Need    llm.Need // what the caller reads of events, beside Raw
 
+	// Admitted is called by Chat when the request has been admitted, before
+	// anything is fetched or asked for it. Nil: nobody wants to know.
+	Admitted func()
+
 	Assembly *Assembly // how the prompt was put together; nil: it is the client's own
 	Cache    string    // what was answered from it: hit (all), miss, or "" if it was not asked
 
@@ -147,12 +151,15 @@ func (g *Gateway) Chat(ctx context.Context, c *Call, body []byte, emit func(*llm
 	if err != nil {
 		return err
 	}
+	if c.Admitted != nil {
+		c.Admitted()
+	}
 	return s.Chat(ctx, w, emit)
 }
 
 // Embed runs an embeddings request; otherwise as Chat.
 func (g *Gateway) Embed(ctx context.Context, c *Call, body []byte) (*llm.EmbedRequest, *llm.Embeddings, error) {
-	w, err := g.PrepareEmbed(ctx, c, body)
+	w, err := g.prepareEmbed(ctx, c, body)
 	if err != nil {
 		return nil, nil, g.Refuse(ctx, c, err)
 	}
