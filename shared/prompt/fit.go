@@ -73,14 +73,15 @@ func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
 	return w.shorten(messages, room)
 }
 
-// tooLong says so with the code that routes to models with larger windows.
+// tooLong says so with the code that routes to models with larger windows, and
+// in those words of OpenAI's that clients look for.
 func (w Window) tooLong(n int64) error {
 	about := ""
 	if !w.Counter.Exact() {
 		about = "about "
 	}
 	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
-		Message: fmt.Sprintf("This model takes %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n)}
+		Message: fmt.Sprintf("This model's maximum context length is %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n)}
 }
 
 // plan is a prompt that is being shortened.

@@ -95,7 +95,8 @@ func (r *Rendered) Apply(body []byte, fields []rawjson.Field) []byte {
 // whose fields are given, left them open.
 func (r *Rendered) Defaults(fields []rawjson.Field) []rawjson.Edit {
 	var edits []rawjson.Edit
-	if r.Model != "" && rawjson.IsNull(rawjson.Get(fields, "model")) {
+	// Most SDKs cannot leave the model out, but they can leave it empty.
+	if model := rawjson.Get(fields, "model"); r.Model != "" && (rawjson.IsNull(model) || string(model) == `""`) {
 		edits = append(edits, rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, r.Model)})
 	}
 	if r.Parameters == nil {

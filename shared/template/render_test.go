@@ -342,6 +342,8 @@ func TestApply(t *testing.T) {
 			`{"model":"x","temperature":1,"max_tokens":1,"stop":"y","messages": [` + s + `,` + u + `,{"role":"user","content":"mine"}] }`},
 		{"no messages", `{"user":"U"}`, `{"model":null,"messages":null}`, `{"model":null,"messages":[` + u + `]}`},
 		{"empty messages", `{"user":"U","model":"m"}`, `{"model":null,"messages":[ ]}`, `{"model":"m","messages":[` + u + `]}`},
+		{"an empty model", `{"user":"U","model":"m"}`, `{"model":"","messages":[]}`, `{"model":"m","messages":[` + u + `]}`},
+		{"an empty model stays", `{"user":"U"}`, `{"model":""}`, `{"model":"","messages":[` + u + `]}`},
 		{"wrong messages stay", `{"user":"U"}`, `{"messages":"x"}`, `{"messages":"x"}`},
 		{"nothing from the template", `{"user":"{{if false}}x{{end}}"}`, `{"model":"m","messages":[{"role":"user","content":"a"}]}`, `{"model":"m","messages":[{"role":"user","content":"a"}]}`},
 	} {
