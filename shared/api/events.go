@@ -65,17 +65,19 @@ func (s *events) begin(answered bool) {
 	}
 }
 
-// empty stops a stream of which nothing has been decided, and says whether it
-// was one: then an error can have a status of its own.
+// empty stops a stream in which nothing stands, and says whether it was one:
+// then an error can have a status of its own.
 func (s *events) empty() bool {
 	s.mu.Lock()
-	begun := s.begun
-	if !begun {
-		s.ended = true
-		s.timer.Stop()
+	defer s.mu.Unlock()
+	if s.begun || s.buf.Len() > 0 {
+		return false
 	}
-	s.mu.Unlock()
-	return !begun
+	s.ended = true
+	s.timer.Stop()
+	buffers.Put(s.buf)
+	s.buf = nil
+	return true
 }
 
 // beat writes a comment if nothing else was written for a while.
