@@ -149,13 +149,7 @@ func maxOutput(parameters json.RawMessage, t *gateway.Target) int64 {
 // count counts the messages, and what else of the parameters a model reads, and
 // returns how many tokens it may be at most.
 func (e *estimateObject) count(c tokens.Counter, messages, parameters json.RawMessage) (high int64) {
-	var more [][]byte
-	fields := rawjson.Fields(nil, parameters)
-	for _, name := range []string{"tools", "functions", "response_format"} {
-		if v := rawjson.Get(fields, name); !rawjson.IsNull(v) {
-			more = append(more, v)
-		}
-	}
+	more := llm.Beside(rawjson.Fields(nil, parameters))
 	if e.Exact = c.Exact(); e.Exact {
 		e.InputTokens = c.CountMessages(messages, more...)
 		return e.InputTokens

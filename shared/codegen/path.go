@@ -12,8 +12,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
-// MaxPath is the longest path of a file, in bytes.
-const MaxPath = 255
+// maxPath is the longest path of a file, in bytes.
+const maxPath = 255
 
 // CheckPath says what is wrong with a path that somebody may join to a folder
 // and write to: anything that could leave the folder, on any system, or mean
@@ -22,8 +22,8 @@ func CheckPath(p string) error {
 	switch {
 	case p == "":
 		return errors.New("it is empty")
-	case len(p) > MaxPath:
-		return fmt.Errorf("it is longer than %d bytes", MaxPath)
+	case len(p) > maxPath:
+		return fmt.Errorf("it is longer than %d bytes", maxPath)
 	case !utf8.ValidString(p):
 		return errors.New("it is not UTF-8")
 	case strings.ContainsFunc(p, invisible):
@@ -88,7 +88,7 @@ var version = pattern.Pattern{Expr: `^[vV]?[0-9]+(\.[0-9]+)*$`}
 // its slashes, or because everybody knows the name. Whether it is safe is for
 // CheckPath to say.
 func pathLike(s string) bool {
-	if s == "" || len(s) > 4*MaxPath || strings.Contains(s, "://") || version.Match(s) {
+	if s == "" || len(s) > 4*maxPath || strings.Contains(s, "://") || version.Match(s) {
 		return false
 	}
 	s = strings.ReplaceAll(s, `\`, "/")

@@ -10,6 +10,5 @@ import (
 // would: an estimate, which opens no vocabulary. Unlike the estimate for a
 // reservation, which must not be too low, this is meant to be right on average.
 func countPrompt(req *llm.Request) int64 {
-	get := func(name string) []byte { return rawjson.Get(req.Fields, name) }
-	return tokens.For("", req.Model).EstimateMessages(get("messages"), get("tools"), get("functions"), get("response_format")).Tokens
+	return tokens.For("", req.Model).EstimateMessages(rawjson.Get(req.Fields, "messages"), llm.Beside(req.Fields)...).Tokens
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/devmentor/ai-gateway/shared/router"
 )
 
-// PrepareEmbed is PrepareChat for the body of an embeddings request. What the
+// prepareEmbed is PrepareChat for the body of an embeddings request. What the
 // cache knows is found here, so that only the rest is reserved for.
-func (g *Gateway) PrepareEmbed(ctx context.Context, c *Call, body []byte) (*Work, error) {
+func (g *Gateway) prepareEmbed(ctx context.Context, c *Call, body []byte) (*Work, error) {
 	req, opts, own, err := parseEmbed(body)
 	if err != nil {
 		return nil, err

@@ -21,14 +21,10 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 		s.skip(ctx, "context", fault.New(fault.Internal, "no window is known for %s", w.model.Name))
 		return messages, nil
 	}
-	window := prompt.Window{Size: size, Reserve: w.chat.MaxTokens, Counter: counter, Strategy: w.opts.Context, Question: question(w.said)}
+	window := prompt.Window{Size: size, Reserve: w.chat.MaxTokens, Counter: counter, Strategy: w.opts.Context,
+		Question: prompt.Question(w.said), More: llm.Beside(w.chat.Fields)}
 	if window.Reserve == 0 {
 		window.Reserve = min(DefaultMaxTokens, size/4)
-	}
-	for _, name := range []string{"tools", "functions", "response_format"} {
-		if v := rawjson.Get(w.chat.Fields, name); !rawjson.IsNull(v) {
-			window.More = append(window.More, v)
-		}
 	}
 	f, err := window.Fit(messages)
 	if err != nil {

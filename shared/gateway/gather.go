@@ -11,16 +11,13 @@ import (
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
-const (
-	// maxTurns bounds the turns of a conversation that are read for one answer.
-	maxTurns = 100
-	// maxQuestion bounds what of a message is searched for, in bytes.
-	maxQuestion = 8 << 10
-)
+// maxTurns bounds the turns of a conversation that are read for one answer.
+const maxTurns = 100
 
 // said is the request's own messages, by what they are.
 type said struct {
@@ -45,29 +42,6 @@ func messagesOf(fields []rawjson.Field) (m said) {
 	return m
 }
 
-// question is the text of the newest user message that has any.
-func question(messages []json.RawMessage) string {
-	for _, m := range slices.Backward(messages) {
-		fields := rawjson.Fields(nil, m)
-		if role, _ := rawjson.String(rawjson.Get(fields, "role")); role != "user" {
-			continue
-		}
-		content := rawjson.Get(fields, "content")
-		text, _ := rawjson.String(content)
-		if rawjson.Kind(content) == "array" {
-			rawjson.Elements(content, func(_ int, part []byte) error {
-				t, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
-				text += t + " "
-				return nil
-			})
-		}
-		if text != "" && text != " " {
-			return text[:min(len(text), maxQuestion)]
-		}
-	}
-	return ""
-}
-
 // gathered is what a prompt is made of beside what the client sent.
 type gathered struct {
 	turns []conversation.Turn // newest first
@@ -88,7 +62,7 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 	}
 	if r := w.opts.RAG; r != nil {
 		both.Go(guarded(&failed[1], func() (err error) {
-			g.hits, err = s.retrieve(ctx, r, question(own.rest))
+			g.hits, err = s.retrieve(ctx, r, prompt.Question(own.rest))
 			return err
 		}))
 	}

@@ -194,7 +194,8 @@ func (m *Model) permits(grant admission.Grant, opts Options) error {
 // ask is what allow-lists are asked about m.
 func (m *Model) ask() admission.Ask { return admission.Ask{Model: m.Name, Provider: m.Provider} }
 
-// PrepareVectors is PrepareEmbed for texts of our own, in model's vectors.
+// PrepareVectors is PrepareChat for vectors of texts of our own. What the cache
+// knows is found here.
 func (g *Gateway) PrepareVectors(ctx context.Context, c *Call, model string, texts []string) (*Work, error) {
 	body := rawjson.AppendString([]byte(`{"model":`), model)
 	body = append(body, `,"input":[`...)
@@ -204,7 +205,7 @@ func (g *Gateway) PrepareVectors(ctx context.Context, c *Call, model string, tex
 		}
 		body = rawjson.AppendString(body, t)
 	}
-	return g.PrepareEmbed(ctx, c, append(body, `]}`...))
+	return g.prepareEmbed(ctx, c, append(body, `]}`...))
 }
 
 // Vectors makes a call for vectors and returns one per input.

@@ -32,6 +32,17 @@ func ReadObject(param string, value []byte, known ...string) ([]rawjson.Field, e
 	return fields, nil
 }
 
+// Beside returns what a model gets to read of a chat request beside its
+// messages.
+func Beside(fields []rawjson.Field) (values [][]byte) {
+	for _, name := range []string{"tools", "functions", "response_format"} {
+		if v := rawjson.Get(fields, name); !rawjson.IsNull(v) {
+			values = append(values, v)
+		}
+	}
+	return values
+}
+
 // ReadBool reads a boolean; an error is fault.Invalid and names param.
 func ReadBool(param string, value []byte) (bool, error) {
 	if rawjson.Kind(value) != "boolean" {

@@ -72,13 +72,6 @@ func TestBudgetsBoundEveryPart(t *testing.T) {
 	}
 }
 
-func TestSharesAddUpToLessThanTheWindow(t *testing.T) {
-	b := prompt.Shares(8000)
-	if sum := b.Project + b.Memory + b.Passages + b.Examples; sum != 6000 || b.Total != 8000 {
-		t.Errorf("Shares(8000) = %+v, which is %d in sum; want a quarter left for the messages themselves", b, sum)
-	}
-}
-
 func TestHeaderSaysWhatWasDone(t *testing.T) {
 	_, _, a := prompt.Build(prompt.Parts{Own: raw(user("q"))}, prompt.Budget{}, letters)
 	a.Strategy, a.Window, a.Dropped, a.Summarized, a.Saved = prompt.Summarize, 8192, 12, true, 34

@@ -18,8 +18,8 @@ type Window struct {
 	Counter  tokens.Counter
 	Strategy Strategy
 
-	// Question is what earlier turns are to matter for; "" means the newest user
-	// message.
+	// Question is what earlier turns are to matter for; "" means that of the
+	// messages.
 	Question string
 	// More is what else of the request the model reads, as JSON: tools,
 	// response_format and the like.
@@ -119,7 +119,7 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	}
 	question := w.Question
 	if question == "" {
-		question = newestQuestion(messages)
+		question = Question(messages)
 	}
 	rank(p.units, messages, question)
 	p.left = aim - must
@@ -131,15 +131,6 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 		f.Summary = w.summary(plan{messages: messages, units: p.units, kept: bare, left: aim - must}, room, must)
 	}
 	return f, nil
-}
-
-func newestQuestion(messages []json.RawMessage) string {
-	for _, m := range slices.Backward(messages) {
-		if role(m) == "user" {
-			return textOf(m)
-		}
-	}
-	return ""
 }
 
 // choose keeps the newest units up to their share of what is left, and then

@@ -422,3 +422,23 @@ func BenchmarkFit(b *testing.B) {
 		})
 	}
 }
+
+func TestQuestionIsWhatTheUserSaidLast(t *testing.T) {
+	long := strings.Repeat("x", 8<<10-1) + "é"
+	for _, tc := range []struct {
+		messages []string
+		want     string
+	}{
+		{nil, ""},
+		{[]string{`{"role":"assistant","content":"a"}`}, ""},
+		{[]string{user("first"), user("second"), `{"role":"assistant","content":"a"}`}, "second"},
+		{[]string{user("first"), `{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}`}, "first"},
+		{[]string{user("first"), user("  ")}, "first"},
+		{[]string{`{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}`}, "a\nb\n"},
+		{[]string{user(long)}, long[:8<<10-1]},
+	} {
+		if got := prompt.Question(raw(tc.messages...)); got != tc.want {
+			t.Errorf("Question(%.60v) = %.60q, want %.60q", tc.messages, got, tc.want)
+		}
+	}
+}

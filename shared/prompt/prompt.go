@@ -57,11 +57,6 @@ type Budget struct {
 	Total int64
 }
 
-// Shares is a usual budget for a prompt that may have up to total tokens.
-func Shares(total int64) Budget {
-	return Budget{Project: total / 8, Memory: total / 4, Passages: total / 4, Examples: total / 8, Total: total}
-}
-
 // Count counts the tokens of a text, or nearly.
 type Count func(text string) int64
 

@@ -126,6 +126,20 @@ func textOf(m json.RawMessage) string {
 	return text
 }
 
+// Question is what the newest user message that has a text says, or as much of
+// that as is searched for.
+func Question(messages []json.RawMessage) string {
+	for _, m := range slices.Backward(messages) {
+		if role(m) != "user" {
+			continue
+		}
+		if text := textOf(m); strings.TrimSpace(text) != "" {
+			return clip(text, maxQuestion)
+		}
+	}
+	return ""
+}
+
 // callsOf are the calls of a message, in JSON.
 func callsOf(m json.RawMessage) string {
 	fields := rawjson.Fields(nil, m)
@@ -165,7 +179,7 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 		index.Add(analyzer.Terms(rag.Passage{Text: b.String()}))
 		may = append(may, i)
 	}
-	terms := rag.QueryTerms(clip(question, maxQuestion))
+	terms := rag.QueryTerms(question)
 	if len(terms) < fewTerms && len(may) > 0 {
 		for _, m := range units[may[len(may)-1]].messages {
 			terms = append(terms, rag.QueryTerms(clip(textOf(messages[m]), maxQuestion))...)

@@ -35,7 +35,8 @@ func (c Counter) CountMessage(message []byte) int64 {
 	return s.fixed + s.images
 }
 
-// MessagesFit says whether a chat prompt has at most limit tokens, as Fits does.
+// MessagesFit says whether a chat prompt has at most limit tokens. Where there
+// is no exact count, the estimate decides.
 func (c Counter) MessagesFit(limit int64, messages []byte, more ...[]byte) bool {
 	return c.fits(c.EstimateMessages(messages, more...), limit, func() int64 { return c.CountMessages(messages, more...) })
 }

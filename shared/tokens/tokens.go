@@ -4,8 +4,8 @@
 // There are two ways. An estimate takes one look at every byte, about a
 // nanosecond each, and says how wrong it may be. Exact counting exists for
 // OpenAI's two encodings, o200k and cl100k; the first use of one opens its
-// vocabulary, which takes some 20 milliseconds of a whole core and 8 MB. Fits
-// asks for exactness only where the estimate cannot decide.
+// vocabulary, which takes some 20 milliseconds of a whole core and 8 MB.
+// MessagesFit asks for exactness only where the estimate cannot decide.
 //
 // Nothing is opened or computed at start.
 package tokens
@@ -151,12 +151,9 @@ func (c Counter) Count(text string) int64 {
 	return c.Estimate(text).Tokens
 }
 
-// Fits says whether a text has at most limit tokens. Where there is no exact
-// count, the estimate decides.
-func (c Counter) Fits(text string, limit int64) bool {
-	return c.fits(c.Estimate(text), limit, func() int64 { return c.Count(text) })
-}
-
+// fits says whether what was estimated has at most limit tokens, counting
+// exactly only if the estimate cannot decide. Where there is no exact count, it
+// does.
 func (c Counter) fits(e Estimate, limit int64, exactly func() int64) bool {
 	switch {
 	case e.High <= limit:

@@ -124,6 +124,9 @@ func TestEstimatesAreRightOnAverage(t *testing.T) {
 }
 
 func TestFitsIsExactWhereItMatters(t *testing.T) {
+	fits := func(c Counter, text string, limit int64) bool {
+		return c.fits(c.Estimate(text), limit, func() int64 { return c.Count(text) })
+	}
 	c := For("openai", "gpt-4o")
 	text := samples["English"]
 	n := c.Count(text)
@@ -131,17 +134,17 @@ func TestFitsIsExactWhereItMatters(t *testing.T) {
 		limit int64
 		want  bool
 	}{{0, false}, {n / 3, false}, {n - 1, false}, {n, true}, {n + 1, true}, {3 * n, true}} {
-		if got := c.Fits(text, tc.limit); got != tc.want {
+		if got := fits(c, text, tc.limit); got != tc.want {
 			t.Errorf("Fits(a text of %d tokens, %d) = %v, want %v", n, tc.limit, got, tc.want)
 		}
 	}
 	for name, text := range samples { // whether the estimate is above the truth or below it
-		if n := c.Count(text); !c.Fits(text, n) || c.Fits(text, n-1) {
-			t.Errorf("%s: Fits(a text of %d tokens) = %v for as many and %v for one less", name, n, c.Fits(text, n), c.Fits(text, n-1))
+		if n := c.Count(text); !fits(c, text, n) || fits(c, text, n-1) {
+			t.Errorf("%s: Fits(a text of %d tokens) = %v for as many and %v for one less", name, n, fits(c, text, n), fits(c, text, n-1))
 		}
 	}
 	claude := For("anthropic", "claude-opus-4-7")
-	if e := claude.Estimate(text); claude.Exact() || claude.Count(text) != e.Tokens || claude.Fits(text, e.Tokens-1) || !claude.Fits(text, e.Tokens) {
+	if e := claude.Estimate(text); claude.Exact() || claude.Count(text) != e.Tokens || fits(claude, text, e.Tokens-1) || !fits(claude, text, e.Tokens) {
 		t.Errorf("without a tokenizer the estimate %+v must decide", e)
 	}
 }
