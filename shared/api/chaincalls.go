@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,6 +32,7 @@ type chainCalls struct {
 
 	mu        sync.Mutex
 	templates map[string]*template.Template // read once in a run
+	used      []string                      // their versions: "name@3"
 }
 
 // stepModel is a call that a step may make, as far as it is known before.
@@ -70,6 +73,7 @@ func (k *chainCalls) prepare(ctx context.Context, ch *chain.Chain) error {
 		k.models = append(k.models, stepModel{m.At + ".model", w})
 		k.c.Record.Tags = w.Options().Tags
 	}
+	k.c.Record.Template = strings.Join(k.used, " ")
 	return nil
 }
 
@@ -187,9 +191,12 @@ func (k *chainCalls) Template(ctx context.Context, name string, ref recipe.Ref) 
 	if t := k.templates[key]; t != nil {
 		return t, nil
 	}
-	_, t, err := k.s.findTemplate(ctx, k.c, name, ref)
+	version, t, err := k.s.findTemplate(ctx, k.c, name, ref)
 	if err != nil {
 		return nil, storeFault(err)
+	}
+	if of := fmt.Sprintf("%s@%d", name, version.Number); !slices.Contains(k.used, of) {
+		k.used = append(k.used, of)
 	}
 	if k.templates == nil {
 		k.templates = map[string]*template.Template{}

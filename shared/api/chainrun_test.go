@@ -333,11 +333,19 @@ func TestRunsUseStoredTemplates(t *testing.T) {
 	if a := r.do("POST", "/ai/templates", `{"name":"tutor","model":"gpt-4o-mini","user":"Teach {{.topic}}.","variables":[{"name":"topic"}],"labels":["production"]}`); a.status != 201 {
 		t.Fatalf("POST /ai/templates = %d %s", a.status, a.body)
 	}
-	r.saves(chainOf("c", `{"id":"a","type":"prompt","template":{"name":"tutor","version":"production","variables":{"topic":"{{.input.topic}}"}}}`))
+	r.do("POST", "/ai/templates", `{"name":"judge","model":"gpt-4o-mini","user":"Judge {{.text}}","variables":[{"name":"text"}]}`).want(t, 201, `{}`)
+	r.saves(chainOf("c", `{"id":"b","type":"prompt","template":{"name":"tutor","version":1,"variables":{"topic":"ants"}}},
+		{"id":"c","type":"prompt","template":{"name":"judge","variables":{"text":"{{.steps.b.output}}"}}},
+		{"id":"a","type":"prompt","needs":["c"],"template":{"name":"tutor","version":"production","variables":{"topic":"{{.input.topic}}"}}}`))
 	r.do("POST", "/ai/chains/c/runs", "").want(t, 200, `{"output":"Teach maps."}`)
+	if records := r.records("ana"); len(records) != 1 || records[0].Template != "tutor@1 judge@1" {
+		t.Errorf("records = %+v, want one that names both templates, each once", records)
+	}
+	r.server.Ledger = r.store
+	r.do("GET", "/ai/templates/judge/usage", "").want(t, 200, `{"data":[{"version":1,"requests":1,"errors":0,"input_tokens":0,"output_tokens":0,"cost_usd":0}]}`)
 	r.do("POST", "/ai/templates", `{"name":"tutor","model":"nobody/none","user":"Teach {{.topic}}!","variables":[{"name":"topic"}],"labels":["production"]}`)
 	a := r.do("POST", "/ai/chains/c/runs", "")
-	if _, _, param, _ := a.fail(t); a.status != 404 || param != "steps[0].model" {
+	if _, _, param, _ := a.fail(t); a.status != 404 || param != "steps[2].model" {
 		t.Errorf("a label that moved to a model that is not there = %d %s", a.status, a.body)
 	}
 	r.do("DELETE", "/ai/templates/tutor", "")

@@ -54,17 +54,17 @@ func (s *Server) templateUsage(ctx context.Context, v *visit, c *gateway.Call) e
 		if read++; read > maxRecords {
 			return fault.Field("from", "More than %d requests were made between 'from' and 'to'; ask for less time.", maxRecords)
 		}
-		of, number, _ := strings.Cut(r.Template, "@")
-		n, err := strconv.Atoi(number)
-		if of != name || err != nil {
-			continue
+		for used := range strings.FieldsSeq(r.Template) {
+			of, number, _ := strings.Cut(used, "@")
+			n, err := strconv.Atoi(number)
+			if of != name || err != nil {
+				continue
+			}
+			if sums[n] == nil {
+				sums[n] = &versionUsage{Version: n}
+			}
+			sums[n].add(r)
 		}
-		sum := sums[n]
-		if sum == nil {
-			sum = &versionUsage{Version: n}
-			sums[n] = sum
-		}
-		sum.add(r)
 	}
 	if len(sums) == 0 { // of a deleted one there may be usage, of none there cannot
 		if _, err := s.Recipes.Head(ctx, c.User, recipe.Template, name); err != nil {
@@ -80,6 +80,9 @@ func (u *versionUsage) add(r usage.Record) {
 	u.Requests++
 	if r.Status >= http.StatusBadRequest || r.Error != "" {
 		u.Errors++
+	}
+	if r.Operation == "chain" {
+		return // its tokens and costs are those of all its steps
 	}
 	u.InputTokens += r.InputTokens
 	u.OutputTokens += r.OutputTokens

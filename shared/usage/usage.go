@@ -24,7 +24,7 @@ type Record struct {
 	Asked     string `json:"model_asked"`        // the model that the client named
 	Provider  string `json:"provider,omitempty"` // who answered
 	Model     string `json:"model,omitempty"`    // with what, in the catalogue's words
-	Template  string `json:"template,omitempty"` // what made the prompt, as "name@3"
+	Template  string `json:"template,omitempty"` // what made the prompt, as "name@3"; of a chain all that it uses, with spaces between them
 
 	Status    int    `json:"status"`              // the HTTP status that the client got; 499 if it left
 	Error     string `json:"error,omitempty"`     // the kind of a failure, from package fault
