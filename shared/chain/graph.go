@@ -251,7 +251,7 @@ func (c *Chain) check(p *Problems, u use, item *shape) {
 	if u.path == nil {
 		for _, r := range u.refs {
 			if _, wrong := c.walk(r, item); wrong != "" {
-				p.add(u.at, "%s", wrong)
+				p.add(u.at, "is wrong: %s", wrong)
 			}
 		}
 		return
@@ -259,7 +259,7 @@ func (c *Chain) check(p *Problems, u use, item *shape) {
 	of, several, wrong := c.shapeOf(u.path, item)
 	switch {
 	case wrong != "":
-		p.add(u.at, "%s", wrong)
+		p.add(u.at, "is wrong: %s", wrong)
 	case several && u.kind != "" && u.kind != "array":
 		p.add(u.at, "selects a list where %s is needed", (&shape{kind: u.kind}).called())
 	case !several && u.kind != "" && !of.may(u.kind):

@@ -43,7 +43,7 @@ func (p *Problems) test(at string, v []byte, s *Step) *test {
 	valueAt := o.path(t.op)
 	switch t.op {
 	case "":
-		p.add(at, "must ask a question: one of %s", operators)
+		p.add(at, "must ask a question: %s", fault.Choice(operators))
 	case "exists":
 		t.yes = string(given) == "true"
 		if rawjson.Kind(given) != "boolean" {

@@ -36,9 +36,9 @@ func (p *Problems) step(s *Step, o *object, inside string) {
 	s.Type = Type(o.str("type", maxID))
 	if !slices.Contains(types, s.Type) || inside != "" && (s.Type == Condition || s.Type == Map) {
 		if inside != "" {
-			p.add(o.path("type"), "must be prompt, retrieve, code or transform")
+			p.add(o.path("type"), "must be %s", fault.Choice([]Type{Prompt, Retrieve, Code, Transform}))
 		} else {
-			p.add(o.path("type"), "must be one of %s", types)
+			p.add(o.path("type"), "must be %s", fault.Choice(types))
 		}
 		return // nothing else can be judged
 	}

@@ -91,6 +91,21 @@ func WrongType(param, got string, want ...string) *Error {
 		Message: "Invalid type for '" + param + "': expected " + article + strings.Join(want, " or ") + ", got " + got + "."}
 }
 
+// Choice lists what a field may be: 'a', 'b' or 'c'.
+func Choice[S ~string](of []S) string {
+	var b strings.Builder
+	for i, s := range of {
+		switch {
+		case i > 0 && i == len(of)-1:
+			b.WriteString(" or ")
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString("'" + string(s) + "'")
+	}
+	return b.String()
+}
+
 // Wrap hides err behind a client-safe message.
 func Wrap(k Kind, err error, message string) *Error {
 	return &Error{Kind: k, Message: message, Err: err}

@@ -58,3 +58,11 @@ func TestFieldErrorsSayWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+func TestChoice(t *testing.T) {
+	for want, names := range map[string][]string{"": {}, "'a'": {"a"}, "'a' or 'b'": {"a", "b"}, "'a', 'b' or 'c'": {"a", "b", "c"}} {
+		if got := fault.Choice(names); got != want {
+			t.Errorf("Choice(%q) = %s, want %s", names, got, want)
+		}
+	}
+}

@@ -97,7 +97,7 @@ func parseOptions(object []byte) (o Options, err error) {
 		case "strategy":
 			s, _ := rawjson.String(f.Value)
 			if o.Strategy = router.Strategy(s); !o.Strategy.Known() {
-				return o, fault.Field(param, "'%s' must be one of %v.", param, router.Strategies)
+				return o, fault.Field(param, "'%s' must be %s.", param, fault.Choice(router.Strategies))
 			}
 		case "strict":
 			o.Strict, err = llm.ReadBool(param, f.Value)

@@ -164,7 +164,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 		return wrongType(fmt.Sprintf("messages[%d].role", i), role, "string")
 	case !slices.Contains(roles, name):
 		return &fault.Error{Kind: fault.Invalid, Param: fmt.Sprintf("messages[%d].role", i), Code: "invalid_value",
-			Message: fmt.Sprintf("Invalid value for 'messages[%d].role': %.40q. Supported values are: %q.", i, name, roles)}
+			Message: fmt.Sprintf("Invalid value for 'messages[%d].role': %.40q. Supported values are: %s.", i, name, fault.Choice(roles))}
 	}
 	calls := rawjson.Get(m, "tool_calls")
 	content := rawjson.Get(m, "content")
@@ -326,7 +326,7 @@ func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
 		r.Base64 = true
 	default:
 		return nil, &fault.Error{Kind: fault.Invalid, Param: "encoding_format", Code: "invalid_value",
-			Message: "Invalid value for 'encoding_format': expected \"float\" or \"base64\"."}
+			Message: "Invalid value for 'encoding_format': expected 'float' or 'base64'."}
 	}
 	return r, r.parseInput(rawjson.Get(fields, "input"))
 }

@@ -85,7 +85,7 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 	if typ := rawjson.Get(fields, "type"); !rawjson.IsNull(typ) {
 		s, _ := rawjson.String(typ)
 		if v.Type = Type(s); !slices.Contains(Types, v.Type) {
-			return v, fault.Field(at+".type", "'%s.type' must be one of %v.", at, Types)
+			return v, fault.Field(at+".type", "'%s.type' must be %s.", at, fault.Choice(Types))
 		}
 	}
 	if v.Description, err = readString(at+".description", rawjson.Get(fields, "description"), maxDescription); err != nil {
