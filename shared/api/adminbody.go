@@ -55,6 +55,9 @@ func decodeObject(at string, body []byte, into any) error {
 func (b *userBody) newUser(now time.Time) (admission.User, error) {
 	u := admission.User{Active: true, Models: []string{"*"}, Rate: admission.DefaultRate, Burst: admission.DefaultBurst,
 		Parallel: admission.DefaultParallel, Tokens: admission.NoTokenLimit, Day: usage.None, Month: usage.None, Created: now.UTC()}
+	if rawjson.IsNull(b.ID) {
+		return u, fault.Missing("id")
+	}
 	id, ok := rawjson.String(b.ID)
 	if !ok || !admission.ValidUserID(id) {
 		return u, fault.Field("id", "'id' must be 1 to 64 letters, digits, '.', '_', '@' or '-', and begin with a letter or digit.")

@@ -24,7 +24,7 @@ type userObject struct {
 	Name    string         `json:"name"`
 	Project string         `json:"project,omitempty"`
 	Status  string         `json:"status"`
-	Created time.Time      `json:"created_at"`
+	Created stamp          `json:"created_at"`
 	Models  []string       `json:"models"`
 	Limits  limitsObject   `json:"limits"`
 	Budgets []budgetObject `json:"budgets"`
@@ -58,7 +58,7 @@ type leasesObject struct {
 }
 
 func showUser(a admission.Account, now time.Time) userObject {
-	o := userObject{Object: "user", ID: a.ID, Name: a.Name, Project: a.Project, Status: "suspended", Created: a.Created, Models: a.Models,
+	o := userObject{Object: "user", ID: a.ID, Name: a.Name, Project: a.Project, Status: "suspended", Created: stamp{a.Created}, Models: a.Models,
 		Limits:  limitsObject{Burst: a.Burst, Parallel: a.Parallel},
 		Budgets: []budgetObject{}, Leases: leasesObject{Count: len(a.Leases), Reserved: a.Reserved()}}
 	if a.Active {
@@ -82,22 +82,22 @@ func showUser(a admission.Account, now time.Time) userObject {
 }
 
 type keyObject struct {
-	Object  string     `json:"object"`
-	ID      string     `json:"id"`
-	Key     string     `json:"key,omitempty"` // shown once, when made
-	Name    string     `json:"name"`
-	Hint    string     `json:"hint"` // the key's last four characters
-	Status  string     `json:"status"`
-	Scopes  []string   `json:"scopes"`
-	Models  []string   `json:"models"`
-	Created time.Time  `json:"created_at"`
-	Expires *time.Time `json:"expires_at"`
+	Object  string   `json:"object"`
+	ID      string   `json:"id"`
+	Key     string   `json:"key,omitempty"` // shown once, when made
+	Name    string   `json:"name"`
+	Hint    string   `json:"hint"` // the key's last four characters
+	Status  string   `json:"status"`
+	Scopes  []string `json:"scopes"`
+	Models  []string `json:"models"`
+	Created stamp    `json:"created_at"`
+	Expires *stamp   `json:"expires_at"`
 }
 
 func showKey(k admission.Key, now time.Time) keyObject {
-	o := keyObject{Object: "key", ID: k.ID, Name: k.Name, Hint: k.Hint, Status: "active", Scopes: k.Scopes, Models: k.Models, Created: k.Created}
+	o := keyObject{Object: "key", ID: k.ID, Name: k.Name, Hint: k.Hint, Status: "active", Scopes: k.Scopes, Models: k.Models, Created: stamp{k.Created}}
 	if !k.Expires.IsZero() {
-		o.Expires = &k.Expires
+		o.Expires = &stamp{k.Expires}
 		if !k.Expires.After(now) {
 			o.Status = "expired"
 		}

@@ -136,9 +136,9 @@ func showChain(v *visit, status int, of recipe.Version, head recipe.Head, more .
 		Version int            `json:"version"`
 		Latest  int            `json:"latest_version"`
 		Labels  map[string]int `json:"labels"`
-		Created time.Time      `json:"created_at"`
+		Created stamp          `json:"created_at"`
 		Author  string         `json:"created_by"`
-	}{of.Name, "chain", of.Number, head.Latest, showLabels(head), of.Created, of.Author})
+	}{of.Name, "chain", of.Number, head.Latest, showLabels(head), stamp{of.Created}, of.Author})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/llm"
@@ -22,8 +21,8 @@ type runObject struct {
 	Cost      usage.Nano      `json:"cost_usd"` // with the runs that this one resumed
 	Resumable bool            `json:"resumable"`
 	Note      string          `json:"note,omitempty"` // why it is not
-	Created   time.Time       `json:"created_at"`
-	Updated   time.Time       `json:"updated_at"`
+	Created   stamp           `json:"created_at"`
+	Updated   stamp           `json:"updated_at"`
 }
 
 type stepObject struct {
@@ -69,7 +68,7 @@ func showFailure(f *chain.Failure) json.RawMessage {
 
 func showRun(r *chain.Run) runObject {
 	o := runObject{ID: r.ID, Object: "chain.run", Chain: r.Chain, Version: r.Version, Status: r.Status, Output: r.Output, Error: showFailure(r.Error),
-		Steps: []stepObject{}, Usage: showUsage(r.Usage), Cost: r.Cost, Resumable: r.Lost == "", Note: r.Lost, Created: r.Created.UTC(), Updated: r.Updated.UTC()}
+		Steps: []stepObject{}, Usage: showUsage(r.Usage), Cost: r.Cost, Resumable: r.Lost == "", Note: r.Lost, Created: stamp{r.Created}, Updated: stamp{r.Updated}}
 	for _, s := range r.Steps {
 		o.Steps = append(o.Steps, showStep(s))
 	}

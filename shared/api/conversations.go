@@ -46,15 +46,15 @@ type conversationObject struct {
 	Title    string          `json:"title"`
 	Metadata json.RawMessage `json:"metadata"`
 	TTL      int64           `json:"ttl_seconds"`
-	Created  time.Time       `json:"created_at"`
-	Updated  time.Time       `json:"updated_at"`
-	Expires  time.Time       `json:"expires_at"`
+	Created  stamp           `json:"created_at"`
+	Updated  stamp           `json:"updated_at"`
+	Expires  stamp           `json:"expires_at"`
 }
 
 type messageObject struct {
 	ID      string          `json:"id"`
 	Object  string          `json:"object"`
-	Created time.Time       `json:"created_at"`
+	Created stamp           `json:"created_at"`
 	Message json.RawMessage `json:"message"`
 }
 
@@ -248,7 +248,7 @@ func (s *Server) listMessages(ctx context.Context, v *visit, c *gateway.Call) er
 	case "asc":
 		list, more, err = s.oldest(ctx, c.User, id, last, limit)
 	default:
-		return fault.Field("order", "'order' must be \"asc\" or \"desc\".")
+		return fault.Field("order", "'order' must be 'asc' or 'desc'.")
 	}
 	if err != nil {
 		return err
@@ -341,12 +341,12 @@ func (p *pager) addBackward(list []messageObject) {
 func showTurn(t conversation.Turn) []messageObject {
 	list := make([]messageObject, len(t.Messages))
 	for i, m := range t.Messages {
-		list[i] = messageObject{ID: place{t.Request, i}.String(), Object: "conversation.message", Created: t.Created, Message: m}
+		list[i] = messageObject{ID: place{t.Request, i}.String(), Object: "conversation.message", Created: stamp{t.Created}, Message: m}
 	}
 	return list
 }
 
 func showConversation(c conversation.Conversation) conversationObject {
 	return conversationObject{ID: c.ID, Object: "conversation", Title: c.Title, Metadata: metadata(c.Metadata), TTL: int64(c.TTL / time.Second),
-		Created: c.Created, Updated: c.Updated, Expires: c.Expires}
+		Created: stamp{c.Created}, Updated: stamp{c.Updated}, Expires: stamp{c.Expires}}
 }

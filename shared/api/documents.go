@@ -9,7 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -46,7 +45,7 @@ type documentObject struct {
 	Embedding  string          `json:"embedding,omitempty"`
 	Text       string          `json:"text,omitempty"`
 	Metadata   json.RawMessage `json:"metadata"`
-	Created    time.Time       `json:"created_at"`
+	Created    stamp           `json:"created_at"`
 }
 
 // Documents serves everything under /ai/documents. What it stores and shows
@@ -114,6 +113,9 @@ func (b *documentBody) document(id string) (d rag.Document, err error) {
 			return d, fault.Field("id", "'id' must be a string of 1 to %d bytes, without control characters; between slashes it must not be empty, '.' or '..'.", maxDocumentID)
 		}
 	}
+	if rawjson.IsNull(b.Text) {
+		return d, fault.Missing("text")
+	}
 	var ok bool
 	if d.Text, ok = rawjson.String(b.Text); !ok || strings.TrimSpace(d.Text) == "" {
 		return d, fault.Field("text", "'text' must be a string that is not blank.")
@@ -149,7 +151,7 @@ func readMetadata(value []byte, most int) (json.RawMessage, error) {
 func (b *documentBody) kind(d *rag.Document) error {
 	switch given, ok := rawjson.String(b.Type); {
 	case !rawjson.IsNull(b.Type) && (!ok || !slices.Contains(rag.Kinds, rag.Kind(given))):
-		return fault.Field("type", "'type' must be \"text\", \"markdown\", \"html\" or \"code\".")
+		return fault.Field("type", "'type' must be %s.", fault.Choice(rag.Kinds))
 	case given != "":
 		d.Kind = rag.Kind(given)
 	case d.Language != "":
@@ -165,6 +167,9 @@ func (b *documentBody) kind(d *rag.Document) error {
 
 // collectionName reads the name of a collection.
 func collectionName(value []byte) (string, error) {
+	if rawjson.IsNull(value) {
+		return "", fault.Missing("collection")
+	}
 	name, _ := rawjson.String(value)
 	return name, rag.CheckCollection("collection", name)
 }
@@ -254,7 +259,7 @@ func (s *Server) deleteDocument(ctx context.Context, v *visit, c *gateway.Call) 
 
 func showDocument(d rag.Document, text bool) documentObject {
 	o := documentObject{ID: d.ID, Object: "document", Collection: d.Collection, Type: d.Kind, Language: d.Language, Passages: d.Passages,
-		Embedding: d.Embedding, Metadata: metadata(d.Metadata), Created: d.Created}
+		Embedding: d.Embedding, Metadata: metadata(d.Metadata), Created: stamp{d.Created}}
 	if text {
 		o.Text = d.Text
 	}

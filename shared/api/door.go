@@ -22,6 +22,9 @@ import (
 // MaxBody is the largest request body, in bytes: what a Lambda can be sent.
 const MaxBody = 6 << 20
 
+// maxDrain is how much is read of a body that is too large.
+const maxDrain = 64 << 20
+
 // maxClientID bounds a caller's own request id.
 const maxClientID = 128
 
@@ -185,6 +188,7 @@ func (v *visit) body() ([]byte, error) {
 	tooLarge := &fault.Error{Kind: fault.TooLarge, Code: "request_too_large",
 		Message: "The request body is larger than " + strconv.Itoa(MaxBody) + " bytes."}
 	if v.r.ContentLength > MaxBody {
+		v.drain()
 		return nil, tooLarge
 	}
 	buf := bytes.NewBuffer(v.buffers.Bytes(int(max(0, v.r.ContentLength)) + bytes.MinRead))
@@ -195,9 +199,19 @@ func (v *visit) body() ([]byte, error) {
 	case err != nil:
 		return nil, fault.Wrap(fault.Invalid, err, "The request body could not be read.")
 	case n > MaxBody:
+		v.drain()
 		return nil, tooLarge
 	}
 	return buf.Bytes(), nil
+}
+
+// drain reads on what will not be used. Many clients look for an answer only
+// when they have sent all of a body, and see a broken connection otherwise;
+// those that ask first (100-continue) are told before they send.
+func (v *visit) drain() {
+	if v.r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, v.r.Body, maxDrain)
+	}
 }
 
 // limits sets the rate-limit headers of an admitted request.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 )
@@ -21,6 +22,14 @@ type listing struct {
 	Data   any    `json:"data"`
 	More   bool   `json:"has_more"`
 	Next   string `json:"next,omitempty"` // what ?after= takes for the next page
+}
+
+// stamp is a time as answers have it: in UTC, to the millisecond, always of
+// the same width.
+type stamp struct{ time.Time }
+
+func (s stamp) MarshalJSON() ([]byte, error) {
+	return s.UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000Z"`), nil
 }
 
 // list answers with a page. next is where the next one begins; "" if this is

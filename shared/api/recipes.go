@@ -28,21 +28,21 @@ type recipeHead struct {
 	Object  string         `json:"object"`
 	Version int            `json:"version"`
 	Labels  map[string]int `json:"labels"`
-	Created time.Time      `json:"created_at"` // of the first version
-	Updated time.Time      `json:"updated_at"`
+	Created stamp          `json:"created_at"` // of the first version
+	Updated stamp          `json:"updated_at"`
 }
 
 type recipeVersion struct {
-	Object  string    `json:"object"`
-	Version int       `json:"version"`
-	Labels  []string  `json:"labels"` // those that point to this version
-	Created time.Time `json:"created_at"`
-	Author  string    `json:"created_by"`
-	Bytes   int       `json:"bytes"`
+	Object  string   `json:"object"`
+	Version int      `json:"version"`
+	Labels  []string `json:"labels"` // those that point to this version
+	Created stamp    `json:"created_at"`
+	Author  string   `json:"created_by"`
+	Bytes   int      `json:"bytes"`
 }
 
 func (r recipes) show(h recipe.Head) recipeHead {
-	return recipeHead{ID: h.Name, Object: string(r.kind), Version: h.Latest, Labels: showLabels(h), Created: h.Created, Updated: h.Updated}
+	return recipeHead{ID: h.Name, Object: string(r.kind), Version: h.Latest, Labels: showLabels(h), Created: stamp{h.Created}, Updated: stamp{h.Updated}}
 }
 
 // name is the name in the path. What cannot be a name is not there.
@@ -104,7 +104,7 @@ func (r recipes) versions(ctx context.Context, v *visit, c *gateway.Call) error 
 	}
 	show := func(of recipe.Version) recipeVersion {
 		return recipeVersion{Object: string(r.kind) + ".version", Version: of.Number, Labels: labelsOf(head, of.Number),
-			Created: of.Created, Author: of.Author, Bytes: len(of.Body)}
+			Created: stamp{of.Created}, Author: of.Author, Bytes: len(of.Body)}
 	}
 	return v.list(page(list, limit, show, func(o recipeVersion) string { return strconv.Itoa(o.Version) }))
 }

@@ -85,6 +85,9 @@ func (b *searchBody) query() (q rag.Query, err error) {
 		return q, err
 	}
 	var ok bool
+	if rawjson.IsNull(b.Query) {
+		return q, fault.Missing("query")
+	}
 	if q.Text, ok = rawjson.String(b.Query); !ok || strings.TrimSpace(q.Text) == "" || len(q.Text) > maxQuery {
 		return q, fault.Field("query", "'query' must be a string of at most %d bytes that is not blank.", maxQuery)
 	}

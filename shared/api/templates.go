@@ -24,7 +24,7 @@ type templateVersion struct {
 	Version int            `json:"version"`
 	Latest  int            `json:"latest_version"`
 	Labels  map[string]int `json:"labels"`
-	Created time.Time      `json:"created_at"` // of this version
+	Created stamp          `json:"created_at"` // of this version
 	Author  string         `json:"created_by"` // the id of the key
 	*template.Template
 	Warnings []string `json:"warnings"`
@@ -214,7 +214,7 @@ func (s *Server) exportTemplate(ctx context.Context, v *visit, c *gateway.Call) 
 }
 
 func showTemplate(v recipe.Version, h recipe.Head, t *template.Template) templateVersion {
-	return templateVersion{ID: v.Name, Object: "template", Version: v.Number, Latest: h.Latest, Labels: showLabels(h), Created: v.Created, Author: v.Author,
+	return templateVersion{ID: v.Name, Object: "template", Version: v.Number, Latest: h.Latest, Labels: showLabels(h), Created: stamp{v.Created}, Author: v.Author,
 		Template: t, Warnings: append([]string{}, t.Warnings()...)}
 }
 

@@ -63,7 +63,11 @@ func parseRetrieval(param string, value []byte) (*Retrieval, error) {
 		return nil, err
 	}
 	r := &Retrieval{Top: defaultTop, Citations: true}
-	r.Collection, _ = rawjson.String(rawjson.Get(fields, "collection"))
+	collection := rawjson.Get(fields, "collection")
+	if rawjson.IsNull(collection) {
+		return nil, fault.Missing(param + ".collection")
+	}
+	r.Collection, _ = rawjson.String(collection)
 	if err := rag.CheckCollection(param+".collection", r.Collection); err != nil {
 		return nil, err
 	}
