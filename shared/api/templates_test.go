@@ -365,8 +365,18 @@ func TestRenderWithoutAPrice(t *testing.T) {
 
 func TestUsageOfTemplates(t *testing.T) {
 	r := newAuthor(t)
-	r.do("POST", "/ai/templates", `{"name":"t","user":"a"}`)
 	now := time.Now()
+	born := func(ago time.Duration) func(*admission.User) {
+		return func(u *admission.User) { u.Created = now.Add(-ago) }
+	}
+	again := func(ago time.Duration) { // another ana
+		if err := r.store.DeleteUser(t.Context(), "ana"); err != nil {
+			t.Fatal(err)
+		}
+		r.key = r.user("ana", born(ago))
+	}
+	again(20 * 24 * time.Hour)
+	r.do("POST", "/ai/templates", `{"name":"t","user":"a"}`)
 	book := func(user string, ago time.Duration, name string, status int, cost usage.Nano) {
 		t.Helper()
 		at := now.Add(-ago)
@@ -409,6 +419,12 @@ func TestUsageOfTemplates(t *testing.T) {
 	}
 	if a := r.do("GET", "/ai/templates/t/usage?from=2020-01-01&to=2020-01-31", ""); a.status != 200 {
 		t.Errorf("31 days: %d %s", a.status, a.body)
+	}
+	again(90 * time.Minute)
+	for query, want := range map[string]string{"": `"data":[{"version":1,"requests":1,`, "?from=2020-01-01&to=2020-01-31": `"data":[]`} {
+		if a := r.do("GET", "/ai/templates/t/usage"+query, ""); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("usage%s of another user of that name: %d %s, want %s", query, a.status, a.body, want)
+		}
 	}
 }
 

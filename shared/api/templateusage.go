@@ -45,9 +45,21 @@ func (s *Server) templateUsage(ctx context.Context, v *visit, c *gateway.Call) e
 	if err != nil {
 		return err
 	}
+	// The ledger outlives users: what another of this name has used is nobody's
+	// business.
+	a, err := s.Users.User(ctx, c.User)
+	if err != nil {
+		return err
+	}
+	since := from
+	if born := a.User.Created; born.After(to) {
+		since = to
+	} else if born.After(from) {
+		since = born
+	}
 	sums := map[int]*versionUsage{}
 	read := 0
-	for r, err := range s.Ledger.Records(ctx, c.User, from, to) {
+	for r, err := range s.Ledger.Records(ctx, c.User, since, to) {
 		if err != nil {
 			return err
 		}

@@ -28,9 +28,11 @@ type templates struct {
 	known map[templateKey]*parsed
 }
 
+// A templateKey has the user's key, because another user of that name, who has
+// other keys, must not find what the first one had.
 type templateKey struct {
-	tenant, name string
-	ref          recipe.Ref
+	tenant, hash, name string
+	ref                recipe.Ref
 }
 
 // parsed is a version of a template.
@@ -57,16 +59,16 @@ func (s *templates) put(k templateKey, p *parsed) {
 }
 
 // template returns the version that u means.
-func (g *Gateway) template(ctx context.Context, tenant string, u *TemplateUse) (*template.Template, int, error) {
+func (g *Gateway) template(ctx context.Context, c *Call, u *TemplateUse) (*template.Template, int, error) {
 	if g.Recipes == nil {
 		return nil, 0, fault.New(fault.Unavailable, "This gateway has no place for templates.")
 	}
-	now, k := time.Now(), templateKey{tenant, u.Name, u.Ref}
+	now, k := time.Now(), templateKey{c.User, c.Hash, u.Name, u.Ref}
 	old := g.templates.find(k)
 	if old != nil && now.Before(old.until) {
 		return old.of, old.number, nil
 	}
-	v, err := g.Recipes.Version(ctx, tenant, recipe.Template, u.Name, u.Ref)
+	v, err := g.Recipes.Version(ctx, c.User, recipe.Template, u.Name, u.Ref)
 	if err != nil {
 		if f := fault.As(err); f.Kind == fault.NotFound {
 			return nil, 0, &fault.Error{Kind: fault.NotFound, Param: "gateway.template", Code: "template_not_found", Message: f.Message}
@@ -113,7 +115,7 @@ func (g *Gateway) fill(ctx context.Context, c *Call, body []byte) (*filled, erro
 			return nil, err
 		}
 	}
-	t, number, err := g.template(ctx, c.User, opts.Template)
+	t, number, err := g.template(ctx, c, opts.Template)
 	if err != nil {
 		return nil, err
 	}
