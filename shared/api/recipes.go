@@ -21,12 +21,12 @@ type recipes struct {
 	kind recipe.Kind
 }
 
-// recipeHead is what is shown of a recipe without its content. Version is the
-// latest one; Labels says what each label points to.
+// recipeHead is what is shown of a recipe without its content: the number of
+// its latest version, and what each label points to.
 type recipeHead struct {
 	ID      string         `json:"id"`
 	Object  string         `json:"object"`
-	Version int            `json:"version"`
+	Latest  int            `json:"latest_version"`
 	Labels  map[string]int `json:"labels"`
 	Created stamp          `json:"created_at"` // of the first version
 	Updated stamp          `json:"updated_at"`
@@ -42,7 +42,7 @@ type recipeVersion struct {
 }
 
 func (r recipes) show(h recipe.Head) recipeHead {
-	return recipeHead{ID: h.Name, Object: string(r.kind), Version: h.Latest, Labels: showLabels(h), Created: stamp{h.Created}, Updated: stamp{h.Updated}}
+	return recipeHead{ID: h.Name, Object: string(r.kind), Latest: h.Latest, Labels: showLabels(h), Created: stamp{h.Created}, Updated: stamp{h.Updated}}
 }
 
 // name is the name in the path. What cannot be a name is not there.

@@ -114,6 +114,16 @@ func TestRollBack(t *testing.T) {
 			t.Errorf("production = %q, want %q", current(), move.want)
 		}
 	}
+	for _, path := range []string{"/ai/templates?limit=1", "/ai/templates/t/labels/production"} {
+		method, body := "GET", ""
+		if strings.HasSuffix(path, "production") {
+			method, body = "POST", `{"version":2}` // where it is
+		}
+		a := r.do(method, path, body)
+		if !strings.Contains(a.body, `"latest_version":3,"labels":{`) || strings.Contains(a.body, `"version":`) {
+			t.Errorf("%s %s = %s, want the latest version under its own name", method, path, a.body)
+		}
+	}
 	var list struct {
 		Data []struct {
 			Version int
