@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/shelf"
 	"github.com/devmentor/ai-gateway/shared/storetest"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -131,6 +132,24 @@ func TestWithoutVectorsNothingIsStored(t *testing.T) {
 	}
 	r.account("ana")
 	r.account("poor")
+}
+
+func TestNoVectorIsPaidForWhereItIsOfNoUse(t *testing.T) {
+	r, e := newEmbeddingReader(t)
+	if _, _, err := r.server.Library.Put(t.Context(), "ana", rag.Document{Key: rag.Key{Collection: "plain", ID: "a"}, Kind: rag.Text, Text: "Herons."}); err != nil {
+		t.Fatal(err)
+	}
+	a := r.do("POST", "/ai/search", `{"collection":"plain","query":"heron"}`)
+	if a.status != 200 || !strings.Contains(a.body, "Herons") || a.header.Get("X-Gateway-Skipped") != "" || a.header.Get("X-Gateway-Cost-Usd") != "0" {
+		t.Errorf("search of a collection without vectors: %d %s %v", a.status, a.body, a.header)
+	}
+	if a := r.do("POST", "/ai/search", `{"collection":"none","query":"heron"}`); a.status != 404 {
+		t.Errorf("search of nothing: %d %s", a.status, a.body)
+	}
+	if n := e.calls.Load(); n != 0 {
+		t.Errorf("%d calls for vectors, want none", n)
+	}
+	r.account("ana")
 }
 
 func TestVectorsNeedPermission(t *testing.T) {

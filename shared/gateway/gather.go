@@ -134,9 +134,7 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 		return nil, fault.Field("gateway.rag", "'gateway.rag' needs a user message with text to search for.")
 	}
 	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
-	if err := s.aim(ctx, &q); err != nil {
-		return nil, err
-	}
+	s.aim(&q)
 	hits, err := rag.Find(ctx, s.g.Passages, s.c.User, q)
 	switch {
 	case err == nil:
@@ -160,42 +158,39 @@ func (s *Session) Find(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
 	if s.g.Passages == nil {
 		return nil, fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
 	}
-	if err := s.aim(ctx, &q); err != nil {
-		return nil, err
-	}
+	s.aim(&q)
 	return rag.Find(ctx, s.g.Passages, s.c.User, q)
 }
 
-// aim adds to q what its text means, if passages can be found by that.
-func (s *Session) aim(ctx context.Context, q *rag.Query) error {
+// aim lets q be asked by what its text means, too, if there is a model for
+// that: where the collection has no vectors, the model is not called.
+func (s *Session) aim(q *rag.Query) {
 	model := s.g.Embedding
 	if model == "" {
-		return nil
+		return
 	}
-	v, err := s.vector(ctx, model, q.Text)
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil:
-		s.skip(ctx, "rag.embedding", err) // terms still find what they find
-	default:
-		q.Vector, q.Embedding = v, model
+	q.Embedding = model
+	q.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
+		list, err := s.embedQuestion(ctx, model, texts)
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err != nil:
+			s.skip(ctx, "rag.embedding", err) // terms still find what they find
+			return nil, nil
+		}
+		return list, nil
 	}
-	return nil
 }
 
-// vector embeds a question, on the request's bill.
-func (s *Session) vector(ctx context.Context, model, text string) ([]float32, error) {
-	w, err := s.g.PrepareVectors(ctx, s.c, model, []string{text})
+// embedQuestion makes the vector of a question, on the request's bill.
+func (s *Session) embedQuestion(ctx context.Context, model string, texts []string) ([][]float32, error) {
+	w, err := s.g.PrepareVectors(ctx, s.c, model, texts)
 	if err != nil {
 		return nil, err
 	}
 	w.Side = true
-	list, err := s.Vectors(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	return list[0], nil
+	return s.Vectors(ctx, w)
 }
 
 // keep appends what was said to the conversation. An answer that cannot be

@@ -47,7 +47,7 @@ func state(t *testing.T, s *qdrant.Store) string {
 	if err != nil || len(list) != len(birds) {
 		t.Fatalf("listing = %d documents, %v; Get finds %v", len(list), err, birds)
 	}
-	q := rag.Query{Collection: "docs", Text: "herons storks", Limit: 50, Vector: trigrams.Vector("they tell"), Embedding: trigrams.Model}
+	q := rag.Query{Collection: "docs", Text: "herons storks", Limit: 50, Embedding: trigrams.Model, Embed: trigrams.Sees("they tell")}
 	hits, err := s.Search(t.Context(), tenant, q)
 	if err != nil || len(hits) != d.Passages {
 		t.Fatalf("%d hits of %d passages, %v", len(hits), d.Passages, err)

@@ -24,6 +24,15 @@ const (
 
 // Search implements rag.Searcher.
 func (s *Store) Search(ctx context.Context, tenant string, q rag.Query) ([]rag.Hit, error) {
+	var vector [][]float32
+	if embed := q.Embed; embed != nil { // once, however often the search is done
+		q.Embed = func(ctx context.Context, texts []string) (_ [][]float32, err error) {
+			if vector == nil {
+				vector, err = embed(ctx, texts)
+			}
+			return vector, err
+		}
+	}
 	for n := 1; ; n++ {
 		_, of, err := s.look(ctx, tenant, rag.Key{Collection: q.Collection})
 		if err != nil || of == nil {
@@ -48,7 +57,7 @@ type search struct {
 }
 
 func (x *search) run(ctx context.Context) ([]rag.Hit, error) {
-	fetch, err := x.prefetch()
+	fetch, err := x.prefetch(ctx)
 	if err != nil || fetch == nil || x.q.Limit <= 0 {
 		return nil, err
 	}
@@ -69,7 +78,7 @@ func (x *search) run(ctx context.Context) ([]rag.Hit, error) {
 
 // prefetch are the rankings to be fused: by words, and by vectors if the query
 // and the collection have them. None means that nothing can be found.
-func (x *search) prefetch() ([]*qdrant.PrefetchQuery, error) {
+func (x *search) prefetch(ctx context.Context) ([]*qdrant.PrefetchQuery, error) {
 	var fetch []*qdrant.PrefetchQuery
 	add := func(using string, v *qdrant.Query) {
 		fetch = append(fetch, &qdrant.PrefetchQuery{Query: v, Using: &using, Filter: x.filter()})
@@ -87,7 +96,7 @@ func (x *search) prefetch() ([]*qdrant.PrefetchQuery, error) {
 		add(byWords, qdrant.NewQuerySparse(indices, values))
 	}
 	if x.of.dimensions > 0 {
-		v, err := x.q.QueryVector(x.of.embedding, x.of.dimensions)
+		v, err := x.q.QueryVector(ctx, x.of.embedding, x.of.dimensions)
 		if err != nil {
 			return nil, err
 		}

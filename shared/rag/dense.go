@@ -55,17 +55,21 @@ func Unit(v []float32) ([]float32, error) {
 
 // QueryVector returns the query's vector with length 1, for a collection with
 // vectors of a model; nil if the query has none. It fails as Searcher.Search.
-func (q *Query) QueryVector(model string, dimensions int) ([]float32, error) {
-	if q.Vector == nil {
+func (q *Query) QueryVector(ctx context.Context, model string, dimensions int) ([]float32, error) {
+	if q.Embed == nil {
 		return nil, nil
 	}
 	if q.Embedding != model {
 		return nil, OtherModel(q.Collection, model, q.Embedding)
 	}
-	if len(q.Vector) != dimensions {
-		return nil, OtherLength(q.Collection, model, dimensions, len(q.Vector))
+	list, err := q.Embed(ctx, []string{q.Text})
+	if err != nil || len(list) == 0 {
+		return nil, err
 	}
-	v, err := Unit(q.Vector)
+	if len(list[0]) != dimensions {
+		return nil, OtherLength(q.Collection, model, dimensions, len(list[0]))
+	}
+	v, err := Unit(list[0])
 	if err != nil {
 		return nil, fault.Field("query", "The vector of the query cannot be used: %v.", err)
 	}

@@ -1,6 +1,7 @@
 package rag
 
 import (
+	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -97,20 +98,27 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// always is the model that sees one vector in everything.
+func always(v ...float32) Embedder {
+	return func(context.Context, []string) ([][]float32, error) { return [][]float32{v}, nil }
+}
+
 func TestVectorsOfAQueryMustCompare(t *testing.T) {
 	for name, c := range map[string]struct {
 		q    Query
 		kind fault.Kind
 		none bool
 	}{
-		"good":          {q: Query{Vector: []float32{0, 2}, Embedding: "m"}},
-		"none":          {q: Query{Embedding: "other"}, none: true},
-		"another model": {q: Query{Vector: []float32{0, 2}, Embedding: "other"}, kind: fault.Conflict},
-		"no model":      {q: Query{Vector: []float32{0, 2}}, kind: fault.Conflict},
-		"a length":      {q: Query{Vector: []float32{0, 2, 1}, Embedding: "m"}, kind: fault.Invalid},
-		"no direction":  {q: Query{Vector: []float32{0, 0}, Embedding: "m"}, kind: fault.Invalid},
+		"good":           {q: Query{Embed: always(0, 2), Embedding: "m"}},
+		"nobody made it": {q: Query{Embed: func(context.Context, []string) ([][]float32, error) { return nil, nil }, Embedding: "m"}, none: true},
+		"it failed":      {q: Query{Embed: func(context.Context, []string) ([][]float32, error) { return nil, fault.Timeout }, Embedding: "m"}, kind: fault.Timeout},
+		"none":           {q: Query{Embedding: "other"}, none: true},
+		"another model":  {q: Query{Embed: always(0, 2), Embedding: "other"}, kind: fault.Conflict},
+		"no model":       {q: Query{Embed: always(0, 2)}, kind: fault.Conflict},
+		"a length":       {q: Query{Embed: always(0, 2, 1), Embedding: "m"}, kind: fault.Invalid},
+		"no direction":   {q: Query{Embed: always(0, 0), Embedding: "m"}, kind: fault.Invalid},
 	} {
-		v, err := c.q.QueryVector("m", 2)
+		v, err := c.q.QueryVector(t.Context(), "m", 2)
 		if c.kind != "" && !errors.Is(err, c.kind) || c.kind == "" && err != nil {
 			t.Errorf("%s: err = %v, want %q", name, err, c.kind)
 		}

@@ -52,10 +52,11 @@ type Query struct {
 	PerDoc     int    // hits of one document at most; 0 for no limit
 	Filter     Filter // on metadata; nil takes all
 
-	// Vector is Text as the model Embedding sees it. Nil: passages are found by
-	// their words alone.
-	Vector    []float32
+	// Embedding is the public name of the model that Embed asks for the vector of
+	// Text. Search alone calls it, once, if the collection has vectors of that
+	// model. Where it is nil or returns nil, words alone count.
 	Embedding string
+	Embed     Embedder `json:"-"`
 }
 
 // Hit is a passage that was found.
@@ -113,8 +114,8 @@ type Searcher interface {
 	// Search returns the best hits, best first: by the ranks that words and
 	// vectors give them, or by words alone, if the query or the collection has no
 	// vectors. A collection without documents has no hits. It fails with
-	// fault.Conflict for vectors of another model than the collection's, and with
-	// fault.Invalid for another length.
+	// fault.Conflict for vectors of another model than the collection's, with
+	// fault.Invalid for another length, and with what q.Embed returns.
 	Search(ctx context.Context, tenant string, q Query) ([]Hit, error)
 }
 

@@ -88,7 +88,7 @@ func BenchmarkDense(b *testing.B) {
 		}
 		passages += d.Passages
 	}
-	q := rag.Query{Collection: "docs", Limit: 10, Vector: vector(), Embedding: "m"}
+	q := rag.Query{Collection: "docs", Limit: 10, Embedding: "m", Embed: embed}
 	for b.Loop() {
 		q.Text = w.words(6)
 		if _, err := s.Search(b.Context(), tenant, q); err != nil {

@@ -1,6 +1,7 @@
 package shelf
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -283,7 +284,17 @@ func (c *collection) list(id, after string, limit int) []rag.Document {
 // good in one list is seldom first in the other.
 const deepest = 100
 
-func (c *collection) search(q rag.Query) ([]rag.Hit, error) {
+func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
+	c.mu.RLock()
+	now := c.kind
+	c.mu.RUnlock()
+	var v []float32
+	if now.vectors != nil { // made while nobody has to wait for it
+		var err error
+		if v, err = q.QueryVector(ctx, now.embedding, now.dimensions); err != nil {
+			return nil, err
+		}
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	keep := func(slot uint32) bool { return q.Filter.Match(c.slots[slot].doc.labels) }
@@ -296,17 +307,11 @@ func (c *collection) search(q rag.Query) ([]rag.Hit, error) {
 		return found, len(found) == k
 	}
 	k := q.Limit
-	if c.kind.vectors != nil {
-		v, err := q.QueryVector(c.kind.embedding, c.kind.dimensions)
-		if err != nil {
-			return nil, err
-		}
-		if v != nil {
-			k = max(k, deepest)
-			find = func(k int) ([]rag.Scored, bool) {
-				words, likes := c.index.Search(terms, k, keep), c.kind.vectors.Search(v, k, keep)
-				return rag.Fuse(words, likes), len(words) == k || len(likes) == k
-			}
+	if v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions {
+		k = max(k, deepest)
+		find = func(k int) ([]rag.Scored, bool) {
+			words, likes := c.index.Search(terms, k, keep), c.kind.vectors.Search(v, k, keep)
+			return rag.Fuse(words, likes), len(words) == k || len(likes) == k
 		}
 	}
 	var best []rag.Scored

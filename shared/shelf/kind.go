@@ -31,8 +31,9 @@ func (k *kind) leave() {
 }
 
 // prepare returns what is stored, if that is the same as d. Else it makes the
-// vectors of d, unless the collection has none, and holds the collection to the kind that d needs until unclaim is
-// called, which may be after d was added. It fails as rag.Library.Put.
+// vectors of d, unless the collection has none, and holds the collection to the
+// kind that d needs until unclaim is called, which may be after d was added. It
+// fails as rag.Library.Put.
 func (c *collection) prepare(ctx context.Context, d rag.Document, passages []rag.Passage) (same *document, vectors [][]float32, unclaim func(), err error) {
 	for {
 		wanted, err := c.wants(d, len(passages))

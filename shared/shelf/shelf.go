@@ -293,7 +293,7 @@ func (s *Shelf) Search(ctx context.Context, tenant string, q rag.Query) ([]rag.H
 	if err != nil || c == nil {
 		return nil, err
 	}
-	return c.search(q)
+	return c.search(ctx, q)
 }
 
 func notFound(k rag.Key) error {

@@ -23,7 +23,7 @@ func embed(t *testing.T, s *Shelf, id, text string) {
 
 func alike(t *testing.T, s *Shelf, query string) []rag.Hit {
 	t.Helper()
-	q := rag.Query{Collection: "docs", Text: query, Limit: 20, Vector: trigrams.Vector(query), Embedding: trigrams.Model}
+	q := rag.Query{Collection: "docs", Text: query, Limit: 20, Embedding: trigrams.Model, Embed: trigrams.Sees(query)}
 	hits, err := s.Search(t.Context(), tenant, q)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ func TestVectorsSurviveARestart(t *testing.T) {
 	if trigrams.Texts.Load() != before {
 		t.Error("the same again costs vectors after a restart")
 	}
-	_, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "x", Limit: 1, Vector: []float32{1}, Embedding: "p/other"})
+	_, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "x", Limit: 1, Embedding: "p/other", Embed: trigrams.Embed})
 	if err == nil {
 		t.Error("the model is forgotten after a restart")
 	}

@@ -49,6 +49,12 @@ func (m *Trigrams) Vector(text string) []float32 {
 	return v
 }
 
+// Sees is a rag.Embedder for queries: it returns the vector of text, whatever is
+// asked, and does not count.
+func (m *Trigrams) Sees(text string) rag.Embedder {
+	return func(context.Context, []string) ([][]float32, error) { return [][]float32{m.Vector(text)}, nil }
+}
+
 // embed stores a document with vectors of m.
 func (r *reader) embed(m *Trigrams, collection, id, text, metadata string) rag.Document {
 	r.Helper()
@@ -69,7 +75,7 @@ func (r *reader) tryEmbed(m *Trigrams, collection, id, text, metadata string) (r
 
 // asks is a query with a vector of m.
 func asks(m *Trigrams, collection, text string) rag.Query {
-	return rag.Query{Collection: collection, Text: text, Vector: m.Vector(text), Embedding: m.Model}
+	return rag.Query{Collection: collection, Text: text, Embedding: m.Model, Embed: m.Sees(text)}
 }
 
 // refused checks an error that the client is to understand: its kind, and that
@@ -196,15 +202,38 @@ var vectorCases = []libraryCase{
 		}
 		_, _, err := r.Put(r.Context(), r.tenant, rag.Document{Key: rag.Key{Collection: "docs", ID: "b"}, Kind: rag.Text, Text: "Storks."})
 		r.refused("Put without a model", err, fault.Conflict, "docs", "p/one")
-		_, err = r.Search(r.Context(), r.tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 5, Vector: two.Vector("herons"), Embedding: two.Model})
+		_, err = r.Search(r.Context(), r.tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 5, Embedding: two.Model, Embed: two.Embed})
 		r.refused("Search", err, fault.Conflict, "docs", "p/one", "p/two")
-		_, err = r.Search(r.Context(), r.tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 5, Vector: make([]float32, 65), Embedding: one.Model})
+		if two.Texts.Load() != 0 {
+			r.Error("a vector was made for a search that is refused")
+		}
+		_, err = r.Search(r.Context(), r.tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 5, Embedding: one.Model, Embed: (&Trigrams{Dimensions: 65}).Embed})
 		r.refused("Search with 65 dimensions", err, fault.Invalid, "docs", "64", "65")
 		r.missing(rag.Key{Collection: "docs", ID: "b"})
 		r.finds(rag.Query{Collection: "docs", Text: "storks"})
 		r.finds(asks(one, "docs", "herons"), "a")
 		r.embed(two, "other", "b", "Storks.", "")
 		r.finds(asks(two, "other", "storks"), "b")
+	}},
+	{"a question's vector is made where there are others", func(r *reader) {
+		m := &Trigrams{Model: "p/one", Dimensions: 64}
+		r.embed(m, "meant", "a", "Herons.", "")
+		if _, _, err := r.Put(r.Context(), r.tenant, rag.Document{Key: rag.Key{Collection: "plain", ID: "a"}, Kind: rag.Text, Text: "Herons."}); err != nil {
+			r.Fatal(err)
+		}
+		for collection, want := range map[string]int64{"meant": 1, "plain": 0, "empty": 0} {
+			m.Texts.Store(0)
+			hits, err := r.Search(r.Context(), r.tenant, rag.Query{Collection: collection, Text: "herons", Limit: 5, Embedding: m.Model, Embed: m.Embed})
+			if n := m.Texts.Load(); err != nil || n != want || (len(hits) == 1) != (collection != "empty") {
+				r.Errorf("Search(%s) = %d hits, %v, with %d vectors made, want %d", collection, len(hits), err, n, want)
+			}
+		}
+		m.Err = fault.New(fault.Timeout, "too late")
+		if _, err := r.Search(r.Context(), r.tenant, rag.Query{Collection: "meant", Text: "herons", Limit: 5, Embedding: m.Model, Embed: m.Embed}); !errors.Is(err, fault.Timeout) {
+			r.Errorf("Search with a model that fails = %v, want its error", err)
+		}
+		none := func(context.Context, []string) ([][]float32, error) { return nil, nil }
+		r.finds(rag.Query{Collection: "meant", Text: "herons", Embedding: m.Model, Embed: none}, "a")
 	}},
 	{"the first documents of two models race", func(r *reader) {
 		models := []*Trigrams{{Model: "p/one", Dimensions: 64}, {Model: "p/two", Dimensions: 64}, {Model: "p/two", Dimensions: 96}}
