@@ -21,10 +21,10 @@ import (
 const (
 	MaxSteps    = 64
 	MaxItems    = 1000 // of a map
-	MaxInputs   = 64   // variables
+	maxInputs   = 64   // variables
 	MaxText     = 64 << 10
-	MaxParallel = 16 // items of a map at a time
-	MaxAttempts = 5
+	maxParallel = 16 // items of a map at a time
+	maxAttempts = 5
 	MaxTimeout  = 900 * time.Second
 
 	maxID       = 64

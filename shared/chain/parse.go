@@ -62,8 +62,8 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 	}
 	_ = rawjson.Elements(v, func(i int, e []byte) error {
 		at := fmt.Sprintf("input[%d]", i)
-		if i >= MaxInputs {
-			p.add("input", "has more than %d variables", MaxInputs)
+		if i >= maxInputs {
+			p.add("input", "has more than %d variables", maxInputs)
 			return errEnough
 		}
 		o, ok := p.object(at, e)

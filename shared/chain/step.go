@@ -186,7 +186,7 @@ func (p *Problems) retrieve(s *Step, o *object) {
 }
 
 func (p *Problems) mapping(s *Step, o *object) {
-	s.Parallel = int(o.integer("parallel", 1, MaxParallel, 4))
+	s.Parallel = int(o.integer("parallel", 1, maxParallel, 4))
 	if s.over = p.path(o.path("over"), o.get("over")); s.over != nil {
 		s.uses = append(s.uses, use{at: o.path("over"), refs: s.over.refs, path: s.over, kind: "array"})
 	}
@@ -288,7 +288,7 @@ func (p *Problems) retry(at string, v []byte) Retry {
 	if !ok {
 		return r
 	}
-	r.Attempts = int(o.integer("max_attempts", 1, MaxAttempts, 2))
+	r.Attempts = int(o.integer("max_attempts", 1, maxAttempts, 2))
 	r.Backoff = time.Duration(o.integer("backoff_ms", 0, maxBackoff.Milliseconds(), defaultBackoff.Milliseconds())) * time.Millisecond
 	if on := o.list("on", len(retryable)); on != nil {
 		r.On = nil

@@ -16,7 +16,7 @@ import (
 // Bounds of one rendering, over all texts.
 const (
 	MaxOutput = 256 << 10 // bytes
-	MaxSteps  = 200_000   // actions executed, elements visited
+	maxSteps  = 200_000   // actions executed, elements visited
 	// bytesPerStep is how much of a string counts as one step where it is read
 	// and not written.
 	bytesPerStep = 256
@@ -63,7 +63,7 @@ func (m *machine) run(x *text, values map[string]any, param string) (string, err
 			Message: fmt.Sprintf("With these variables the template makes more than %d bytes.", MaxOutput)}
 	case errors.Is(err, errSteps):
 		return "", &fault.Error{Kind: fault.Invalid, Param: param, Code: "template_too_long",
-			Message: fmt.Sprintf("With these variables the template takes more than %d steps; '%s' has loops.", MaxSteps, x.param)}
+			Message: fmt.Sprintf("With these variables the template takes more than %d steps; '%s' has loops.", maxSteps, x.param)}
 	case err != nil:
 		return "", err
 	}

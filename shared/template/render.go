@@ -28,7 +28,7 @@ func (t *Template) Render(variables json.RawMessage, param string) (Rendered, er
 	if err != nil {
 		return r, err
 	}
-	m := machine{output: MaxOutput, steps: MaxSteps}
+	m := machine{output: MaxOutput, steps: maxSteps}
 	out := make([]string, len(t.texts))
 	for i := range t.texts {
 		if out[i], err = m.run(&t.texts[i], values, param); err != nil {
@@ -83,7 +83,7 @@ func (r *Rendered) Messages() json.RawMessage {
 // where the client sets none. fields are those of body, which rawjson.Object
 // found. Messages of the client that are no array stay, to be refused.
 func (r *Rendered) Apply(body []byte, fields []rawjson.Field) []byte {
-	edits := r.Defaults(fields)
+	edits := r.defaults(fields)
 	own := rawjson.Get(fields, "messages")
 	if rawjson.IsNull(own) || rawjson.Kind(own) == "array" {
 		edits = append(edits, rawjson.Edit{Name: "messages", Value: join(r.Messages(), own)})
@@ -91,9 +91,9 @@ func (r *Rendered) Apply(body []byte, fields []rawjson.Field) []byte {
 	return rawjson.Apply(nil, body, fields, edits...)
 }
 
-// Defaults returns the template's model and parameters as far as the client,
+// defaults returns the template's model and parameters as far as the client,
 // whose fields are given, left them open.
-func (r *Rendered) Defaults(fields []rawjson.Field) []rawjson.Edit {
+func (r *Rendered) defaults(fields []rawjson.Field) []rawjson.Edit {
 	var edits []rawjson.Edit
 	// Most SDKs cannot leave the model out, but they can leave it empty.
 	if model := rawjson.Get(fields, "model"); r.Model != "" && (rawjson.IsNull(model) || string(model) == `""`) {

@@ -17,8 +17,8 @@ import (
 
 // Limits of a template.
 const (
-	MaxVariables   = 100
-	MaxExamples    = 50
+	maxVariables   = 100
+	maxExamples    = 50
 	maxName        = 64      // bytes of the name of a template or a variable
 	maxDescription = 4 << 10 // bytes
 	// maxDeclared bounds the JSON of variables and parameters, so that the YAML of
@@ -196,8 +196,8 @@ func readExamples(array []byte) (list []Example, err error) {
 	}
 	err = rawjson.Elements(array, func(i int, value []byte) error {
 		at := fmt.Sprintf("examples[%d]", i)
-		if i >= MaxExamples {
-			return fault.Field("examples", "'examples' takes at most %d examples.", MaxExamples)
+		if i >= maxExamples {
+			return fault.Field("examples", "'examples' takes at most %d examples.", maxExamples)
 		}
 		fields, err := llm.ReadObject(at, value, "user", "assistant")
 		if err != nil {

@@ -56,8 +56,8 @@ func readVariables(array []byte) (list []Variable, err error) {
 	}
 	err = rawjson.Elements(array, func(i int, value []byte) error {
 		at := fmt.Sprintf("variables[%d]", i)
-		if i >= MaxVariables {
-			return fault.Field("variables", "'variables' takes at most %d variables.", MaxVariables)
+		if i >= maxVariables {
+			return fault.Field("variables", "'variables' takes at most %d variables.", maxVariables)
 		}
 		v, err := readVariable(at, value)
 		if err != nil {
