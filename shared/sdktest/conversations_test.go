@@ -3,6 +3,8 @@ package sdktest_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/qdranttest"
 )
 
 // models are one of each provider. All of them answer the same.
@@ -39,6 +41,7 @@ var (
 // conversations is what every deployment must be able to do, whichever SDK
 // talks to it.
 func conversations(t *testing.T, s *site) {
+	s.shelve(t)
 	t.Run("openai-go", func(t *testing.T) { testOpenAIGo(t, s) })
 	t.Run("go-openai", func(t *testing.T) { testGoOpenAI(t, s) })
 	t.Run("node", func(t *testing.T) { testNode(t, s) })
@@ -57,7 +60,7 @@ func TestLocal(t *testing.T) {
 
 func TestLambda(t *testing.T) {
 	t.Parallel()
-	s := startLambda(t)
+	s := startLambda(t, "QDRANT_URL="+qdranttest.New(t).URL)
 	conversations(t, s)
 	s.audit(t)
 }

@@ -35,6 +35,7 @@ const retryAfter = "27"
 //
 //	#fail-429     the request is refused with that status; where that has a
 //	              retry-after, it is more than the gateway waits for
+//	#tell-422     as #fail, and the refusal repeats the prompt
 //	#flaky-NAME   the first two requests with that name are refused with 500
 //	#reset        the connection breaks in the middle
 //	#cut          the stream ends in the middle, as if it were complete
@@ -215,6 +216,9 @@ func (f *fake) chat(p protocol) http.HandlerFunc {
 		case what == "fail":
 			status, _ := strconv.Atoi(arg)
 			f.refuse(w, p, status, "")
+		case what == "tell":
+			status, _ := strconv.Atoi(arg)
+			f.refuse(w, p, status, q.Prompt)
 		case what == "flaky" && f.fails(arg):
 			f.refuse(w, p, http.StatusInternalServerError, "")
 		case q.Stream:

@@ -24,6 +24,7 @@ func testGoOpenAI(t *testing.T, s *site) {
 		})
 	}
 	t.Run("errors", func(t *testing.T) { goopenaiErrors(t, s, c) })
+	t.Run("prompts", func(t *testing.T) { goopenaiPrompts(t, s) })
 	t.Run("embeddings and models", func(t *testing.T) { goopenaiLists(t, c) })
 }
 

@@ -33,6 +33,7 @@ func testOpenAIGo(t *testing.T, s *site) {
 	t.Run("errors", func(t *testing.T) { openaiErrors(t, s) })
 	t.Run("embeddings", func(t *testing.T) { openaiEmbeddings(t, c) })
 	t.Run("models", func(t *testing.T) { openaiModels(t, s, c) })
+	t.Run("prompts", func(t *testing.T) { openaiPrompts(t, s, c) })
 	t.Run("abort", func(t *testing.T) { openaiAbort(t, s) })
 	t.Run("large prompt", func(t *testing.T) { openaiLarge(t, c) })
 	t.Run("200 at once", func(t *testing.T) { openaiParallel(t, s, c) })

@@ -1,5 +1,6 @@
 // LangChain, as agents use it.
 import assert from 'node:assert/strict';
+import { ContextOverflowError } from '@langchain/core/errors';
 import { AIMessageChunk, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages';
 import { tool } from '@langchain/core/tools';
 import { ChatOpenAI, OpenAIEmbeddings } from '@langchain/openai';
@@ -75,6 +76,25 @@ export default function (test, env) {
       }, /The provider '/);
     });
   }
+
+  test('prompts of the gateway', async () => {
+    const greet = { template: { name: 'greet', variables: { who: 'LangChain' } } };
+    for (const name of ['', 'gpt-4o-mini']) {
+      assert.equal((await chat(name, { modelKwargs: { gateway: greet } }).invoke([])).content, 'You said: Greet LangChain.');
+      assert.equal((await gather(chat(name, { modelKwargs: { gateway: greet } }).stream([]))).content, 'You said: Greet LangChain.');
+    }
+    for (const { name } of env.models) {
+      const rag = chat(name, { modelKwargs: { gateway: { rag: { collection: 'guides' }, context: 'truncate' } }, __includeRawResponse: true });
+      const done = await rag.invoke('What is a pump primed with?');
+      assert.equal(done.additional_kwargs.__raw_response.gateway.citations[0].id, 'pump.md');
+      const parts = [];
+      for await (const chunk of await rag.stream('What is a pump primed with?')) parts.push(chunk);
+      assert.equal(parts.map((p) => p.content).join(''), done.content);
+      assert.equal(parts[0].additional_kwargs.__raw_response.gateway.citations[0].id, 'pump.md');
+    }
+    const long = chat('gpt-4', { modelKwargs: { gateway: { context: 'error' } } });
+    await assert.rejects(long.invoke('All work and no play makes it too long. '.repeat(1000)), ContextOverflowError.isInstance);
+  });
 
   test('embeddings', async () => {
     for (const model of ['text-embedding-3-small', 'gemini/gemini-embedding-001']) {

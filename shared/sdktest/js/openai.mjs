@@ -147,6 +147,52 @@ export default function (test, env) {
     }
   });
 
+  test('partial embeddings', async () => {
+    // By default this SDK decodes base64, and a missing vector is none.
+    const done = await client.embeddings.create({ model: 'text-embedding-3-small', input: ['good', 'this is too #long', 'fine'], dimensions: 6, encoding_format: 'float', gateway: { partial: true } });
+    assert.deepEqual(done.data.map((d) => d.embedding?.length), [6, undefined, 6]);
+    assert.deepEqual([done.data[1].error.code, done.data[1].error.param], ['too_long', 'input[1]']);
+  });
+
+  test('a template alone', async () => {
+    const gateway = { template: { name: 'greet', variables: { who: 'Node' } } };
+    for (const own of [{}, { messages: [] }, { model: '', messages: [] }, { model: null, messages: null }, { model: 'gpt-4o-mini', messages: [] }]) {
+      const done = await create({ ...own, gateway });
+      assert.equal(done.choices[0].message.content, 'You said: Greet Node.', JSON.stringify(own));
+      let text = '';
+      for await (const c of await create({ ...own, gateway, stream: true })) text += c.choices[0]?.delta?.content ?? '';
+      assert.equal(text, 'You said: Greet Node.');
+    }
+    await assert.rejects(create({ messages: [], gateway: { template: { name: 'greet', variables: {} } } }), (e) => e instanceof OpenAI.BadRequestError && e.param === 'gateway.template.variables.who');
+    await assert.rejects(create({ messages: [], gateway: { template: { name: 'nobody' } } }), (e) => e instanceof OpenAI.NotFoundError && e.code === 'template_not_found');
+  });
+
+  test('citations', async () => {
+    const gateway = { rag: { collection: 'guides' }, context: 'summarize' };
+    for (const { name } of env.models) {
+      const ask = says(name, 'What is a pump primed with?', { gateway });
+      const done = await create(ask);
+      const [citation] = done.gateway.citations;
+      assert.deepEqual([citation.n, citation.id, citation.text], [1, 'pump.md', 'A pump is primed with water.']);
+      let first, text = '';
+      for await (const c of await create({ ...ask, stream: true })) {
+        first ??= c;
+        text += c.choices[0]?.delta?.content ?? '';
+      }
+      assert.deepEqual(first.gateway.citations, done.gateway.citations);
+      assert.equal(text, done.choices[0].message.content);
+      const whole = await client.chat.completions.stream(ask).finalChatCompletion();
+      assert.equal(whole.choices[0].message.content, text);
+    }
+  });
+
+  test('a prompt that is too long', async () => {
+    for (const stream of [false, true]) {
+      await assert.rejects(create(says('gpt-4', 'All work and no play makes it too long. '.repeat(1000), { stream, gateway: { context: 'error' } })),
+        (e) => e instanceof OpenAI.BadRequestError && e.code === 'context_length_exceeded' && e.param === 'messages');
+    }
+  });
+
   test('models', async () => {
     const ids = [];
     for await (const m of client.models.list()) ids.push(m.id);

@@ -83,6 +83,35 @@ export default function (test, env) {
     });
   }
 
+  test('prompts of the gateway', async () => {
+    const metadataExtractor = {
+      extractMetadata: async ({ parsedBody }) => ({ gw: parsedBody.gateway ?? {} }),
+      createStreamExtractor: () => {
+        let gateway = {};
+        return { processChunk: (chunk) => { gateway = { ...chunk.gateway, ...gateway }; }, buildMetadata: () => ({ gw: gateway }) };
+      },
+    };
+    const cited = createOpenAICompatible({ name: 'gw', baseURL: env.base, apiKey: env.key, metadataExtractor });
+    for (const { name } of env.models) {
+      const ask = { model: cited(name), ...once, prompt: 'What is a pump primed with?', providerOptions: { gw: { gateway: { rag: { collection: 'guides' }, context: 'truncate' } } } };
+      const done = await generateText(ask);
+      assert.equal(done.providerMetadata.gw.citations[0].id, 'pump.md');
+      const streamed = streamText(ask);
+      const parts = await drain(streamed);
+      assert.deepEqual(parts.filter((p) => p.type === 'error'), []);
+      assert.equal(await streamed.text, done.text);
+      assert.equal((await streamed.providerMetadata).gw.citations[0].id, 'pump.md');
+    }
+    // This SDK wants a model and a message: they go beside the template's.
+    const greet = { gw: { gateway: { template: { name: 'greet', variables: { who: 'Vercel' } } } } };
+    for (const name of ['', 'gpt-4o-mini']) {
+      const done = await generateText({ model: gateway(name), ...once, prompt: 'And Vercel, too.', providerOptions: greet });
+      assert.equal(done.text, 'You said: And Vercel, too.');
+    }
+    const long = { model: gateway('gpt-4'), ...once, prompt: 'All work and no play makes it too long. '.repeat(1000), providerOptions: { gw: { gateway: { context: 'error' } } } };
+    await assert.rejects(generateText(long), (e) => APICallError.isInstance(e) && e.statusCode === 400 && !e.isRetryable && e.data.error.code === 'context_length_exceeded');
+  });
+
   test('errors of our own', async () => {
     await assert.rejects(generateText({ model: make('gw_x_y')('gpt-4o-mini'), ...once, prompt: env.canary }), (e) => e.statusCode === 401 && !e.isRetryable);
     await assert.rejects(generateText({ model: make(env.few)('gpt-4o-mini'), ...once, prompt: env.canary }), (e) => e.statusCode === 403 && !e.isRetryable);
