@@ -95,7 +95,11 @@ func (s *Server) put(ctx context.Context, v *visit, c *gateway.Call, d rag.Docum
 	if s.embeds() {
 		writeFinalHeaders(v.Header(), c)
 	}
-	return v.json(http.StatusCreated, struct {
+	status := http.StatusOK
+	if changed {
+		status = http.StatusCreated
+	}
+	return v.json(status, struct {
 		documentObject
 		Changed bool `json:"changed"`
 	}{showDocument(d, false), changed})

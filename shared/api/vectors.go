@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,9 +44,22 @@ func (s *Server) embedDocument(ctx context.Context, v *visit, c *gateway.Call, b
 		return err
 	}
 	d.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
-		return s.vectors(ctx, c, session, texts)
+		list, err := s.vectors(ctx, c, session, texts)
+		return list, aboutText(err)
 	}
 	return s.told(ctx, v, "documents", s.put(ctx, v, c, d))
+}
+
+// aboutText tells of a passage that the embedding model refused: the client
+// knows the document's text, and no input of ours.
+func aboutText(err error) error {
+	f := fault.As(err)
+	if f == nil || !strings.HasPrefix(f.Param, "input") {
+		return err
+	}
+	told := *f
+	told.Param, told.Message = "text", "The embedding model refused a passage of 'text': "+f.Message
+	return &told
 }
 
 // open admits a request that will have vectors of a text.

@@ -28,7 +28,7 @@ type embedding struct {
 func (e *embedding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var in struct{ Input []string }
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || e.down.Load() {
-		http.Error(w, `{"error":{"message":"no"}}`, http.StatusBadRequest)
+		http.Error(w, `{"error":{"message":"Invalid 'input[0]': too long.","param":"input[0]","code":"too_long"}}`, http.StatusBadRequest)
 		return
 	}
 	e.calls.Add(1)
@@ -71,7 +71,7 @@ func TestDocumentsGetVectorsOnTheBill(t *testing.T) {
 		t.Fatalf("POST: %d %s, cost %s", a.status, a.body, a.header.Get("X-Gateway-Cost-Usd"))
 	}
 	r.keep("docs", "b", "Harbours are full of sailing boats.")
-	if a := r.do("POST", "/ai/documents", body); a.status != 201 || !strings.Contains(a.body, `"changed":false`) || a.header.Get("X-Gateway-Cost-Usd") != "0" {
+	if a := r.do("POST", "/ai/documents", body); a.status != 200 || !strings.Contains(a.body, `"changed":false`) || a.header.Get("X-Gateway-Cost-Usd") != "0" {
 		t.Errorf("the same again: %d %s, cost %s", a.status, a.body, a.header.Get("X-Gateway-Cost-Usd"))
 	}
 	if got := r.found(`{"collection":"docs","query":"fysicians perscribe medicaton"}`); got != "a b" {
@@ -113,8 +113,9 @@ func TestLongDocumentsAreEmbeddedInBatches(t *testing.T) {
 func TestWithoutVectorsNothingIsStored(t *testing.T) {
 	r, e := newEmbeddingReader(t)
 	e.down.Store(true)
-	if a := r.do("POST", "/ai/documents", `{"collection":"docs","id":"a","text":"Herons."}`); a.status < 400 {
-		t.Errorf("POST while the provider refuses: %d %s", a.status, a.body)
+	refused := r.do("POST", "/ai/documents", `{"collection":"docs","id":"a","text":"Herons."}`)
+	if message, _, param, code := refused.fail(t); refused.status != 400 || param != "text" || code != "too_long" || !strings.Contains(message, "'text': Invalid") {
+		t.Errorf("POST while the provider refuses: %d %s, want a 400 about the text", refused.status, refused.body)
 	}
 	if a := r.do("GET", "/ai/documents/a?collection=docs", ""); a.status != 404 {
 		t.Errorf("GET: %d %s", a.status, a.body)
