@@ -9,14 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/recipe"
-	"github.com/devmentor/ai-gateway/shared/requestid"
 	"github.com/devmentor/ai-gateway/shared/template"
-	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // newAuthor is a rig with a store of templates.
@@ -288,153 +284,6 @@ func TestTemplatesOfOthersAreNotThere(t *testing.T) {
 	}
 	if got := r.template(r.do("GET", "/ai/templates/tutor", ""), 200); got.User != "Explain {{.topic}}." {
 		t.Errorf("ana's = %+v", got)
-	}
-}
-
-func TestRender(t *testing.T) {
-	r := newAuthor(t)
-	r.template(r.do("POST", "/ai/templates", tutor), 201)
-	a := r.do("POST", "/ai/templates/tutor/render", `{"variables":{"topic":"<maps>"}}`)
-	var got struct {
-		Object, Template, Model string
-		Messages                []struct{ Role, Content string }
-		Parameters              map[string]json.Number
-		Estimate                struct {
-			Input    int64 `json:"input_tokens"`
-			Exact    bool
-			Output   int64       `json:"max_output_tokens"`
-			InputUSD usage.Nano  `json:"input_usd"`
-			MaxUSD   *usage.Nano `json:"max_usd"`
-		}
-		Warnings []string
-	}
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 {
-		t.Fatalf("render: %d %s", a.status, a.body)
-	}
-	want := []struct{ Role, Content string }{{"system", "You teach beginners."}, {"user", "Hi"}, {"assistant", "Hello."}, {"user", "Explain <maps>."}}
-	if diff := cmp.Diff(want, got.Messages); diff != "" {
-		t.Errorf("messages (-want +got):\n%s", diff)
-	}
-	if got.Object != "template.render" || got.Template != "tutor@1" || got.Model != "gpt-4o-mini" || got.Parameters["temperature"] != "0.20" || len(got.Warnings) != 0 {
-		t.Errorf("render = %s", a.body)
-	}
-	e := got.Estimate
-	if e.Input != 30 || !e.Exact || e.Output != 100 || e.InputUSD != usage.Nano(e.Input*150) || e.MaxUSD == nil || *e.MaxUSD != usage.Nano(e.Input*150+100*600) {
-		t.Errorf("estimate = %+v", e)
-	}
-	if n := len(r.records("ana")); n != 0 {
-		t.Errorf("%d ledger records of a preview", n)
-	}
-	for _, tc := range []struct {
-		body, param, code string
-		status            int
-	}{
-		{`{}`, "variables.topic", "missing_required_parameter", 400},
-		{`{"variables":{"topic":"x","other":1}}`, "variables.other", "unknown_parameter", 400},
-		{`{"variables":{"topic":7}}`, "variables.topic", "invalid_type", 400},
-		{`{"variables":[]}`, "variables", "invalid_type", 400},
-		{`{"variables":{"topic":"` + strings.Repeat("x", template.MaxOutput) + `"}}`, "variables", "template_too_large", 413},
-		{`{"variables":{"topic":"x"},"version":2}`, "", "not_found", 404},
-		{`{"variables":{"topic":"x"},"version":"production"}`, "", "not_found", 404},
-		{`{"variables":{"topic":"x"},"version":true}`, "version", "invalid_request", 400},
-		{`{"variables":{"topic":"x"},"model":5}`, "model", "invalid_request", 400},
-		{`{"variables":{"topic":"x"},"model":"nothing/like-this"}`, "model", "model_not_found", 404},
-		{`{"variables":{"topic":"x"},"model":"text-embedding-3-small"}`, "model", "model_not_supported", 400},
-		{`{"variables":{"topic":"x"},"debug":true}`, "debug", "unknown_parameter", 400},
-	} {
-		a := r.do("POST", "/ai/templates/tutor/render", tc.body)
-		if _, _, param, code := a.fail(t); a.status != tc.status || param != tc.param || code != tc.code {
-			t.Errorf("render %.80s: %d %s", tc.body, a.status, a.body)
-		}
-	}
-}
-
-// TestRenderWithoutAPrice: what is not known is null, and said.
-func TestRenderWithoutAPrice(t *testing.T) {
-	r := newAuthor(t)
-	for name, tc := range map[string]struct{ template, body, want, warning string }{
-		"no model":               {`{"name":"t","user":"a"}`, ``, `"input_tokens":9,"exact":false,"max_output_tokens":null,"input_usd":null,"max_usd":null`, "no price"},
-		"no bound":               {`{"name":"t","user":"a","model":"gpt-4o-mini"}`, ``, `"max_output_tokens":null,"input_usd":0.0000012,"max_usd":null`, ""},
-		"the request's model":    {`{"name":"t","user":"a","model":"nothing"}`, `{"model":"gpt-4o-mini"}`, `"model":"gpt-4o-mini"`, ""},
-		"tools count":            {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"tools":[{"type":"function","function":{"name":"f","description":"Finds words."}}]}}`, ``, `"input_tokens":28,"exact":true`, ""},
-		"not configured":         {`{"name":"t","user":"a","model":"anthropic/claude-sonnet-4-5"}`, ``, `"input_usd":null`, "ANTHROPIC_API_KEY"},
-		"a bound above the most": {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"max_tokens":1000000,"n":2}}`, ``, `"max_output_tokens":32768`, ""},
-	} {
-		r.do("POST", "/ai/templates", tc.template)
-		a := r.do("POST", "/ai/templates/t/render", tc.body)
-		if a.status != 200 || !strings.Contains(a.body, tc.want) || !strings.Contains(a.body, `"content":"a"`) || (tc.warning == "") != strings.Contains(a.body, `"warnings":[]`) || !strings.Contains(a.body, tc.warning) {
-			t.Errorf("%s: %d %s", name, a.status, a.body)
-		}
-	}
-	few := []string{"Authorization", "Bearer " + r.user("bob", func(u *admission.User) { u.Models = []string{"script/*"} })}
-	r.do("POST", "/ai/templates", `{"name":"t","user":"a","model":"gpt-4o-mini"}`, few...)
-	if _, _, param, code := r.do("POST", "/ai/templates/t/render", "", few...).fail(t); param != "model" || code != "model_not_allowed" {
-		t.Errorf("a model that bob may not use: %q %q", param, code)
-	}
-}
-
-func TestUsageOfTemplates(t *testing.T) {
-	r := newAuthor(t)
-	now := time.Now()
-	born := func(ago time.Duration) func(*admission.User) {
-		return func(u *admission.User) { u.Created = now.Add(-ago) }
-	}
-	again := func(ago time.Duration) { // another ana
-		if err := r.store.DeleteUser(t.Context(), "ana"); err != nil {
-			t.Fatal(err)
-		}
-		r.key = r.user("ana", born(ago))
-	}
-	again(20 * 24 * time.Hour)
-	r.do("POST", "/ai/templates", `{"name":"t","user":"a"}`)
-	book := func(user string, ago time.Duration, name string, status int, cost usage.Nano) {
-		t.Helper()
-		at := now.Add(-ago)
-		rec := usage.Record{ID: requestid.New(at), Time: at, User: user, Operation: "chat", Template: name, Status: status, InputTokens: 10, OutputTokens: 3, Cost: cost}
-		if _, err := r.store.Settle(t.Context(), admission.Lease{ID: rec.ID, User: user, Admitted: at}, rec); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.user("bob", nil)
-	book("ana", time.Hour, "t@1", 200, 1)
-	book("ana", 2*time.Hour, "t@1", 429, 0)
-	book("ana", 3*time.Hour, "t@12", 200, 7*usage.Dollar)
-	book("ana", 10*24*time.Hour, "t@1", 200, 100)
-	book("ana", time.Hour, "tt@1", 200, 1000)
-	book("ana", time.Hour, "", 200, 1000)
-	book("bob", time.Hour, "t@1", 200, 1000)
-	const recent = `"data":[{"version":12,"requests":1,"errors":0,"input_tokens":10,"output_tokens":3,"cost_usd":7},{"version":1,"requests":2,"errors":1,"input_tokens":20,"output_tokens":6,"cost_usd":0.000000001}]`
-	for query, want := range map[string]string{
-		"": recent,
-		"?from=" + url.QueryEscape(now.Add(-24*time.Hour).Format(time.RFC3339)):                                                           recent,
-		"?from=" + now.UTC().Add(-12*24*time.Hour).Format(time.DateOnly) + "&to=" + now.UTC().Add(-10*24*time.Hour).Format(time.DateOnly): `"data":[{"version":1,"requests":1,"errors":0,"input_tokens":10,"output_tokens":3,"cost_usd":0.0000001}]`,
-		"?from=2020-01-01&to=2020-01-02": `"data":[]`,
-	} {
-		if a := r.do("GET", "/ai/templates/t/usage"+query, ""); a.status != 200 || !strings.Contains(a.body, want) {
-			t.Errorf("usage%s: %d %s, want %s", query, a.status, a.body, want)
-		}
-	}
-	if a := r.do("GET", "/ai/templates/tt/usage", ""); a.status != 200 || !strings.Contains(a.body, `"requests":1`) {
-		t.Errorf("usage of a deleted template: %d %s", a.status, a.body)
-	}
-	if a := r.do("GET", "/ai/templates/none/usage", ""); a.status != 404 {
-		t.Errorf("usage of no template: %d %s", a.status, a.body)
-	}
-	for query, param := range map[string]string{"?from=yesterday": "from", "?to=5": "to", "?from=2020-01-02&to=2020-01-01": "from", "?from=2020-01-01&to=2020-03-01": "from", "?from=2020-01-01": "from"} {
-		if a := r.do("GET", "/ai/templates/t/usage"+query, ""); a.status != 400 {
-			t.Errorf("usage%s: %d %s", query, a.status, a.body)
-		} else if _, _, got, _ := a.fail(t); got != param {
-			t.Errorf("usage%s: param %q, want %q", query, got, param)
-		}
-	}
-	if a := r.do("GET", "/ai/templates/t/usage?from=2020-01-01&to=2020-01-31", ""); a.status != 200 {
-		t.Errorf("31 days: %d %s", a.status, a.body)
-	}
-	again(90 * time.Minute)
-	for query, want := range map[string]string{"": `"data":[{"version":1,"requests":1,`, "?from=2020-01-01&to=2020-01-31": `"data":[]`} {
-		if a := r.do("GET", "/ai/templates/t/usage"+query, ""); a.status != 200 || !strings.Contains(a.body, want) {
-			t.Errorf("usage%s of another user of that name: %d %s, want %s", query, a.status, a.body, want)
-		}
 	}
 }
 

@@ -1,0 +1,141 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+)
+
+// chatter is a conversation that is too long for a small model: turns about
+// fruit, one of which holds what the last question is about.
+func chatter(turns int) string {
+	var b strings.Builder
+	b.WriteString(`{"role":"system","content":"You are a grocer."}`)
+	for i := range turns {
+		text := strings.Repeat("The weather was fine and the market was full of people. ", 20)
+		if i == 3 {
+			text = "Remember that the crate with the quinces is number 4711. " + text
+		}
+		b.WriteString(`,{"role":"user","content":` + quote(text) + `},{"role":"assistant","content":"I see."}`)
+	}
+	b.WriteString(`,{"role":"user","content":"Which crate has the quinces?"}`)
+	return b.String()
+}
+
+// gpt-4 takes 8,192 tokens.
+func TestPromptsAreMadeToFit(t *testing.T) {
+	summary := strings.Replace(completion, "Hi.", "They talked about the weather; quinces are in crate 4711.", 1)
+	var l *library
+	var asked []string
+	answer := func(strategy string, up http.HandlerFunc) answer {
+		fresh := newLibrary(t, up)
+		a := fresh.chat(`{"model":"gpt-4","max_completion_tokens":500,"messages":[` + chatter(80) + `],"gateway":{"context":"` + strategy + `"}}`)
+		l, asked = fresh, fresh.asked
+		return a
+	}
+	a := answer("error", reply("application/json", completion))
+	if msg, _, param, code := a.fail(t); a.status != 400 || param != "messages" || code != "context_length_exceeded" || !strings.Contains(msg, "8192") || len(asked) > 0 {
+		t.Errorf("error: %d %s", a.status, a.body)
+	}
+	l.account("ana")
+
+	a = answer("truncate", reply("application/json", completion))
+	got := strings.Join(l.last(), "\n")
+	if a.status != 200 || len(asked) != 1 || len(asked[0]) > 8192*6 {
+		t.Errorf("truncate: %d after %d calls, the last of %d bytes", a.status, len(asked), len(asked[len(asked)-1]))
+	}
+	for _, must := range []string{"system: You are a grocer.", "4711", "left out", "user: Which crate"} {
+		if !strings.Contains(got, must) {
+			t.Errorf("truncate lost %q", must)
+		}
+	}
+	if h := a.header.Get("x-gateway-context"); !strings.Contains(h, "strategy=truncate dropped=") || !strings.Contains(h, "/8192") {
+		t.Errorf("x-gateway-context = %q", h)
+	}
+
+	calls := 0
+	a = answer("summarize", func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			reply("application/json", summary)(w, r)
+			return
+		}
+		reply("application/json", completion)(w, r)
+	})
+	got = strings.Join(l.last(), "\n")
+	if a.status != 200 || len(asked) != 2 || !strings.Contains(asked[0], "summarise") || !strings.Contains(got, "quinces are in crate 4711.") || !strings.Contains(a.body, `"Hi."`) {
+		t.Errorf("summarize: %d after %d calls: %.300s\n%.3000s", a.status, len(asked), a.body, got)
+	}
+	rec := l.records("ana")[0]
+	if rec.InputTokens != 9 || len(rec.Tried) != 2 || rec.Attempts != 2 || rec.Cost != 2*(9*30_000+3*60_000) {
+		t.Errorf("summarize: record of %d tokens, %d tried, $%s, want the answer's tokens and both calls' cost", rec.InputTokens, len(rec.Tried), rec.Cost.USD())
+	}
+
+	calls = 0
+	a = answer("summarize", func(w http.ResponseWriter, r *http.Request) {
+		if calls++; calls == 1 {
+			http.Error(w, `{"error":{"message":"no"}}`, 400)
+			return
+		}
+		reply("application/json", completion)(w, r)
+	})
+	if a.status != 200 || a.header.Get("x-gateway-skipped") != "context.summary" || !strings.Contains(strings.Join(l.last(), "\n"), "left out") {
+		t.Errorf("without a summary: %d, skipped %q", a.status, a.header.Get("x-gateway-skipped"))
+	}
+	if a = l.chat(`{"model":"openai/nobody-knows","messages":[{"role":"user","content":"x"}],"gateway":{"context":"truncate"}}`); a.header.Get("x-gateway-skipped") != "context" {
+		t.Errorf("without a known window: skipped %q", a.header.Get("x-gateway-skipped"))
+	}
+}
+
+func TestOptimizedPromptsAreShorterAndCached(t *testing.T) {
+	rules := strings.Repeat("Every answer must name the article of the statute that it rests on.   \n\n\n\n", 100) + strings.Repeat("Never guess. ", 500)
+	body := `{"model":"MODEL","messages":[{"role":"user","content":` + quote("The contract says: "+strings.Repeat("the tenant pays the rent on the first of the month. ", 5)) +
+		`},{"role":"assistant","content":"Yes."},{"role":"system","content":` + quote(rules) + `},{"role":"user","content":` +
+		quote("Again:\n\nThe contract says: "+strings.Repeat("the tenant pays the rent on the first of the month. ", 5)) + `}],"gateway":{"optimize":true}}`
+
+	l := newLibrary(t, reply("application/json", completion))
+	a := l.chat(strings.Replace(body, "MODEL", "gpt-4o-mini", 1))
+	got := l.last()
+	if a.status != 200 || len(got) != 4 || !strings.HasPrefix(got[0], "system: ") || strings.Contains(got[0], "\n\n\n") || strings.Contains(l.asked[0], "cache_control") {
+		t.Errorf("openai: %d %.200s\nafter %.300q", a.status, a.body, got)
+	}
+	if h := a.header.Get("x-gateway-context"); !strings.Contains(h, " saved=") {
+		t.Errorf("x-gateway-context = %q", h)
+	}
+
+	var sent string
+	script := llm.ProviderFunc(func(_ context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+		sent = string(req.Raw)
+		return emit(&llm.Event{Text: "ok", Finish: "stop", Usage: &llm.Usage{Input: 1, Output: 1}})
+	})
+	r := newRig(t, http.NotFound, script)
+	r.server.Gateway.Models.Use(gateway.Set{Instances: []gateway.Instance{{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Chat: script}}})
+	if a := r.chat(strings.Replace(body, "MODEL", "anthropic/claude-sonnet-4-5", 1)); a.status != 200 || strings.Count(sent, "cache_control") != 1 || !strings.Contains(a.body, `"cache_points":1`) {
+		t.Errorf("anthropic: %d %s\nafter %.400s", a.status, a.body, sent)
+	}
+}
+
+// TestOwnModelsHaveTheWindowTheyAreGiven: of a server of one's own the
+// catalogue knows nothing.
+func TestOwnModelsHaveTheWindowTheyAreGiven(t *testing.T) {
+	script := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+		return emit(&llm.Event{Text: "ok", Finish: "stop", Usage: &llm.Usage{Input: 1, Output: 1}})
+	})
+	r := newRig(t, http.NotFound, nil)
+	r.server.Gateway.Models.Use(gateway.Set{Instances: []gateway.Instance{{Name: "own", Kind: "openai", Chats: true, Chat: script, Own: []string{"own/llama"}, Window: 500}}})
+	ask := func(words int) answer {
+		return r.chat(`{"model":"own/llama","messages":[{"role":"user","content":` + quote(strings.Repeat("word ", words)) + `}],"gateway":{"context":"error"}}`)
+	}
+	if a := ask(50); a.status != 200 || !strings.Contains(a.header.Get("x-gateway-context"), "/500 ") {
+		t.Errorf("a short prompt: %d, %s", a.status, a.header.Get("x-gateway-context"))
+	}
+	if a := ask(5000); a.status != 400 || !strings.Contains(a.body, "context_length_exceeded") {
+		t.Errorf("a long prompt: %d %s", a.status, a.body)
+	}
+	if a := r.do("GET", "/ai/models/own/llama", ""); !strings.Contains(a.body, `"context_window":500`) {
+		t.Errorf("GET model = %s", a.body)
+	}
+}
