@@ -146,6 +146,9 @@ func TestPassagesCannotEscape(t *testing.T) {
 		if opens, closes := strings.Count(m.Content, "<"+tag+" "), strings.Count(m.Content, "</"+tag+">"); opens != 2 || closes != 2 {
 			t.Errorf("%q: %d tags <%s> and %d end tags, want 2 of each in\n%s", evil, opens, tag, closes, m.Content)
 		}
+		if rule := string(got[0]); !strings.Contains(rule, "each between a <"+tag+"> tag") {
+			t.Errorf("%q: the tag is <%s>, and the model is told %s", evil, tag, rule)
+		}
 		if !strings.Contains(m.Content, evil) || !strings.HasSuffix(m.Content, "</"+tag+">\n\nquestion") {
 			t.Errorf("%q: the block is\n%s", evil, m.Content)
 		}
