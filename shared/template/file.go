@@ -147,6 +147,9 @@ func Import(file []byte) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rawjson.Kind(object) != "object" {
+		return nil, wrong("", "The file must begin with the template's fields in YAML, between two lines '%s'; YAML alone will do as well.", fence)
+	}
 	edits, err := sections(body, line)
 	if err != nil {
 		return nil, err
