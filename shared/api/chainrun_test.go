@@ -200,20 +200,11 @@ func TestABudgetThatEndsInTheMiddle(t *testing.T) {
 // said splits a stream of typed events into their types and data.
 func said(t *testing.T, body string) (types []string, data []map[string]any) {
 	t.Helper()
-	for _, block := range strings.Split(strings.TrimSpace(body), "\n\n") {
-		head, rest, ok := strings.Cut(block, "\n")
-		typ, isEvent := strings.CutPrefix(head, "event: ")
-		if !ok || !isEvent {
-			if strings.HasPrefix(block, ":") {
-				continue
-			}
-			t.Fatalf("not an event: %q", block)
+	for _, e := range typedEvents(t, body) {
+		if e.Data["type"] != e.Event {
+			t.Fatalf("event %s says that it is %v", e.Event, e.Data["type"])
 		}
-		var o map[string]any
-		if err := json.Unmarshal([]byte(strings.TrimPrefix(rest, "data: ")), &o); err != nil || o["type"] != typ {
-			t.Fatalf("event %s = %s: %v", typ, rest, err)
-		}
-		types, data = append(types, typ), append(data, o)
+		types, data = append(types, e.Event), append(data, e.Data)
 	}
 	return types, data
 }

@@ -23,9 +23,7 @@ import (
 // Chains serves everything under /ai/chains. Chains and their runs belong to
 // the key's user.
 func (s *Server) Chains() http.Handler {
-	own := func(work work) handler {
-		return func(v *visit) error { return s.owned(v, "chains", work) }
-	}
+	own := s.own("chains")
 	r := recipes{s, recipe.Chain}
 	return s.paths(map[string]methods{
 		"/ai/chains":                       {"GET": own(r.list), "POST": own(s.putChain)},

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"net/http"
 	"strconv"
 
@@ -172,7 +170,7 @@ func (g *generation) finish() ([]byte, error) {
 		name  string
 		value any
 	}{{"files", r.Files}, {"explanation", r.Explanation}, {"diagnostics", r.Diagnostics}, {"finish_reason", cmp.Or(g.reason, "stop")}} {
-		text, err := plainJSON(m.value)
+		text, err := rawjson.Marshal(m.value)
 		if err != nil {
 			return nil, err
 		}
@@ -180,15 +178,6 @@ func (g *generation) finish() ([]byte, error) {
 		dst = append(append(dst, text...), ',')
 	}
 	return append(appendUsage(append(dst, `"usage":`...), g.c), '}'), nil
-}
-
-// plainJSON leaves <, > and & as they are: code is full of them.
-func plainJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // endStream closes the stream with the whole result, or with what went wrong.

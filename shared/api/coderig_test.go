@@ -49,9 +49,10 @@ func typedEvents(t *testing.T, body string) (list []typed) {
 		if strings.HasPrefix(block, ":") {
 			continue
 		}
-		name, data, ok := strings.Cut(block, "\ndata: ")
-		e := typed{Event: strings.TrimPrefix(name, "event: ")}
-		if err := json.Unmarshal([]byte(data), &e.Data); err != nil || !ok {
+		head, data, ok := strings.Cut(block, "\ndata: ")
+		name, isEvent := strings.CutPrefix(head, "event: ")
+		e := typed{Event: name}
+		if err := json.Unmarshal([]byte(data), &e.Data); err != nil || !ok || !isEvent {
 			t.Fatalf("event %q: %v", block, err)
 		}
 		list = append(list, e)

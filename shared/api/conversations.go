@@ -61,9 +61,7 @@ type messageObject struct {
 // ServeConversations serves everything under /ai/conversations, which belongs
 // to the key's user.
 func (s *Server) ServeConversations() http.Handler {
-	own := func(work work) handler {
-		return func(v *visit) error { return s.owned(v, "conversations", work) }
-	}
+	own := s.own("conversations")
 	return s.paths(map[string]methods{
 		"/ai/conversations":               {"GET": own(s.listConversations), "POST": own(s.createConversation)},
 		"/ai/conversations/{id}":          {"GET": own(s.getConversation), "DELETE": own(s.deleteConversation)},

@@ -157,12 +157,20 @@ func (s *Server) begin(v *visit, operation string) (*gateway.Call, error) {
 // work answers a request whose key is good.
 type work func(context.Context, *visit, *gateway.Call) error
 
+// own makes handlers of work on what belongs to the key's user.
+func (s *Server) own(operation string) func(work) handler {
+	return func(do work) handler {
+		return func(v *visit) error { return s.owned(v, operation, do) }
+	}
+}
+
 // owned is the frame of requests about what belongs to the key's user: the
 // key first, then a slot of the rate limit, then the work. Failures of a
 // library or a store are told in our own words; operation is whose they are.
-func (s *Server) owned(v *visit, operation string, work work) error {
+func (s *Server) owned(v *visit, operation string, work work) (err error) {
 	ctx := v.r.Context()
 	c, err := s.begin(v, operation)
+	defer func() { s.note(v, c, err) }()
 	if err != nil {
 		return err
 	}

@@ -33,9 +33,7 @@ type templateVersion struct {
 // Templates serves everything under /ai/templates. Templates belong to the
 // key's user.
 func (s *Server) Templates() http.Handler {
-	own := func(work work) handler {
-		return func(v *visit) error { return s.owned(v, "templates", work) }
-	}
+	own := s.own("templates")
 	r := recipes{s, recipe.Template}
 	return s.paths(map[string]methods{
 		"/ai/templates":                       {"GET": own(r.list), "POST": own(s.putTemplate)},

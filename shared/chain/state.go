@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/pattern"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -145,13 +145,10 @@ func TakenRun(id string) error {
 
 // Encode returns the JSON of r for a store. It fails with fault.TooLarge.
 func (r *Run) Encode() ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil {
+	b, err := rawjson.Marshal(r)
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "Internal error.")
 	}
-	b := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if len(b) > MaxRun {
 		return nil, fault.New(fault.TooLarge, "The run has %d bytes with all its outputs; the limit is %d.", len(b), MaxRun)
 	}

@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // decode reads JSON with its numbers as they are written; nil for none.
@@ -24,13 +25,10 @@ func decode(raw []byte) any {
 
 // encode writes a step's output. It fails above what a step may hand on.
 func encode(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	out, err := rawjson.Marshal(v)
+	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "Internal error.")
 	}
-	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	if len(out) > maxOutput {
 		return nil, fault.New(fault.TooLarge, "The output has %d bytes; the limit is %d.", len(out), maxOutput)
 	}

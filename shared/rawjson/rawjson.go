@@ -232,6 +232,16 @@ func Fields(dst []Field, object []byte) []Field {
 	return dst
 }
 
+// Marshal is json.Marshal, but leaves <, > and & as they are: prompts and code
+// are full of them.
+func Marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
 // AppendString appends s to dst as a JSON string.
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')

@@ -228,3 +228,13 @@ func BenchmarkObject(b *testing.B) {
 		})
 	}
 }
+
+func TestMarshalLeavesCodeAlone(t *testing.T) {
+	got, err := rawjson.Marshal(map[string]string{"a": "<b> && c\n"})
+	if want := `{"a":"<b> && c\n"}`; string(got) != want || err != nil {
+		t.Errorf("Marshal = %s, %v, want %s", got, err, want)
+	}
+	if _, err := rawjson.Marshal(func() {}); err == nil {
+		t.Error("Marshal of a function = nil, want an error")
+	}
+}

@@ -85,22 +85,25 @@ func (a *author) wantNumbers(name string, before, limit int, want ...int) {
 // names lists all recipes, page by page.
 func (a *author) names(page int) []string {
 	a.Helper()
-	var all []string
+	list := func(after string) ([]recipe.Head, error) { return a.List(a.Context(), a.tenant, a.kind, after, page) }
+	return everything(a.T, page, list, func(h recipe.Head) string { return h.Name })
+}
+
+// everything returns the ids of a listing, read page by page.
+func everything[T any](t *testing.T, page int, list func(after string) ([]T, error), id func(T) string) (all []string) {
+	t.Helper()
 	for after := ""; ; {
-		heads, err := a.List(a.Context(), a.tenant, a.kind, after, page)
-		if err != nil {
-			a.Fatalf("List = %v", err)
+		found, err := list(after)
+		if err != nil || len(found) > page {
+			t.Fatalf("List = %d entries, %v, want %d at most", len(found), err, page)
 		}
-		for _, h := range heads {
-			all = append(all, h.Name)
+		for _, e := range found {
+			after = id(e)
+			all = append(all, after)
 		}
-		if len(heads) > page {
-			a.Fatalf("List = %d heads, want %d at most", len(heads), page)
-		}
-		if len(heads) < page {
+		if len(found) < page {
 			return all
 		}
-		after = heads[page-1].Name
 	}
 }
 

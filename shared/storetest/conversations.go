@@ -115,23 +115,10 @@ func plain(turns []conversation.Turn) []string {
 
 func (p *talker) ids(page int) []string {
 	p.Helper()
-	var all []string
-	for after := ""; ; {
-		found, err := p.List(p.Context(), p.tenant, after, page)
-		if err != nil {
-			p.Fatalf("List = %v", err)
-		}
-		for _, c := range found {
-			all = append(all, c.ID)
-		}
-		if len(found) > page {
-			p.Fatalf("List = %d conversations, want %d at most", len(found), page)
-		}
-		if len(found) < page {
-			return all
-		}
-		after = found[page-1].ID
+	list := func(after string) ([]conversation.Conversation, error) {
+		return p.List(p.Context(), p.tenant, after, page)
 	}
+	return everything(p.T, page, list, func(c conversation.Conversation) string { return c.ID })
 }
 
 // missing checks that nothing can be done with a conversation but to create it.

@@ -1,7 +1,6 @@
 package template
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"text/template/parse"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Bounds of one rendering, over all texts.
@@ -321,11 +321,9 @@ func (m *machine) print(v any) error {
 	case bool:
 		return m.write(fmt.Sprint(v))
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := rawjson.Marshal(v)
+	if err != nil {
 		return err
 	}
-	return m.write(strings.TrimSuffix(b.String(), "\n"))
+	return m.write(string(b))
 }

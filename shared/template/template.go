@@ -4,7 +4,6 @@
 package template
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -147,13 +146,11 @@ func (t *Template) compile() error {
 // JSON returns the canonical form: equal templates have equal bytes, and Parse
 // reads them.
 func (t *Template) JSON() []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(t); err != nil {
+	b, err := rawjson.Marshal(t)
+	if err != nil {
 		panic(err) // strings, numbers and JSON that was parsed before
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return b
 }
 
 // Warnings lists what is odd about the template but not wrong, as sentences
