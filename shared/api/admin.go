@@ -9,13 +9,16 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
 )
 
 // Admin serves everything under /admin/.
 func (s *Server) Admin() http.Handler {
 	own := func(h handler) handler {
-		return func(v *visit) error {
-			if err := s.authorizeAdmin(v); err != nil {
+		return func(v *visit) (err error) {
+			c, err := s.authorizeAdmin(v)
+			defer func() { s.note(v, c, err) }()
+			if err != nil {
 				return err
 			}
 			return h(v)
@@ -36,24 +39,26 @@ func (s *Server) Admin() http.Handler {
 
 // authorizeAdmin takes GATEWAY_ADMIN_KEY, or a gateway key with the scope
 // "admin". With neither it is as shut as any other door: 401.
-func (s *Server) authorizeAdmin(v *visit) error {
+func (s *Server) authorizeAdmin(v *visit) (*gateway.Call, error) {
 	given := key(v.r.Header)
 	want, err := s.AdminKey(v.r.Context())
+	nobody := &gateway.Call{Start: v.start}
+	nobody.Record.ID, nobody.Record.ClientID, nobody.Record.Operation = v.id, v.clientID, "admin"
 	if err != nil {
-		return fault.Wrap(fault.Unavailable, err, "Keys cannot be checked at the moment.")
+		return nobody, fault.Wrap(fault.Unavailable, err, "Keys cannot be checked at the moment.")
 	}
 	if want != "" && sameSecret(given, want) {
-		return nil
+		return nobody, nil
 	}
 	c, err := s.begin(v, "admin")
 	if err != nil {
-		return err
+		return c, err
 	}
 	if err := s.Gateway.Touch(v.r.Context(), c, "admin"); err != nil {
-		return err
+		return c, err
 	}
 	limits(v.Header(), c.Grant.Limits)
-	return nil
+	return c, nil
 }
 
 // sameSecret compares hashes, so that neither content nor length shows in the

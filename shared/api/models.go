@@ -42,8 +42,9 @@ type modelPricing struct {
 // Models serves GET /ai/models and GET /ai/models/{id}.
 func (s *Server) Models() http.Handler { return s.endpoint("GET", s.models) }
 
-func (s *Server) models(v *visit) error {
+func (s *Server) models(v *visit) (err error) {
 	c, err := s.begin(v, "models")
+	defer func() { s.note(v, c, err) }()
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -10,25 +11,31 @@ import (
 
 // errorText is what may be logged of an error. Texts that could repeat the
 // request are left out: what a provider wrote, and what is wrong with the
-// caller's own input. Debugging turns them on.
+// caller's own input or what it asks for. Debugging turns them on.
 func errorText(f *fault.Error, debug bool) string {
 	switch {
 	case debug:
 		return f.Error()
-	case f.Kind == fault.Invalid || f.Kind == fault.TooLarge || f.Kind == fault.Unprocessable:
+	case f.Kind == fault.Invalid || f.Kind == fault.TooLarge || f.Kind == fault.Unprocessable || f.Kind == fault.NotFound:
 		return ""
 	case f.Provider != "" && f.Status != 0:
-		if f.Kind == fault.NotFound {
-			return "" // the provider's words
-		}
 		return f.Message
 	}
 	return f.Error()
 }
 
+// Note writes the log line of a request that runs no model and leaves no
+// record; more says what it was about.
+func (g *Gateway) Note(ctx context.Context, c *Call, status int, err error, more ...slog.Attr) {
+	c.Record.Status, c.Record.Duration = status, time.Since(c.Start)
+	c.Record.Overhead = c.Record.Duration
+	logRecord(ctx, g.Log, &c.Record, err, more...)
+}
+
 // logRecord writes the one log line of a request. It holds figures and names,
 // never prompts, answers or keys; an error's cause is scrubbed where it is made.
-func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error) {
+// more takes the place of the model that was asked for.
+func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error, more ...slog.Attr) {
 	level := slog.LevelInfo
 	if r.Status >= 500 {
 		level = slog.LevelError
@@ -39,7 +46,10 @@ func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error
 	attrs := make([]slog.Attr, 0, 28)
 	attrs = append(attrs,
 		slog.String("request_id", r.ID), slog.String("operation", r.Operation), slog.Int("status", r.Status),
-		slog.String("user", r.User), slog.String("key", r.Key), slog.String("model_asked", r.Asked))
+		slog.String("user", r.User), slog.String("key", r.Key))
+	if attrs = append(attrs, more...); len(more) == 0 {
+		attrs = append(attrs, slog.String("model_asked", r.Asked))
+	}
 	if r.ClientID != "" {
 		attrs = append(attrs, slog.String("client_request_id", r.ClientID))
 	}

@@ -1,0 +1,62 @@
+package api_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestEveryRequestHasALogLine: those that run no model, too. None tells what a
+// document is called or says.
+func TestEveryRequestHasALogLine(t *testing.T) {
+	r := newReader(t)
+	admin := []string{"Authorization", "Bearer " + adminKey}
+	type line struct {
+		Message   string
+		Operation string
+		Method    string
+		Path      string
+		Status    int
+		User      string
+		Param     string `json:"error_param"`
+	}
+	var want []line
+	for _, tc := range []struct {
+		method, path, body string
+		header             []string
+		line               line
+	}{
+		{"POST", "/ai/documents", `{"collection":"docs","id":"diary/secret.md","text":"secret words"}`, nil, line{"request", "documents", "POST", "/ai/documents", 201, "ana", ""}},
+		{"GET", "/ai/v1/documents/diary/secret.md", "", nil, line{"request", "documents", "GET", "/ai/v1/documents/{id...}", 200, "ana", ""}},
+		{"POST", "/ai/search", `{"collection":"docs","query":"secret"}`, nil, line{"request", "search", "POST", "/ai/search", 200, "ana", ""}},
+		{"POST", "/ai/search", `{"collection":"docs"}`, nil, line{"request", "search", "POST", "/ai/search", 400, "ana", "query"}},
+		{"DELETE", "/ai/documents/diary/secret.md", "", nil, line{"request", "documents", "DELETE", "/ai/documents/{id...}", 200, "ana", ""}},
+		{"DELETE", "/ai/documents/diary/secret.md", "", nil, line{"request", "documents", "DELETE", "/ai/documents/{id...}", 404, "ana", ""}},
+		{"GET", "/ai/models", "", nil, line{"request", "models", "GET", "/ai/models", 200, "ana", ""}},
+		{"GET", "/ai/models", "", []string{"Authorization", "Bearer gw_x"}, line{"request", "models", "GET", "/ai/models", 401, "", ""}},
+		{"POST", "/admin/users", `{"id":"bob"}`, admin, line{"request", "admin", "POST", "/admin/users", 201, "", ""}},
+		{"DELETE", "/admin/users/bob", "", admin, line{"request", "admin", "DELETE", "/admin/users/bob", 200, "", ""}},
+		{"DELETE", "/admin/users/ana", "", nil, line{"request", "admin", "DELETE", "/admin/users/ana", 403, "ana", ""}},
+	} {
+		if a := r.do(tc.method, tc.path, tc.body, tc.header...); a.status != tc.line.Status {
+			t.Errorf("%s %s: %d %s, want %d", tc.method, tc.path, a.status, a.body, tc.line.Status)
+		}
+		want = append(want, tc.line)
+	}
+	var got []line
+	for text := range strings.Lines(r.log.String()) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatal(err, text)
+		}
+		got = append(got, l)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	if strings.Contains(r.log.String(), "secret") {
+		t.Errorf("the log tells secrets: %s", r.log)
+	}
+}
