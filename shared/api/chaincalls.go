@@ -169,13 +169,10 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 func (k *chainCalls) Retrieve(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
 	var hits []rag.Hit
 	var err error
-	switch g := k.s.Gateway; {
-	case k.session != nil:
+	if k.session != nil {
 		hits, err = k.session.Find(ctx, q)
-	case g.Passages == nil:
-		err = fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
-	default:
-		hits, err = rag.Find(ctx, g.Passages, k.c.User, q)
+	} else {
+		hits, err = k.s.Gateway.Find(ctx, k.c.User, q)
 	}
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
 		return nil, fault.Wrap(fault.Unavailable, err, "The documents cannot be searched right now; try again.")

@@ -130,15 +130,8 @@ func (r *Recipes) Version(_ context.Context, tenant string, kind recipe.Kind, na
 		if err != nil {
 			return err
 		}
-		number := ref.Number
-		switch {
-		case number > 0:
-		case ref.Label != "":
-			number = h.Labels[ref.Label]
-		default:
-			number = h.Latest
-		}
-		v, err = readVersion(tx, tenant, kind, name, number)
+		head := h.head(name)
+		v, err = readVersion(tx, tenant, kind, name, head.Number(ref))
 		if err == nil && v.Number == 0 {
 			return recipe.Missing(kind, name, ref)
 		}

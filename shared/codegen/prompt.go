@@ -9,7 +9,7 @@ import (
 type Request struct {
 	Prompt      string
 	Language    string   // "" leaves it to the model
-	Framework   string   //
+	Framework   string   // "" for none
 	Constraints []string // rules that the code must keep
 	Files       []File   // what is there already
 	Tests       bool     // tests are wanted too

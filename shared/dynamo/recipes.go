@@ -73,9 +73,7 @@ func (r *Recipes) Version(ctx context.Context, tenant string, kind recipe.Kind, 
 		if !h.present() {
 			return recipe.Version{}, recipe.Missing(kind, name, recipe.Ref{})
 		}
-		if number = h.Latest; ref.Label != "" {
-			number = h.Labels[ref.Label]
-		}
+		number = h.Number(ref)
 	}
 	v, err := r.version(ctx, tenant, kind, name, number)
 	if err != nil {

@@ -127,17 +127,14 @@ func (s *Session) remember(ctx context.Context, id string) ([]conversation.Turn,
 
 // retrieve searches for what is asked.
 func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]rag.Hit, error) {
-	if s.g.Passages == nil {
-		return nil, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.rag", Code: "not_implemented", Message: "This gateway has no documents: QDRANT_URL is not set."}
-	}
 	if text == "" {
 		return nil, fault.Field("gateway.rag", "'gateway.rag' needs a user message with text to search for.")
 	}
-	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
-	s.aim(&q)
-	hits, err := rag.Find(ctx, s.g.Passages, s.c.User, q)
+	hits, err := s.Find(ctx, rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter})
 	switch {
 	case err == nil:
+	case errors.Is(err, fault.Unimplemented):
+		return nil, blame(err, "gateway.rag", "not_implemented")
 	case clients(err):
 		return nil, blame(err, "gateway.rag.collection", "collection_not_found")
 	case ctx.Err() != nil:
@@ -153,13 +150,20 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 }
 
 // Find searches the tenant's passages as a request itself, not as an optional
-// part of one: a failure is one.
+// part of one: a failure is one. It fails as Gateway.Find.
 func (s *Session) Find(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
-	if s.g.Passages == nil {
+	s.aim(&q)
+	return s.g.Find(ctx, s.c.User, q)
+}
+
+// Find searches a tenant's passages by their words, for requests that call no
+// model. It fails as rag.Find, and with fault.Unimplemented if there are no
+// documents.
+func (g *Gateway) Find(ctx context.Context, tenant string, q rag.Query) ([]rag.Hit, error) {
+	if g.Passages == nil {
 		return nil, fault.New(fault.Unimplemented, "This gateway has no documents: QDRANT_URL is not set.")
 	}
-	s.aim(&q)
-	return rag.Find(ctx, s.g.Passages, s.c.User, q)
+	return rag.Find(ctx, g.Passages, tenant, q)
 }
 
 // aim lets q be asked by what its text means, too, if there is a model for

@@ -40,6 +40,18 @@ type Head struct {
 	Updated time.Time      // of the latest, or when a label moved
 }
 
+// Number is that of the version which ref means, whether or not there is one; 0
+// for a label that there is not.
+func (h *Head) Number(ref Ref) int {
+	switch {
+	case ref.Number > 0:
+		return ref.Number
+	case ref.Label != "":
+		return h.Labels[ref.Label]
+	}
+	return h.Latest
+}
+
 // Version is one text of a recipe.
 type Version struct {
 	Name    string

@@ -65,3 +65,12 @@ func TestValidName(t *testing.T) {
 		}
 	}
 }
+
+func TestHeadNumbersVersions(t *testing.T) {
+	h := recipe.Head{Latest: 7, Labels: map[string]int{"live": 3}}
+	for ref, want := range map[recipe.Ref]int{{}: 7, {Number: 5}: 5, {Label: "live"}: 3, {Label: "gone"}: 0} {
+		if got := h.Number(ref); got != want {
+			t.Errorf("Number(%+v) = %d, want %d", ref, got, want)
+		}
+	}
+}
