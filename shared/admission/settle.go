@@ -20,10 +20,10 @@ func (l Lease) Period() time.Time {
 	return l.Admitted
 }
 
-// Unsettled is the record of a request that never came to its end: it is
-// charged what it reserved.
+// Unsettled is the record of a request that never came to its end, whoever
+// finds that out: it is charged what it reserved.
 func (l Lease) Unsettled() usage.Record {
-	return usage.Record{ID: l.ID, Time: l.Period(), User: l.User, Cost: l.Reserved, Reserved: l.Reserved, Unsettled: true}
+	return usage.Record{ID: l.ID, Time: l.Period(), User: l.User, Operation: "unknown", Error: string(fault.Internal), Cost: l.Reserved, Reserved: l.Reserved, Unsettled: true}
 }
 
 // TopUp raises what a holds for l to reserved; a smaller amount changes

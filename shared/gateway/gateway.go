@@ -256,8 +256,7 @@ func (g *Gateway) sweep(ctx context.Context, dead []admission.Lease) {
 
 // Sweep settles one dead lease at its estimate, marked as unsettled.
 func Sweep(ctx context.Context, store admission.Store, l admission.Lease) error {
-	_, err := store.Settle(ctx, l, usage.Record{ID: l.ID, Time: l.Admitted, User: l.User, Cost: l.Reserved, Reserved: l.Reserved,
-		Operation: "unknown", Unsettled: true, Error: string(fault.Internal)})
+	_, err := store.Settle(ctx, l, l.Unsettled())
 	return err
 }
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -30,6 +31,18 @@ func (g *Gateway) Note(ctx context.Context, c *Call, status int, err error, more
 	c.Record.Status, c.Record.Duration = status, time.Since(c.Start)
 	c.Record.Overhead = c.Record.Duration
 	logRecord(ctx, g.Log, &c.Record, err, more...)
+}
+
+// fieldName is what may be logged of the name of a field. A client can write
+// anything for one, even a prompt: what could be more than a name is left out.
+func fieldName(param string) string {
+	odd := func(c rune) bool {
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_-.[]$@", c))
+	}
+	if len(param) > 128 || strings.ContainsFunc(param, odd) {
+		return "…"
+	}
+	return param
 }
 
 // logRecord writes the one log line of a request. It holds figures and names,
@@ -85,7 +98,7 @@ func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error
 	if f := fault.As(err); f != nil {
 		attrs = append(attrs, slog.String("error_kind", string(f.Kind)), slog.String("error_code", f.Code))
 		if f.Param != "" {
-			attrs = append(attrs, slog.String("error_param", f.Param))
+			attrs = append(attrs, slog.String("error_param", fieldName(f.Param)))
 		}
 		if f.Status != 0 {
 			attrs = append(attrs, slog.Int("upstream_status", f.Status))
