@@ -4,21 +4,16 @@ import (
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
-// codeMessages asks for files. What the chain's author says as system stands
+// codePrompt asks for files. What the chain's author says as system stands
 // after what makes the answer readable.
-func codeMessages(s *Step, system, user string) []byte {
+func codePrompt(s *Step, system, user string) (string, string) {
 	r := codegen.Request{Prompt: user, Language: s.language, Framework: s.framework}
 	if system != "" {
-		system = codegen.System + "\n\n" + system
-	} else {
-		system = codegen.System
+		system = "\n\n" + system
 	}
-	dst := rawjson.AppendString([]byte(`[{"role":"system","content":`), system)
-	dst = rawjson.AppendString(append(dst, `},{"role":"user","content":`...), r.User())
-	return append(dst, "}]"...)
+	return codegen.System + system, r.User()
 }
 
 // codeValue reads the files of an answer. Without any the explanation is all

@@ -275,13 +275,13 @@ func (w *work) messages() ([]byte, error) {
 		return nil, err
 	}
 	if w.s.Type == Code {
-		return codeMessages(w.s, system, user), nil
+		system, user = codePrompt(w.s, system, user)
 	}
 	dst := []byte{'['}
 	if system != "" {
-		dst = append(rawjson.AppendString(append(dst, `{"role":"system","content":`...), system), "},"...)
+		dst = append(append(dst, llm.TextMessage("system", system)...), ',')
 	}
-	return append(rawjson.AppendString(append(dst, `{"role":"user","content":`...), user), "}]"...), nil
+	return append(append(dst, llm.TextMessage("user", user)...), ']'), nil
 }
 
 // ask makes a call to a model and reads its answer.

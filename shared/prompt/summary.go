@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -84,7 +85,7 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 	if len(left) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(left, func(a, b int) int { return -cmpScore(old.units[a], old.units[b]) })
+	slices.SortStableFunc(left, func(a, b int) int { return cmp.Compare(old.units[b].score, old.units[a].score) })
 	for _, i := range left {
 		old.take(i)
 	}
@@ -101,16 +102,6 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 	body = append(body, `,"max_completion_tokens":`...)
 	body = strconv.AppendInt(body, most, 10)
 	return append(body, '}')
-}
-
-func cmpScore(a, b unit) int {
-	switch {
-	case a.score < b.score:
-		return -1
-	case a.score > b.score:
-		return 1
-	}
-	return 0
 }
 
 // said is a message as a line of a transcript.

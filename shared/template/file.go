@@ -2,7 +2,6 @@ package template
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -76,7 +75,7 @@ func (t *Template) File() []byte {
 // without saying.
 func (v *Variable) appendYAML(dst []byte) []byte {
 	lead := "  - "
-	text, err := json.Marshal(v)
+	text, err := rawjson.Marshal(v)
 	if err != nil {
 		panic(err) // strings, numbers and JSON that was parsed before
 	}
@@ -84,12 +83,8 @@ func (v *Variable) appendYAML(dst []byte) []byte {
 		if f.Name == "required" && v.Required == (v.Default == nil) {
 			continue
 		}
-		value := f.Value
-		if f.Name == "default" {
-			value = v.Default // Marshal escapes <, > and &
-		}
 		dst = append(dst, lead...)
-		dst = appendYAMLField(dst, f.Name, value, len(lead))
+		dst = appendYAMLField(dst, f.Name, f.Value, len(lead))
 		lead = "    "
 	}
 	return dst

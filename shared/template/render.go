@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
@@ -60,10 +61,7 @@ func (r *Rendered) Messages() json.RawMessage {
 		if len(dst) > 1 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, `{"role":"`...)
-		dst = append(dst, role...)
-		dst = append(dst, `","content":`...)
-		dst = append(rawjson.AppendString(dst, content), '}')
+		dst = append(dst, llm.TextMessage(role, content)...)
 	}
 	if r.System != "" {
 		add("system", r.System)
