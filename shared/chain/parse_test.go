@@ -83,6 +83,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		"template variable":      {with(`{"id":"a","type":"prompt","template":{"name":"t","variables":{"v":"{{.input.x}}"}}}`), "steps[0].template.variables.v", "input.x"},
 		"template variable path": {with(`{"id":"a","type":"prompt","template":{"name":"t","variables":{"v":{"path":"$.input.x"}}}}`), "steps[0].template.variables.v.path", "input.x"},
 		"no collection":          {with(`{"id":"r","type":"retrieve","query":"x"}`), "steps[0].collection", "missing"},
+		"odd collection":         {with(`{"id":"r","type":"retrieve","query":"x","collection":"a/b"}`), "steps[0].collection", "letters"},
 		"top_k":                  {with(`{"id":"r","type":"retrieve","collection":"c","query":"x","top_k":101}`), "steps[0].top_k", "1 to 100"},
 		"filter":                 {with(`{"id":"r","type":"retrieve","collection":"c","query":"x","filter":[]}`), "steps[0].filter", "object"},
 		"no JSONPath":            {with(`{"id":"s","type":"transform","select":"$.input["}`), "steps[0].select", "JSONPath"},
