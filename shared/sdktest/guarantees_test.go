@@ -20,6 +20,7 @@ func testGuarantees(t *testing.T, s *site) {
 	t.Run("keys die at once", func(t *testing.T) { keysDie(t, s) })
 	t.Run("accounts", func(t *testing.T) { accounts(t, s) })
 	t.Run("one budget", func(t *testing.T) { oneBudget(t, s) })
+	t.Run("chains on a budget", func(t *testing.T) { chainsOnABudget(t, s) })
 	t.Run("one rate limit", func(t *testing.T) { oneRateLimit(t, s) })
 	t.Run("so many at once", func(t *testing.T) { soManyAtOnce(t, s) })
 	t.Run("exact cost", func(t *testing.T) { exactCost(t, s) })
