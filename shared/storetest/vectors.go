@@ -235,6 +235,30 @@ var vectorCases = []libraryCase{
 		none := func(context.Context, []string) ([][]float32, error) { return nil, nil }
 		r.finds(rag.Query{Collection: "meant", Text: "herons", Embedding: m.Model, Embed: none}, "a")
 	}},
+	{"a collection changes its model while a question's vector is made", func(r *reader) {
+		one, two := &Trigrams{Model: "p/one", Dimensions: 64}, &Trigrams{Model: "p/two", Dimensions: 96}
+		for collection, next := range map[string]rag.Document{
+			"other": {Kind: rag.Text, Text: "Herons.", Embedding: two.Model, Embed: two.Embed},
+			"none":  {Kind: rag.Text, Text: "Herons."},
+		} {
+			r.embed(one, collection, "old", "Herons.", "")
+			next.Key = rag.Key{Collection: collection, ID: "new"}
+			change := func(ctx context.Context, texts []string) ([][]float32, error) {
+				if err := r.Delete(ctx, r.tenant, rag.Key{Collection: collection, ID: "old"}); err != nil {
+					return nil, err
+				}
+				if _, _, err := r.Put(ctx, r.tenant, next); err != nil {
+					return nil, err
+				}
+				return one.Embed(ctx, texts)
+			}
+			hits, err := r.Search(r.Context(), r.tenant, rag.Query{Collection: collection, Text: "herons", Limit: 5, Embedding: one.Model, Embed: change})
+			if err != nil || slices.ContainsFunc(hits, func(h rag.Hit) bool { return h.ID != "new" }) {
+				r.Errorf("Search(%s) = %v, %v, want nothing but what is there now", collection, hits, err)
+			}
+			r.finds(rag.Query{Collection: collection, Text: "herons"}, "new")
+		}
+	}},
 	{"the first documents of two models race", func(r *reader) {
 		models := []*Trigrams{{Model: "p/one", Dimensions: 64}, {Model: "p/two", Dimensions: 64}, {Model: "p/two", Dimensions: 96}}
 		for i, rivals := range [][2]*Trigrams{{models[0], models[1]}, {models[1], models[2]}} {
