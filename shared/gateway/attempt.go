@@ -63,9 +63,6 @@ func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	}
 	a.asked = time.Now()
 	c := b.c
-	if c.timing.asked.IsZero() {
-		c.timing.asked = a.asked
-	}
 	b.attempts = append(b.attempts, a)
 	c.Record.Attempts++
 	if !w.Side && (len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended) { // in a race, the first stands for all until one speaks

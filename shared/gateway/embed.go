@@ -79,7 +79,9 @@ func (v *vector) known() bool { return v.at != place{} }
 func (b *bill) embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
 	e := w.found
 	e.b = b
+	b.wait()
 	err := e.run(ctx)
+	b.rest()
 	if err == nil {
 		err = e.check()
 	}
@@ -202,14 +204,8 @@ func (e *embedding) book(err error) {
 	defer b.mu.Unlock()
 	c := b.c
 	now := time.Now()
-	if e.asked != nil {
-		c.timing.done = now
-	}
 	if w.Side {
 		return
-	}
-	if e.asked != nil {
-		c.timing.first = now
 	}
 	c.Dropped = e.dropped
 	if err != nil {

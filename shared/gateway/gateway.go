@@ -74,24 +74,48 @@ type Call struct {
 	admitted     bool
 }
 
-// timing separates our own time from the upstream's.
+// timing separates our own time from that of providers. The session's lock
+// guards it.
 type timing struct {
-	asked, first, done time.Time // the upstream was asked, spoke first, was finished
+	first   time.Time     // the answer began
+	waiting int           // calls under way
+	since   time.Time     // the first of those began
+	waited  time.Duration // for calls before them
 }
 
-// Overhead is our own time so far: until the upstream was asked, and since it
-// last was needed.
+// Overhead is our own time so far: that in which no provider was being asked,
+// for an answer, a vector or a summary.
 func (c *Call) Overhead() time.Duration {
 	now := time.Now()
-	switch {
-	case c.timing.asked.IsZero():
+	if c.session == nil {
 		return now.Sub(c.Start)
-	case !c.timing.done.IsZero():
-		return c.timing.asked.Sub(c.Start) + now.Sub(c.timing.done)
-	case !c.timing.first.IsZero():
-		return c.timing.asked.Sub(c.Start) + now.Sub(c.timing.first)
 	}
-	return c.timing.asked.Sub(c.Start)
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	own := now.Sub(c.Start) - c.timing.waited
+	if c.timing.waiting > 0 {
+		own -= now.Sub(c.timing.since)
+	}
+	return own
+}
+
+// wait notes that a provider is being asked, until rest is called.
+func (b *bill) wait() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if t := &b.c.timing; t.waiting == 0 {
+		t.since = time.Now()
+	}
+	b.c.timing.waiting++
+}
+
+func (b *bill) rest() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := &b.c.timing
+	if t.waiting--; t.waiting == 0 {
+		t.waited += time.Since(t.since)
+	}
 }
 
 // Begin checks key without I/O and opens the books of a request. id is the

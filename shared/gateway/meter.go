@@ -58,13 +58,14 @@ func (m *meter) inputTokens() int64 { return countPrompt(m.req) }
 func (m *meter) run(emit func(*llm.Event) error) error {
 	m.emit = emit
 	defer m.stop()
+	m.wait()
 	err := m.route.Complete(m.ctx, m.req, m.event)
+	m.rest()
 	last := m.last()
 	if last != nil {
 		m.book(m.w, last, true)
 	}
 	m.mu.Lock()
-	m.c.timing.done = time.Now()
 	m.c.Record.Rotations += m.route.Rotations
 	if last != nil && !m.w.Side {
 		m.c.Dropped = last.dropped

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
@@ -186,4 +187,52 @@ func TestUnknownPricesMatterToBudgets(t *testing.T) {
 		r.gateway.Settle(t.Context(), c, 200, err)
 		r.books()
 	}
+}
+
+// TestOverheadIsOurOwnTime: waiting for a provider, for an answer as for a
+// vector, is not.
+func TestOverheadIsOurOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := instance("openai", func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+			time.Sleep(time.Second)
+			return says("openai")(ctx, req, emit)
+		})
+		in.Embeds, in.Embedder = true, slow{}
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}}, nil)
+		c, s, w := r.session("openai/gpt-4o-mini")
+		time.Sleep(time.Millisecond) // ours
+		v, err := r.gateway.PrepareVectors(t.Context(), c, "openai/text-embedding-3-small", []string{"a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Side = true
+		if _, err := s.Vectors(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // ours
+		var first time.Duration
+		err = s.Chat(t.Context(), w, func(*llm.Event) error {
+			if first == 0 {
+				first = c.Overhead()
+			}
+			time.Sleep(time.Second)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // ours
+		if last := c.Overhead(); first != 2*time.Millisecond || last != 3*time.Millisecond {
+			t.Errorf("Overhead = %v at the first event and %v at the end, want 2ms and 3ms", first, last)
+		}
+		r.gateway.Settle(t.Context(), c, 200, nil)
+	})
+}
+
+// slow takes its time to make vectors.
+type slow struct{}
+
+func (slow) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
+	time.Sleep(time.Second)
+	return vectors{}.Embed(ctx, req)
 }
