@@ -151,19 +151,19 @@ func chainsOnABudget(t *testing.T, s *site) {
 	run := func(key, body string) answer {
 		return s.do(t, "POST", "/ai/chains/three/runs", key, body)
 	}
-	make := func(user string, budget any) (key string) {
+	start := func(user string, budget any) (key string) {
 		key = s.user(t, user, object{"budgets": []any{object{"period": "month", "usd": budget}}})
 		if a := s.do(t, "POST", "/ai/chains", key, chain); a.status != 201 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 		return key
 	}
-	if a := run(make("chain-probe", 1), `{}`); a.status != 200 {
+	if a := run(start("chain-probe", 1), `{}`); a.status != 200 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	each := s.settled(t, "chain-probe").Spent.Month
 	budget := 5*each + each/2
-	key := make("chain-racer", budget)
+	key := start("chain-racer", budget)
 	var wg sync.WaitGroup
 	answers := [runs]answer{}
 	for i := range runs {
