@@ -144,10 +144,11 @@ var runID = regexp.MustCompile(`"run_[A-Za-z0-9]{16}"`)
 // more of it, those that stopped go on, and nothing is paid for twice.
 func chainsOnABudget(t *testing.T, s *site) {
 	const runs = 16
-	// The answers are shorter than that, so none is ended by the budget.
-	chain := `{"name":"three","steps":[{"id":"one","type":"prompt","model":"gpt-4o-mini","user":"One of three","parameters":{"max_completion_tokens":20}},
-		{"id":"two","type":"prompt","model":"gpt-4o-mini","user":"Two: {{.steps.one.output}}","parameters":{"max_completion_tokens":20}},
-		{"id":"three","type":"prompt","model":"gpt-4o-mini","user":"Three: {{.steps.two.output}}","parameters":{"max_completion_tokens":20}}]}`
+	// The answers are far shorter than max_completion_tokens, even by estimate: so
+	// none is ended by the budget.
+	chain := `{"name":"three","steps":[{"id":"one","type":"prompt","model":"gpt-4o-mini","user":"One of three","parameters":{"max_completion_tokens":80}},
+		{"id":"two","type":"prompt","model":"gpt-4o-mini","user":"Two: {{.steps.one.output}}","parameters":{"max_completion_tokens":80}},
+		{"id":"three","type":"prompt","model":"gpt-4o-mini","user":"Three: {{.steps.two.output}}","parameters":{"max_completion_tokens":80}}]}`
 	run := func(key, body string) answer {
 		return s.do(t, "POST", "/ai/chains/three/runs", key, body)
 	}
