@@ -80,6 +80,9 @@ func (r *Recipes) Version(ctx context.Context, tenant string, kind recipe.Kind, 
 		return recipe.Version{}, fail(ctx, "version", err)
 	}
 	if v.Number == 0 {
+		if _, err := r.Head(ctx, tenant, kind, name); err != nil {
+			return recipe.Version{}, err // there is not even the recipe
+		}
 		return recipe.Version{}, recipe.Missing(kind, name, ref)
 	}
 	return v, nil

@@ -121,10 +121,21 @@ func (a *author) delete(name string) {
 
 func (a *author) versionMissing(name string, refs ...recipe.Ref) {
 	a.Helper()
+	_, gone := a.Head(a.Context(), a.tenant, a.kind, name)
 	for _, ref := range refs {
-		if v, err := a.Version(a.Context(), a.tenant, a.kind, name, ref); !errors.Is(err, fault.NotFound) {
-			a.Errorf("Version(%s@%s) = %+v, %v, want not_found", name, ref, v, err)
+		what := ref
+		if gone != nil {
+			what = recipe.Ref{} // there is not even the recipe
 		}
+		a.noVersion(name, ref, recipe.Missing(a.kind, name, what))
+	}
+}
+
+// noVersion checks that reading a version fails, in the words of want.
+func (a *author) noVersion(name string, ref recipe.Ref, want error) {
+	a.Helper()
+	if v, err := a.Version(a.Context(), a.tenant, a.kind, name, ref); !errors.Is(err, fault.NotFound) || err.Error() != want.Error() {
+		a.Errorf("Version(%s@%s) = %+v, %v, want not_found: %v", name, ref, v, err, want)
 	}
 }
 
