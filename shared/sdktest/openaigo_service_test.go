@@ -77,7 +77,7 @@ func openaiErrors(t *testing.T, s *site) {
 	wantError(t, ask(c, "no-such-model", canary), 404, "invalid_request_error", "model", "model_not_found")
 	wantError(t, ask(c, "text-embedding-3-small", canary), 400, "invalid_request_error", "model", "")
 	wantError(t, ask(newOpenAI(t, s, "sk-wrong"), "gpt-4o-mini", canary), 401, "invalid_request_error", "", "invalid_api_key")
-	wantError(t, ask(newOpenAI(t, s, s.key[:len(s.key)-1]+"x"), "gpt-4o-mini", canary), 401, "invalid_request_error", "", "invalid_api_key")
+	wantError(t, ask(newOpenAI(t, s, s.key[:len(s.key)-1]), "gpt-4o-mini", canary), 401, "invalid_request_error", "", "invalid_api_key")
 	few := newOpenAI(t, s, s.user(t, "only-gemini-go", object{"models": []string{"gemini/*"}}))
 	wantError(t, ask(few, "gpt-4o-mini", canary), 403, "permission_error", "", "model_not_allowed")
 }
