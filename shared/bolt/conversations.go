@@ -228,10 +228,8 @@ func (s *Conversations) Append(_ context.Context, tenant, id string, t conversat
 // change runs f in a transaction, which also removes some of what has expired.
 func (s *Conversations) change(f func(tx *bbolt.Tx) error) error {
 	return ours(s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{conversationsBucket, turnsBucket, endsBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(tx, conversationsBucket, turnsBucket, endsBucket); err != nil {
+			return err
 		}
 		if err := f(tx); err != nil {
 			return err

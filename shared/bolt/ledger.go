@@ -110,6 +110,16 @@ func (t *totals) prune() {
 	a.Prune(at)
 }
 
+// makeBuckets makes those that are not there yet.
+func makeBuckets(tx *bbolt.Tx, names ...[]byte) error {
+	for _, name := range names {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func put(tx *bbolt.Tx, bucket, key []byte, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

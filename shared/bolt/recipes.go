@@ -79,10 +79,8 @@ func (r *Recipes) Add(_ context.Context, tenant string, kind recipe.Kind, v reci
 	var h recipeHead
 	at := v.Created.UTC()
 	err := r.db.Update(func(tx *bbolt.Tx) (err error) {
-		for _, name := range [][]byte{recipesBucket, versionsBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(tx, recipesBucket, versionsBucket); err != nil {
+			return err
 		}
 		if h, err = readHead(tx, tenant, kind, v.Name); err != nil {
 			return err

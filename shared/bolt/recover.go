@@ -53,10 +53,8 @@ func (s *Store) recover() error {
 // what the journal says.
 func (s *Store) load() (done position, err error) {
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range buckets {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(tx, buckets...); err != nil {
+			return err
 		}
 		meta := tx.Bucket(metaBucket)
 		switch f := meta.Get(formatKey); {

@@ -43,10 +43,8 @@ func (s *Runs) Save(_ context.Context, tenant string, r *chain.Run) error {
 		return err
 	}
 	return ours(s.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{runsBucket, runEndsBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+		if err := makeBuckets(tx, runsBucket, runEndsBucket); err != nil {
+			return err
 		}
 		if err := s.sweep(tx); err != nil {
 			return err
