@@ -211,15 +211,15 @@ func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, co
 		answered := role(first(next)) == "tool"
 		if calls(turn[len(turn)-1]) != answered {
 			if answered { // the results that follow have lost their calls
-				rest := trim(kept)
-				return rest, dropped + i + 1 + len(kept) - len(rest)
+				dropped += i + 1
+				break
 			}
 			dropped++ // calls that were never answered: no provider takes them
 			continue
 		}
 		if budget -= count.messages(turn); budget < 0 {
-			rest := trim(kept)
-			return rest, dropped + i + 1 + len(kept) - len(rest)
+			dropped += i + 1
+			break
 		}
 		kept = slices.Insert(kept, 0, turn)
 		next = turn
