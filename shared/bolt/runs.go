@@ -32,9 +32,12 @@ func (s *Store) Runs() *Runs { return &Runs{db: s.db, now: time.Now} }
 
 func runKey(tenant, id string) []byte { return []byte(tenant + "\x00" + id) }
 
-func runEndKey(end time.Time, key []byte) []byte {
-	return append([]byte(end.UTC().Format(endLayout)+"\x00"), key...)
+func runEndKey(r *chain.Run, key []byte) []byte {
+	return append([]byte(runEnd(r).UTC().Format(endLayout)+"\x00"), key...)
 }
+
+// runEnd is when a run is forgotten.
+func runEnd(r *chain.Run) time.Time { return r.Updated.Add(chain.Keep) }
 
 // Save implements chain.Runs.
 func (s *Runs) Save(_ context.Context, tenant string, r *chain.Run) error {
@@ -46,25 +49,28 @@ func (s *Runs) Save(_ context.Context, tenant string, r *chain.Run) error {
 		if err := makeBuckets(tx, runsBucket, runEndsBucket); err != nil {
 			return err
 		}
-		if err := s.sweep(tx); err != nil {
+		if err := sweepRuns(tx, s.now()); err != nil {
 			return err
 		}
 		key := runKey(tenant, r.ID)
-		old, err := s.read(tx, key)
+		old, err := readRun(tx, key)
 		if err != nil {
 			return err
 		}
 		rev := 0
-		if old != nil {
+		if old != nil && s.alive(old) {
 			rev = old.Rev
 		}
 		if r.Rev != rev+1 {
 			return chain.TakenRun(r.ID)
 		}
-		if err := removeRun(tx, key); err != nil {
-			return err
+		ends := tx.Bucket(runEndsBucket)
+		if old != nil {
+			if err := ends.Delete(runEndKey(old, key)); err != nil {
+				return err
+			}
 		}
-		if err := tx.Bucket(runEndsBucket).Put(runEndKey(r.Updated.Add(chain.Keep), key), nil); err != nil {
+		if err := ends.Put(runEndKey(r, key), nil); err != nil {
 			return err
 		}
 		return tx.Bucket(runsBucket).Put(key, body)
@@ -74,9 +80,11 @@ func (s *Runs) Save(_ context.Context, tenant string, r *chain.Run) error {
 // Run implements chain.Runs.
 func (s *Runs) Run(_ context.Context, tenant, id string) (r *chain.Run, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		if r, err = s.read(tx, runKey(tenant, id)); err == nil && r == nil {
-			err = chain.MissingRun(id)
+		found, err := readRun(tx, runKey(tenant, id))
+		if err == nil && (found == nil || !s.alive(found)) {
+			return chain.MissingRun(id)
 		}
+		r = found
 		return err
 	})
 	return r, ours(err)
@@ -88,14 +96,17 @@ func (s *Runs) Forget(_ context.Context, tenant string) error {
 		if tx.Bucket(runsBucket) == nil {
 			return nil
 		}
-		var keys [][]byte
 		prefix := runKey(tenant, "")
 		c := tx.Bucket(runsBucket).Cursor()
-		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-			keys = append(keys, bytes.Clone(k))
-		}
-		for _, k := range keys {
-			if err := removeRun(tx, k); err != nil {
+		for k, body := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, body = c.Seek(prefix) {
+			r, err := parseRun(k, body)
+			if err != nil {
+				return err
+			}
+			if err := tx.Bucket(runEndsBucket).Delete(runEndKey(r, k)); err != nil {
+				return err
+			}
+			if err := c.Delete(); err != nil {
 				return err
 			}
 		}
@@ -103,8 +114,10 @@ func (s *Runs) Forget(_ context.Context, tenant string) error {
 	}))
 }
 
-// read returns the run with a key; nil if there is none any more.
-func (s *Runs) read(tx *bbolt.Tx, key []byte) (*chain.Run, error) {
+func (s *Runs) alive(r *chain.Run) bool { return s.now().Before(runEnd(r)) }
+
+// readRun returns a run, expired or not; nil if there is none.
+func readRun(tx *bbolt.Tx, key []byte) (*chain.Run, error) {
 	b := tx.Bucket(runsBucket)
 	if b == nil {
 		return nil, nil
@@ -113,11 +126,7 @@ func (s *Runs) read(tx *bbolt.Tx, key []byte) (*chain.Run, error) {
 	if body == nil {
 		return nil, nil
 	}
-	r, err := parseRun(key, body)
-	if err != nil || !s.now().Before(r.Updated.Add(chain.Keep)) {
-		return nil, err
-	}
-	return r, nil
+	return parseRun(key, body)
 }
 
 func parseRun(key, body []byte) (*chain.Run, error) {
@@ -128,35 +137,19 @@ func parseRun(key, body []byte) (*chain.Run, error) {
 	return &r, nil
 }
 
-// removeRun removes a run and what says when it ends, if it is there.
-func removeRun(tx *bbolt.Tx, key []byte) error {
-	body := tx.Bucket(runsBucket).Get(key)
-	if body == nil {
-		return nil
-	}
-	r, err := parseRun(key, body)
-	if err != nil {
-		return err
-	}
-	if err := tx.Bucket(runEndsBucket).Delete(runEndKey(r.Updated.Add(chain.Keep), key)); err != nil {
-		return err
-	}
-	return tx.Bucket(runsBucket).Delete(key)
-}
-
-// sweep removes some of the runs that have expired.
-func (s *Runs) sweep(tx *bbolt.Tx) error {
-	now := []byte(s.now().UTC().Format(endLayout))
-	var keys [][]byte
-	c := tx.Bucket(runEndsBucket).Cursor()
-	for k, _ := c.First(); k != nil && bytes.Compare(k[:min(len(k), len(now))], now) <= 0 && len(keys) < sweepAtWrites; k, _ = c.Next() {
+// sweepRuns removes some of the runs that have expired.
+func sweepRuns(tx *bbolt.Tx, now time.Time) error {
+	ends := tx.Bucket(runEndsBucket).Cursor()
+	n := 0
+	for k, _ := ends.First(); k != nil && ended(k, now) && n < sweepAtWrites; k, _ = ends.First() {
 		_, key, _ := bytes.Cut(k, []byte{0})
-		keys = append(keys, bytes.Clone(key))
-	}
-	for _, k := range keys {
-		if err := removeRun(tx, k); err != nil {
+		if err := tx.Bucket(runsBucket).Delete(key); err != nil {
 			return err
 		}
+		if err := ends.Delete(); err != nil {
+			return err
+		}
+		n++
 	}
 	return nil
 }
