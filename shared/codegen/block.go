@@ -76,7 +76,7 @@ func (p *Parser) inside(line string) {
 func (p *Parser) fenceInside(f fence, line string) (done bool) {
 	b := p.block
 	lang, file := readInfo(f.info)
-	known := byAlias[lang] != nil
+	known := byAlias(lang) != nil
 	switch {
 	case b.markdown || b.depth > 0:
 	case b.named && file != "" && f.indent <= b.indent: // the file's own end was forgotten

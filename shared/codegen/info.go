@@ -90,9 +90,9 @@ func readInfo(info string) (lang, file string) {
 				file = value
 			}
 		case attribute, bare == "":
-		case lang == "" && strings.HasPrefix(bare, ".") && byAlias[strings.ToLower(bare[1:])] != nil && i == 0:
+		case lang == "" && strings.HasPrefix(bare, ".") && byAlias(strings.ToLower(bare[1:])) != nil && i == 0:
 			lang = bare[1:] // a class
-		case i == 0 && byAlias[strings.ToLower(bare)] != nil:
+		case i == 0 && byAlias(strings.ToLower(bare)) != nil:
 			if lang = bare; mainFile(Language(bare)) == bare { // Dockerfile
 				file = bare
 			}
@@ -284,7 +284,7 @@ var families = [][]string{{"javascript", "typescript", "jsx", "tsx"}, {"json", "
 // compatible says whether a block in lang may be the file.
 func compatible(file, lang string) bool {
 	of := LanguageOf(file)
-	if of == "" || lang == "" || lang == of || of == "text" || byAlias[lang] == nil || lang == "text" && !strict(of) {
+	if of == "" || lang == "" || lang == of || of == "text" || byAlias(lang) == nil || lang == "text" && !strict(of) {
 		return true
 	}
 	return slices.ContainsFunc(families, func(f []string) bool { return slices.Contains(f, of) && slices.Contains(f, lang) })

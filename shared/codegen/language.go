@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // language is what the package knows of one.
@@ -95,9 +96,17 @@ var languages = []language{
 	{name: "text", exts: []string{".txt"}, files: []string{"LICENSE", "NOTICE", "AUTHORS", "Procfile", "CODEOWNERS"}},
 }
 
-// The table as maps; aliases and file names in lower case.
-var byAlias, byExt, byFile = func() (alias, ext, file map[string]*language) {
-	alias, ext, file = map[string]*language{}, map[string]*language{}, map[string]*language{}
+// tables are the languages by what they are called, aliases and file names in
+// lower case. They are made when somebody first asks: every function of the
+// gateway links this package, and most of them never do.
+var tables struct {
+	once             sync.Once
+	alias, ext, file map[string]*language
+}
+
+func makeTables() {
+	t := &tables
+	t.alias, t.ext, t.file = map[string]*language{}, map[string]*language{}, map[string]*language{}
 	first := func(m map[string]*language, key string, l *language) {
 		if _, known := m[key]; !known {
 			m[key] = l
@@ -105,25 +114,41 @@ var byAlias, byExt, byFile = func() (alias, ext, file map[string]*language) {
 	}
 	for i := range languages {
 		l := &languages[i]
-		first(alias, l.name, l)
+		first(t.alias, l.name, l)
 		for _, a := range l.aliases {
-			first(alias, a, l)
+			first(t.alias, a, l)
 		}
 		for _, e := range l.exts {
-			first(ext, strings.ToLower(e), l)
+			first(t.ext, strings.ToLower(e), l)
 		}
 		for _, f := range l.files {
-			first(file, strings.ToLower(f), l)
+			first(t.file, strings.ToLower(f), l)
 		}
 	}
-	return alias, ext, file
-}()
+}
+
+// byAlias, byExt and byFile find a language; nil if it is not known. What they
+// are given is in lower case.
+func byAlias(name string) *language {
+	tables.once.Do(makeTables)
+	return tables.alias[name]
+}
+
+func byExt(ext string) *language {
+	tables.once.Do(makeTables)
+	return tables.ext[ext]
+}
+
+func byFile(name string) *language {
+	tables.once.Do(makeTables)
+	return tables.file[name]
+}
 
 // Language is the name by which answers call a language: "golang" is go. One
 // that is not known stays as it is, in lower case.
 func Language(name string) string {
 	name = strings.ToLower(strings.TrimSpace(name))
-	if l := byAlias[name]; l != nil {
+	if l := byAlias(name); l != nil {
 		return l.name
 	}
 	return name
@@ -133,7 +158,7 @@ func Language(name string) string {
 // say.
 func LanguageOf(file string) string {
 	base := strings.ToLower(path.Base(file))
-	if l := byFile[base]; l != nil {
+	if l := byFile(base); l != nil {
 		return l.name
 	}
 	if strings.HasPrefix(base, "tsconfig.") && strings.HasSuffix(base, ".json") {
@@ -142,7 +167,7 @@ func LanguageOf(file string) string {
 	if strings.HasPrefix(base, "dockerfile.") {
 		return "dockerfile"
 	}
-	if l := byExt[path.Ext(base)]; l != nil {
+	if l := byExt(path.Ext(base)); l != nil {
 		return l.name
 	}
 	return ""
@@ -150,14 +175,14 @@ func LanguageOf(file string) string {
 
 // extension is that of a generated file name.
 func extension(language string) string {
-	if l := byAlias[language]; l != nil && len(l.exts) > 0 {
+	if l := byAlias(language); l != nil && len(l.exts) > 0 {
 		return l.exts[0]
 	}
 	return ".txt"
 }
 
 func mainFile(language string) string {
-	if l := byAlias[language]; l != nil {
+	if l := byAlias(language); l != nil {
 		return l.main
 	}
 	return ""

@@ -96,14 +96,14 @@ func pathLike(s string) bool {
 		return false
 	}
 	base := path.Base(s)
-	if slices.Contains(knownFiles, strings.ToLower(base)) || byFile[strings.ToLower(base)] != nil {
+	if slices.Contains(knownFiles, strings.ToLower(base)) || byFile(strings.ToLower(base)) != nil {
 		return true
 	}
 	ext := path.Ext(base)
 	if len(ext) < 2 {
 		return false
 	}
-	if byExt[strings.ToLower(ext)] != nil {
+	if byExt(strings.ToLower(ext)) != nil {
 		return true
 	}
 	if base == ext { // .gitignore and the like; .5 is none
