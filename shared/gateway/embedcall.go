@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -41,16 +40,11 @@ func (e *embedding) fetch(ctx context.Context, route *router.Route, first *Targe
 		calls.SetLimit(limit.Calls)
 	}
 	for _, p := range parts {
-		calls.Go(func() (err error) {
-			defer func() {
-				if v := recover(); v != nil {
-					err = fault.Wrap(fault.Internal, fmt.Errorf("panic: %v", v), "Internal error.")
-				}
-			}()
+		calls.Go(func() error {
 			if ctx.Err() != nil {
 				return fault.As(context.Cause(ctx))
 			}
-			return e.part(ctx, route, p)
+			return guarded(func() error { return e.part(ctx, route, p) })
 		})
 	}
 	return calls.Wait()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -55,31 +56,34 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 	var failed [2]error
 	var both sync.WaitGroup
 	if id := w.opts.Conversation; id != "" {
-		both.Go(guarded(&failed[0], func() (err error) {
-			g.turns, err = s.remember(ctx, id)
-			return err
-		}))
+		both.Go(func() {
+			failed[0] = guarded(func() (err error) {
+				g.turns, err = s.remember(ctx, id)
+				return err
+			})
+		})
 	}
 	if r := w.opts.RAG; r != nil {
-		both.Go(guarded(&failed[1], func() (err error) {
-			g.hits, err = s.retrieve(ctx, r, prompt.Question(own.rest))
-			return err
-		}))
+		both.Go(func() {
+			failed[1] = guarded(func() (err error) {
+				g.hits, err = s.retrieve(ctx, r, prompt.Question(own.rest))
+				return err
+			})
+		})
 	}
 	both.Wait()
 	return g, errors.Join(failed[:]...)
 }
 
-// guarded runs fn and keeps its error; a panic becomes one.
-func guarded(err *error, fn func() error) func() {
-	return func() {
-		defer func() {
-			if v := recover(); v != nil {
-				*err = fault.New(fault.Internal, "panic: %v", v)
-			}
-		}()
-		*err = fn()
-	}
+// guarded runs fn, in a goroutine of its own, where a panic would end the
+// process: it becomes an error, whose text is for the log only.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fault.Wrap(fault.Internal, fmt.Errorf("panic: %v", v), "Internal error.")
+		}
+	}()
+	return fn()
 }
 
 // skip leaves an optional stage out and says so.

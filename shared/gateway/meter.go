@@ -6,7 +6,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/router"
 )
@@ -168,14 +167,7 @@ func (m *meter) fund() error {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
 		answer := make(chan error, 1)
 		m.topup = answer
-		go func() {
-			defer func() {
-				if v := recover(); v != nil {
-					answer <- fault.New(fault.Internal, "panic in top-up: %v", v)
-				}
-			}()
-			answer <- m.more(more)
-		}()
+		go func() { answer <- guarded(func() error { return m.more(more) }) }()
 	}
 	if m.speaker.bytes < m.hard {
 		select {
