@@ -11,7 +11,6 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/devmentor/ai-gateway/shared/conversation"
-	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
 // These buckets, too, are made on demand.
@@ -78,7 +77,7 @@ func (s *Conversations) Create(_ context.Context, tenant string, c conversation.
 		}
 		if old != nil {
 			if s.alive(old) {
-				return fault.New(fault.Conflict, "There is a conversation '%.80s' already.", c.ID)
+				return conversation.Taken(c.ID)
 			}
 			if err := removeConversation(tx, tenant, old); err != nil {
 				return err

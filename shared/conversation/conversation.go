@@ -83,3 +83,8 @@ type Store interface {
 func Missing(id string) error {
 	return fault.New(fault.NotFound, "There is no conversation '%.80s'.", id)
 }
+
+// Taken is the error for an id that another conversation has.
+func Taken(id string) error {
+	return fault.New(fault.Conflict, "There is a conversation '%.80s' already.", id)
+}

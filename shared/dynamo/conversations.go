@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/devmentor/ai-gateway/shared/conversation"
-	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
 // Conversations keeps dialogues in the state table. Times and durations are in
@@ -116,7 +115,7 @@ func (c *Conversations) Create(ctx context.Context, tenant string, v conversatio
 		if in := (reader{item: old}); t.unknown && in.str("i") == life {
 			return v, nil // an earlier attempt of ours, whose answer was lost
 		}
-		return conversation.Conversation{}, fault.New(fault.Conflict, "There is a conversation '%.80s' already.", v.ID)
+		return conversation.Conversation{}, conversation.Taken(v.ID)
 	}
 	if err != nil {
 		return conversation.Conversation{}, fail(ctx, "create conversation", err)
