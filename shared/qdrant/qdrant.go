@@ -124,7 +124,7 @@ func (s *Store) Get(ctx context.Context, tenant string, k rag.Key) (rag.Document
 		return rag.Document{}, err
 	}
 	if h == nil || h.gen == "" {
-		return rag.Document{}, notFound(k)
+		return rag.Document{}, rag.Missing(k)
 	}
 	d := h.document()
 	d.Text = h.Text
@@ -142,7 +142,7 @@ func (s *Store) Delete(ctx context.Context, tenant string, k rag.Key) error {
 			if n > 0 { // it did work, before others came
 				return nil
 			}
-			return notFound(k)
+			return rag.Missing(k)
 		}
 		if h.gen != "" {
 			gone := h.without()
@@ -202,10 +202,6 @@ func (s *Store) Close() error {
 	err := s.client.Close()
 	s.client = nil
 	return err
-}
-
-func notFound(k rag.Key) error {
-	return fault.New(fault.NotFound, "There is no document '%s' in the collection '%s'.", k.ID, k.Collection)
 }
 
 func busy(k rag.Key) error {

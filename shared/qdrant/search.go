@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// deepest is how many ranks of words and of vectors are fused at least: what
-	// is good in one list is seldom first in the other.
-	deepest = 100
 	// withTexts is up to how many passages are fetched with their texts at once.
 	withTexts = 200
 	// looks is how often a search is done anew because a document was replaced
@@ -118,7 +115,7 @@ func (x *search) filter() *qdrant.Filter {
 
 func (x *search) query(ctx context.Context, fetch []*qdrant.PrefetchQuery, k int) ([]*qdrant.ScoredPoint, error) {
 	for _, f := range fetch {
-		f.Limit = qdrant.PtrOf(uint64(max(k, deepest)))
+		f.Limit = qdrant.PtrOf(uint64(max(k, rag.Deepest)))
 	}
 	fields := []string{"tenant", "head", "gen", "n"}
 	if k <= withTexts {

@@ -95,6 +95,11 @@ type Library interface {
 	Delete(ctx context.Context, tenant string, k Key) error
 }
 
+// Missing is the error for a document that is not there.
+func Missing(k Key) error {
+	return fault.New(fault.NotFound, "There is no document '%s' in the collection '%s'.", k.ID, k.Collection)
+}
+
 // maxCollection bounds the name of a collection, in bytes.
 const maxCollection = 64
 

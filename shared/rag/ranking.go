@@ -9,6 +9,10 @@ import (
 // matter more than those that follow.
 const RRF = 60
 
+// Deepest is how many ranks of words and of vectors are fused at least: what is
+// good in one list is seldom first in the other.
+const Deepest = 100
+
 // Fuse ranks what is in any of the lists, each best first, by the sum of
 // 1/(RRF+rank), ranks counted from 1; that is the score, too. Ties go to the
 // lower slot.

@@ -112,7 +112,7 @@ func (c *collection) put(d rag.Document, passages []rag.Passage, vectors [][]flo
 func (c *collection) delete(k rag.Key) error {
 	old := c.document(k.ID)
 	if old == nil {
-		return notFound(k)
+		return rag.Missing(k)
 	}
 	if _, err := c.append(head{replaces: old.pos}.append(nil)); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (c *collection) get(k rag.Key) (rag.Document, error) {
 	defer c.mu.RUnlock()
 	d := c.docs[k.ID]
 	if d == nil {
-		return rag.Document{}, notFound(k)
+		return rag.Document{}, rag.Missing(k)
 	}
 	text, err := c.read(d.text, d.size)
 	full := d.Document
@@ -280,10 +280,6 @@ func (c *collection) list(id, after string, limit int) []rag.Document {
 	return list[:min(limit, len(list))]
 }
 
-// deepest is how many ranks of words and of vectors are fused at least: what is
-// good in one list is seldom first in the other.
-const deepest = 100
-
 func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
 	c.mu.RLock()
 	now := c.kind
@@ -308,7 +304,7 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 	}
 	k := q.Limit
 	if v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions {
-		k = max(k, deepest)
+		k = max(k, rag.Deepest)
 		find = func(k int) ([]rag.Scored, bool) {
 			words, likes := c.index.Search(terms, k, keep), c.kind.vectors.Search(v, k, keep)
 			return rag.Fuse(words, likes), len(words) == k || len(likes) == k

@@ -231,7 +231,7 @@ func (s *Shelf) Get(_ context.Context, tenant string, k rag.Key) (rag.Document, 
 	c, release, err := s.collection(tenant, k.Collection, false)
 	defer release()
 	if err != nil || c == nil {
-		return rag.Document{}, cmp.Or(err, notFound(k))
+		return rag.Document{}, cmp.Or(err, rag.Missing(k))
 	}
 	return c.get(k)
 }
@@ -241,7 +241,7 @@ func (s *Shelf) Delete(_ context.Context, tenant string, k rag.Key) error {
 	c, release, err := s.collection(tenant, k.Collection, false)
 	defer release()
 	if err != nil || c == nil {
-		return cmp.Or(err, notFound(k))
+		return cmp.Or(err, rag.Missing(k))
 	}
 	defer c.hold(k.ID)()
 	return c.delete(k)
@@ -294,10 +294,6 @@ func (s *Shelf) Search(ctx context.Context, tenant string, q rag.Query) ([]rag.H
 		return nil, err
 	}
 	return c.search(ctx, q)
-}
-
-func notFound(k rag.Key) error {
-	return fault.New(fault.NotFound, "There is no document '%s' in the collection '%s'.", k.ID, k.Collection)
 }
 
 // contentSum is the same for the same content.
