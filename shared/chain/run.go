@@ -82,10 +82,11 @@ var errStopped = fault.New(fault.Canceled, "Another step failed first.")
 // runner is a run under way. The goroutine of Run alone changes results; mu
 // guards what steps change.
 type runner struct {
-	c    *Chain
-	o    Options
-	run  *Run
-	stop context.CancelCauseFunc
+	c     *Chain
+	o     Options
+	run   *Run
+	input any // run.Input, decoded; steps read it at the same time
+	stop  context.CancelCauseFunc
 
 	slots chan struct{} // one for each call under way
 
@@ -109,7 +110,7 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 		}
 	}
 	now := time.Now()
-	r := &runner{c: c, o: o, slots: make(chan struct{}, maxCalls), saved: now, memory: memory{}}
+	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, maxCalls), saved: now, memory: memory{}}
 	r.run = &Run{ID: o.ID, Chain: c.Name, Version: o.Version, Input: o.Input, Status: Running, Created: now, Updated: now, Until: now.Add(c.Timeout)}
 	for _, s := range c.Steps {
 		r.run.Steps = append(r.run.Steps, &Result{ID: s.ID, Type: s.Type, Status: Canceled})
@@ -293,7 +294,7 @@ func (r *runner) data(deps []int) map[string]any {
 		res := r.run.Steps[d]
 		steps[res.ID] = map[string]any{"output": res.value}
 	}
-	return map[string]any{"input": decode(r.run.Input), "steps": steps}
+	return map[string]any{"input": r.input, "steps": steps}
 }
 
 // output is what the chain as a whole gives.
