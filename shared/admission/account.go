@@ -112,6 +112,12 @@ func (a Ask) AllowedBy(list []string) bool {
 	return slices.ContainsFunc(a.Candidates(), func(c string) bool { return slices.Contains(list, c) })
 }
 
+// Allows says whether both allow-lists of an admitted request admit a model.
+func (g *Grant) Allows(model, provider string) bool {
+	a := Ask{Model: model, Provider: provider}
+	return a.AllowedBy(g.KeyModels) && a.AllowedBy(g.UserModels)
+}
+
 // Period is the moment that decides which day, month and minute are charged:
 // the id's, so that whoever finds the lease later books the same periods.
 func (a Ask) Period() time.Time {

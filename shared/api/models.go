@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -54,7 +53,7 @@ func (s *Server) models(v *visit) (err error) {
 	limits(v.Header(), c.Grant.Limits)
 	var entries []gateway.Entry
 	for _, e := range s.Gateway.Models.List(v.r.Context()) {
-		if mayCall(c, e) {
+		if c.Grant.Allows(e.Name, e.Provider) {
 			entries = append(entries, e)
 		}
 	}
@@ -85,11 +84,6 @@ func (s *Server) model(v *visit, entries []gateway.Entry, id string) error {
 	}
 	return &fault.Error{Kind: fault.NotFound, Param: "model", Code: "model_not_found",
 		Message: "The model '" + id + "' does not exist here, or this key may not use it."}
-}
-
-func mayCall(c *gateway.Call, e gateway.Entry) bool {
-	ask := admission.Ask{Model: e.Name, Provider: e.Provider}
-	return ask.AllowedBy(c.Grant.KeyModels) && ask.AllowedBy(c.Grant.UserModels)
 }
 
 func describe(e gateway.Entry) modelObject {

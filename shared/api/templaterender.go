@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -105,8 +104,7 @@ func (s *Server) estimate(ctx context.Context, c *gateway.Call, o *renderObject,
 	if err != nil {
 		return err
 	}
-	ask := admission.Ask{Model: m.Name, Provider: m.Provider}
-	if !ask.AllowedBy(c.Grant.KeyModels) || !ask.AllowedBy(c.Grant.UserModels) {
+	if !c.Grant.Allows(m.Name, m.Provider) {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed", Message: "This key may not use the model '" + model + "'."}
 	}
 	target := m.Group.Targets[0].Of.(*gateway.Target)

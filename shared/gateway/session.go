@@ -125,14 +125,14 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	s.attempts = s.one[:0]
 	s.priced = g.UnknownPrice != "allow" && grant.Budgeted // or "reject", which routes see to
 	c.session = s
-	return s, first.model.permits(grant, first.opts)
+	return s, first.model.permits(&c.Grant, first.opts)
 }
 
 // Allows says whether the key may use w's model, which Open has asked for the
 // first call only. It fails with fault.Forbidden.
 func (s *Session) Allows(w *Work) error {
-	grant := s.c.Grant
-	if a := w.model.ask(); !s.c.Record.FailOpen && (!a.AllowedBy(grant.KeyModels) || !a.AllowedBy(grant.UserModels)) {
+	grant := &s.c.Grant
+	if !s.c.Record.FailOpen && !grant.Allows(w.model.Name, w.model.Provider) {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed", Message: "This key may not use the model '" + w.model.Name + "'."}
 	}
 	return w.model.permits(grant, w.opts)
@@ -181,18 +181,15 @@ func (s *Session) Embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
 
 // permits says whether an admitted request may use the fallbacks that it named
 // itself. Those of the configuration belong to the model.
-func (m *Model) permits(grant admission.Grant, opts Options) error {
+func (m *Model) permits(grant *admission.Grant, opts Options) error {
 	for i, f := range m.requested {
-		if a := f.ask(); !a.AllowedBy(grant.KeyModels) || !a.AllowedBy(grant.UserModels) {
+		if !grant.Allows(f.Name, f.Provider) {
 			return &fault.Error{Kind: fault.Invalid, Param: "gateway.fallbacks[" + strconv.Itoa(i) + "]", Code: "model_not_allowed",
 				Message: "This key may not use the model '" + opts.Fallbacks[i] + "'."}
 		}
 	}
 	return nil
 }
-
-// ask is what allow-lists are asked about m.
-func (m *Model) ask() admission.Ask { return admission.Ask{Model: m.Name, Provider: m.Provider} }
 
 // PrepareVectors is PrepareChat for vectors of texts of our own. What the cache
 // knows is found here.
