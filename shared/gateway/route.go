@@ -68,10 +68,13 @@ func tooDear(cost usage.Nano) error {
 // with returns m with the fallbacks that a request names, for every kind of
 // failure. It fails with fault.Invalid and the field's name.
 func (o *offer) with(m *Model, opts Options, mode catalog.Mode) (*Model, error) {
-	for _, list := range [][]string{opts.Only, opts.Order} {
-		for _, name := range list {
+	for _, list := range []struct {
+		field     string
+		providers []string
+	}{{"gateway.only", opts.Only}, {"gateway.order", opts.Order}} {
+		for _, name := range list.providers {
 			if o.instance(name) == nil {
-				return nil, fault.Field(opts.field(list), "There is no provider '%s'.", name)
+				return nil, fault.Field(list.field, "There is no provider '%s'.", name)
 			}
 		}
 	}
@@ -95,13 +98,6 @@ func (o *offer) with(m *Model, opts Options, mode catalog.Mode) (*Model, error) 
 	}
 	own.Context, own.Content = own.Errors, own.Errors
 	return &own, nil
-}
-
-func (o Options) field(list []string) string {
-	if len(o.Only) > 0 && &list[0] == &o.Only[0] {
-		return "gateway.only"
-	}
-	return "gateway.order"
 }
 
 // choose finds the model that a request names, as its options change it.
