@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
@@ -22,9 +23,7 @@ type meter struct {
 	req   *llm.Request
 	route *router.Route
 	emit  func(*llm.Event) error
-	own   []*attempt // those of this work
 
-	one      [1]*attempt
 	speaker  *attempt // whose events the client gets
 	soft     int64    // bytes at which a top-up is asked for
 	hard     int64    // bytes at which the stream waits for its answer
@@ -34,7 +33,6 @@ type meter struct {
 
 func newMeter(ctx context.Context, b *bill, w *Work) *meter {
 	m := &meter{bill: b, ctx: ctx, w: w, req: w.chat, route: w.route, soft: math.MaxInt64, hard: math.MaxInt64}
-	m.own = m.one[:0]
 	m.route.Ask, m.route.Picked = m.ask, m.picked
 	return m
 }
@@ -78,10 +76,23 @@ func (m *meter) run(emit func(*llm.Event) error) error {
 
 // last is the attempt that the record is about: the speaker, or the last one.
 func (m *meter) last() *attempt {
-	if m.speaker == nil && len(m.own) > 0 {
-		return m.own[len(m.own)-1]
+	if m.speaker != nil {
+		return m.speaker
 	}
-	return m.speaker
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest(nil)
+}
+
+// latest is the last attempt of this work at a target, or, if that is nil, at
+// any; nil if there was none. The caller holds mu.
+func (m *meter) latest(at *Target) *attempt {
+	for _, a := range slices.Backward(m.attempts) {
+		if a.work == m.w && (at == nil || a.target == at) {
+			return a
+		}
+	}
+	return nil
 }
 
 // ask makes one call to a target and counts what comes of it.
@@ -95,11 +106,6 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 	if m.route.Racing() { // others write to theirs at the same time
 		clone := *req
 		own = &clone
-		m.mu.Lock()
-		m.own = append(m.own, a)
-		m.mu.Unlock()
-	} else {
-		m.own = append(m.own, a)
 	}
 	own.Model, own.Dropped = t.Model, nil
 	ctx, end := m.g.trace(ctx, m.c, t, own)
@@ -122,11 +128,7 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 // picked hears which target speaks to the client.
 func (m *meter) picked(to *router.Target) {
 	m.mu.Lock()
-	for _, a := range m.own {
-		if a.target == to.Of.(*Target) {
-			m.speaker = a // the last one, if the target was asked again
-		}
-	}
+	m.speaker = m.latest(to.Of.(*Target))
 	if c, a := m.c, m.speaker; !m.w.Side {
 		if c.timing.first.IsZero() {
 			c.timing.first = time.Now()
