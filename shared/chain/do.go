@@ -102,11 +102,8 @@ func inStep(s *Step, err error) error {
 // try does w until it succeeds or must not be tried again.
 func (w *work) try(ctx context.Context) (v any, err error) {
 	s := w.s
-	if s.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Timeout, "It took longer than %s.", s.Timeout))
-		defer cancel()
-	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	pause := s.Retry.Backoff
 	for n := 1; ; n++ {
 		w.locked(func() { w.tally.attempts++ })
@@ -133,6 +130,14 @@ func (w *work) try(ctx context.Context) (v any, err error) {
 		}
 		pause = min(2*pause, maxBackoff)
 	}
+}
+
+// within bounds ctx to the time that s may take.
+func (s *Step) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Timeout, "It took longer than %s.", s.Timeout))
 }
 
 func (w *work) locked(f func()) {

@@ -14,11 +14,8 @@ import (
 // is done, and null for the rest.
 func (w *work) mapped(ctx context.Context) (any, []ItemError, error) {
 	s := w.s
-	if s.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, fault.New(fault.Timeout, "It took longer than %s.", s.Timeout))
-		defer cancel()
-	}
+	ctx, cancel := s.within(ctx)
+	defer cancel()
 	v, err := s.over.one(w.data)
 	if err != nil {
 		return nil, nil, err
