@@ -1,8 +1,6 @@
 package chain
 
 import (
-	"strings"
-
 	"github.com/devmentor/ai-gateway/shared/codegen"
 )
 
@@ -19,7 +17,7 @@ func codePrompt(s *Step, system, user string) (string, string) {
 // codeValue reads the files of an answer. Without any the explanation is all
 // there is: whether that will do is for the chain to say.
 func codeValue(s *Step, a Answer) (any, error) {
-	p := codegen.NewParser(codegen.Hints{Language: strings.ToLower(s.language)}, func(codegen.Event) error { return nil })
+	p := codegen.NewParser(codegen.Hints{Language: s.language}, func(codegen.Event) error { return nil })
 	if err := p.Write(a.Text); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -277,14 +278,7 @@ func (r *runner) skips(s *Step) bool {
 }
 
 // chooses says what s, a condition, must give for a step to run.
-func (s *Step) chooses(id string) bool {
-	for _, t := range s.Then {
-		if t == id {
-			return true
-		}
-	}
-	return false
-}
+func (s *Step) chooses(id string) bool { return slices.Contains(s.Then, id) }
 
 // data is what a step can see: the input, and the outputs of the steps it
 // depends on. What was skipped has null.
