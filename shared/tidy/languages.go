@@ -228,30 +228,37 @@ func checkXML(f codegen.File) []codegen.Diagnostic {
 	}
 	d := xml.NewDecoder(strings.NewReader(f.Content))
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil } // it is UTF-8 here, whatever it says
+	// Places are looked for only when there is something to say: that reads all
+	// text before.
+	here := func(message string) []codegen.Diagnostic {
+		line, column := place(f.Content, int(d.InputOffset()))
+		return []codegen.Diagnostic{wrong("xml", line, column, message)}
+	}
 	roots, open := 0, 0
 	for {
 		t, err := d.Token()
-		line, column := place(f.Content, int(d.InputOffset()))
 		switch t := t.(type) {
 		case xml.StartElement:
 			if open++; open == 1 {
 				roots++
 			}
 			if roots > 1 {
-				return []codegen.Diagnostic{wrong("xml", line, column, "there is more than one root element")}
+				return here("there is more than one root element")
 			}
 		case xml.EndElement:
 			open--
 		case xml.CharData:
 			if open == 0 && len(bytes.TrimSpace(t)) > 0 {
-				return []codegen.Diagnostic{wrong("xml", line, column, "there is text outside of the root element")}
+				return here("there is text outside of the root element")
 			}
 		}
 		switch e, ok := errors.AsType[*xml.SyntaxError](err); {
 		case ok:
-			return []codegen.Diagnostic{wrong("xml", e.Line, column, e.Msg)}
+			list := here(e.Msg)
+			list[0].Line = e.Line
+			return list
 		case errors.Is(err, io.EOF) && roots == 0:
-			return []codegen.Diagnostic{wrong("xml", line, column, "there is no root element")}
+			return here("there is no root element")
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
