@@ -149,13 +149,21 @@ func (p *Parser) start() {
 	}
 	name, lang := p.name(b)
 	b.markdown = lang == "markdown"
-	if len(p.files) >= MaxFiles {
+	if p.crowded() {
 		b.target = toNowhere
-		p.limit("files", Diagnostic{Severity: Error, Code: TooMany, Message: fmt.Sprintf("The answer has more than %d files; the others were left out.", MaxFiles)})
 		return
 	}
 	b.target, b.file = toFile, len(p.files)
 	p.begin(name, lang)
+}
+
+// crowded says, and tells once, that there may be no more files.
+func (p *Parser) crowded() bool {
+	if len(p.files) < MaxFiles {
+		return false
+	}
+	p.limit("files", Diagnostic{Severity: Error, Code: TooMany, Message: fmt.Sprintf("The answer has more than %d files; the others were left out.", MaxFiles)})
+	return true
 }
 
 // begin tells of a new file.
@@ -301,8 +309,7 @@ func (p *Parser) unclosed(code, message string) {
 // add makes a whole file.
 func (p *Parser) add(f File) {
 	b := &block{lang: Language(f.Language), path: f.Path}
-	if len(p.files) >= MaxFiles {
-		p.limit("files", Diagnostic{Severity: Error, Code: TooMany, Message: fmt.Sprintf("The answer has more than %d files; the others were left out.", MaxFiles)})
+	if p.crowded() {
 		return
 	}
 	i := len(p.files)

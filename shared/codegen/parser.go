@@ -370,7 +370,7 @@ func (p *Parser) flush() {
 	p.deltas.Reset()
 }
 
-// note adds a diagnostic of ours.
+// diagnose adds a diagnostic of ours.
 func (p *Parser) diagnose(d Diagnostic) {
 	d.Source = source
 	p.diags = append(p.diags, d)
