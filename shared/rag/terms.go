@@ -147,11 +147,8 @@ func pairs(text string, i int, yield func(string)) int {
 		}
 		if count++; count > 1 {
 			yield(text[before : i+size])
-			before = i
 		}
-		if count == 1 {
-			before = i
-		}
+		before = i
 		i += size
 	}
 	if count == 1 {
