@@ -223,11 +223,12 @@ func (s *Store) scroll(ctx context.Context, f *qdrant.Filter, after string, limi
 // replace writes next in the place of old, and says whether it is there: others
 // may have been first, or may have replaced it already.
 func (s *Store) replace(ctx context.Context, old, next *head) (bool, error) {
-	if err := s.swap(ctx, headID(next.tenant, next.Key), old.rev, next.payload()); err != nil {
+	id := headID(next.tenant, next.Key)
+	if err := s.swap(ctx, id, old.rev, next.payload()); err != nil {
 		return false, err
 	}
-	now, _, err := s.look(ctx, next.tenant, next.Key)
-	return now != nil && now.rev == next.rev, err
+	now, err := s.get(ctx, s.documents(), qdrant.NewWithPayloadInclude("rev"), id)
+	return len(now) == 1 && text(now[0].GetPayload(), "rev") == next.rev, err
 }
 
 // strong makes replicas agree on the order of writes.
