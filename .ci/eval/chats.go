@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
-	"os"
 
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/tokens"
@@ -28,7 +26,7 @@ type dialogue struct {
 // dialogue is cut down to a window, and how much if the oldest turns were left
 // out instead. It returns the windows at which that would not be worse.
 func measureChats(path string) (bad []string, err error) {
-	dialogues, err := readDialogues(path)
+	dialogues, err := readLines[dialogue](path)
 	if err != nil {
 		return nil, err
 	}
@@ -116,26 +114,4 @@ func (d *dialogue) survival(size int64) (questions int, ours, theirs float64, _ 
 		theirs += b / float64(len(evidence))
 	}
 	return questions, ours, theirs, nil
-}
-
-func readDialogues(path string) ([]dialogue, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var list []dialogue
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var d dialogue
-		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, len(list)+1, err)
-		}
-		list = append(list, d)
-	}
-	if len(list) == 0 && lines.Err() == nil {
-		return nil, fmt.Errorf("%s is empty", path)
-	}
-	return list, lines.Err()
 }

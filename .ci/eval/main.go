@@ -65,11 +65,11 @@ func run(data string) error {
 type text struct{ ID, Text string }
 
 func measure(dir string) (float64, error) {
-	docs, err := readLines(filepath.Join(dir, "docs.jsonl"))
+	docs, err := readLines[text](filepath.Join(dir, "docs.jsonl"))
 	if err != nil {
 		return 0, err
 	}
-	queries, err := readLines(filepath.Join(dir, "queries.jsonl"))
+	queries, err := readLines[text](filepath.Join(dir, "queries.jsonl"))
 	if err != nil {
 		return 0, err
 	}
@@ -133,17 +133,18 @@ func ndcg(found []string, relevant map[string]float64) float64 {
 	return gain / ideal
 }
 
-func readLines(path string) ([]text, error) {
+// readLines reads a file of one JSON value per line; there must be some.
+func readLines[T any](path string) ([]T, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var list []text
+	var list []T
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var t text
+		var t T
 		if err := json.Unmarshal(lines.Bytes(), &t); err != nil {
 			return nil, fmt.Errorf("%s: line %d: %w", path, len(list)+1, err)
 		}
