@@ -114,7 +114,7 @@ func (r recipes) labelled(v *visit) (name, label string, err error) {
 	if name, err = r.name(v); err != nil {
 		return "", "", err
 	}
-	if label = v.r.PathValue("label"); !validLabel(label) {
+	if label = v.r.PathValue("label"); !recipe.ValidLabel(label) {
 		return "", "", wrongLabel("label")
 	}
 	return name, label, nil

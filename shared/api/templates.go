@@ -142,15 +142,12 @@ func checkLabels(labels []string) error {
 		return fault.Field("labels", "'labels' takes at most %d labels.", recipe.MaxLabels)
 	}
 	for i, l := range labels {
-		if !validLabel(l) {
+		if !recipe.ValidLabel(l) {
 			return wrongLabel(fmt.Sprintf("labels[%d]", i))
 		}
 	}
 	return nil
 }
-
-// validLabel leaves out the word that always means the latest version.
-func validLabel(l string) bool { return recipe.ValidName(l) && l != "latest" }
 
 func wrongLabel(param string) error {
 	return fault.Field(param, "'%s' must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'.", param, recipe.MaxName)

@@ -36,7 +36,7 @@ func Parse(body []byte) (*Chain, error) {
 	c.Timeout = time.Duration(o.integer("timeout_ms", 1, MaxTimeout.Milliseconds(), MaxTimeout.Milliseconds())) * time.Millisecond
 	c.Labels = o.list("labels", recipe.MaxLabels)
 	for i, l := range c.Labels {
-		if !recipe.ValidName(l) || l == "latest" {
+		if !recipe.ValidLabel(l) {
 			p.add(fmt.Sprintf("labels[%d]", i), "must be 1 to %d letters, digits, '.', '_' or '-', begin with a letter, and not be 'latest'", recipe.MaxName)
 		}
 	}

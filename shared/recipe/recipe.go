@@ -78,14 +78,21 @@ func (r Ref) String() string {
 
 var namePattern = pattern.Pattern{Expr: `^[A-Za-z][A-Za-z0-9._-]*$`}
 
-// ValidName says whether s can name a recipe or a label: a letter, then
-// letters, digits, '.', '_' or '-', so that a label is never taken for a number.
+// ValidName says whether s can name a recipe: a letter, then letters, digits,
+// '.', '_' or '-'.
 func ValidName(s string) bool { return len(s) <= MaxName && namePattern.Match(s) }
+
+// latest is the word that always means the latest version.
+const latest = "latest"
+
+// ValidLabel says whether s can be a label: a name, so that it is never taken for
+// a number, but not "latest".
+func ValidLabel(s string) bool { return ValidName(s) && s != latest }
 
 // ParseRef reads what follows the @ in "name@3" or "name@production"; "" and
 // "latest" mean the latest version. ok is false for anything else.
 func ParseRef(s string) (_ Ref, ok bool) {
-	if s == "" || s == "latest" {
+	if s == "" || s == latest {
 		return Ref{}, true
 	}
 	if n, err := strconv.Atoi(s); err == nil {

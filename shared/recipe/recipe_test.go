@@ -66,6 +66,14 @@ func TestValidName(t *testing.T) {
 	}
 }
 
+func TestValidLabel(t *testing.T) {
+	for label, want := range map[string]bool{"live": true, "Latest": true, "latest": false, "": false, "3": false, strings.Repeat("x", recipe.MaxName+1): false} {
+		if got := recipe.ValidLabel(label); got != want {
+			t.Errorf("ValidLabel(%q) = %v, want %v", label, got, want)
+		}
+	}
+}
+
 func TestHeadNumbersVersions(t *testing.T) {
 	h := recipe.Head{Latest: 7, Labels: map[string]int{"live": 3}}
 	for ref, want := range map[recipe.Ref]int{{}: 7, {Number: 5}: 5, {Label: "live"}: 3, {Label: "gone"}: 0} {
