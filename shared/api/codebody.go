@@ -49,7 +49,7 @@ func parseCode(body []byte) (*codeBody, error) {
 		}
 		switch f.Name {
 		case "prompt":
-			b.Prompt, err = codeText("prompt", f.Value, maxPrompt)
+			b.Prompt, err = notBlank("prompt", f.Value, maxPrompt)
 		case "language":
 			b.Language, err = codeName("language", f.Value, maxCodeName)
 		case "framework":
@@ -84,8 +84,8 @@ func parseCode(body []byte) (*codeBody, error) {
 	return b, nil
 }
 
-// codeText reads a text that must say something.
-func codeText(param string, value []byte, most int) (string, error) {
+// notBlank reads a text that must say something.
+func notBlank(param string, value []byte, most int) (string, error) {
 	s, ok := rawjson.String(value)
 	if !ok || strings.TrimSpace(s) == "" || len(s) > most {
 		return "", fault.Field(param, "'%s' must be a string of at most %d bytes that is not blank.", param, most)
@@ -95,7 +95,7 @@ func codeText(param string, value []byte, most int) (string, error) {
 
 // codeName reads a text of one line.
 func codeName(param string, value []byte, most int) (string, error) {
-	s, err := codeText(param, value, most)
+	s, err := notBlank(param, value, most)
 	if err == nil && strings.ContainsFunc(s, unicode.IsControl) {
 		err = fault.Field(param, "'%s' must not have control characters.", param)
 	}
@@ -106,14 +106,14 @@ func codeName(param string, value []byte, most int) (string, error) {
 func constraints(value []byte) (list []string, err error) {
 	switch rawjson.Kind(value) {
 	case "string":
-		s, err := codeText("constraints", value, maxConstraint)
+		s, err := notBlank("constraints", value, maxConstraint)
 		return []string{s}, err
 	case "array":
 		err = rawjson.Elements(value, func(i int, v []byte) error {
 			if i >= maxConstraints {
 				return fault.Field("constraints", "'constraints' has more than %d items.", maxConstraints)
 			}
-			s, err := codeText(fmt.Sprintf("constraints[%d]", i), v, maxConstraint)
+			s, err := notBlank(fmt.Sprintf("constraints[%d]", i), v, maxConstraint)
 			list = append(list, s)
 			return err
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -84,12 +83,11 @@ func (b *searchBody) query() (q rag.Query, err error) {
 	if q.Collection, err = collectionName(b.Collection); err != nil {
 		return q, err
 	}
-	var ok bool
 	if rawjson.IsNull(b.Query) {
 		return q, fault.Missing("query")
 	}
-	if q.Text, ok = rawjson.String(b.Query); !ok || strings.TrimSpace(q.Text) == "" || len(q.Text) > maxQuery {
-		return q, fault.Field("query", "'query' must be a string of at most %d bytes that is not blank.", maxQuery)
+	if q.Text, err = notBlank("query", b.Query, maxQuery); err != nil {
+		return q, err
 	}
 	if q.Limit, err = count("top_k", b.Top, defaultTop); err != nil {
 		return q, err
