@@ -73,10 +73,7 @@ func (s *events) empty() bool {
 	if s.begun || s.buf.Len() > 0 {
 		return false
 	}
-	s.ended = true
-	s.timer.Stop()
-	buffers.Put(s.buf)
-	s.buf = nil
+	s.close()
 	return true
 }
 
@@ -101,9 +98,13 @@ func (s *events) beat() {
 func (s *events) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended {
-		return
+	if !s.ended {
+		s.close()
 	}
+}
+
+// close ends the heartbeat and gives the buffer back. The caller holds mu.
+func (s *events) close() {
 	s.ended = true
 	s.timer.Stop()
 	buffers.Put(s.buf)

@@ -12,7 +12,6 @@ import (
 // as far as the upstream has them at hand.
 type stream struct {
 	*events
-	c    *gateway.Call
 	head chunkHead
 
 	started   []bool // choices that have had their role
@@ -20,7 +19,7 @@ type stream struct {
 	assembled bool   // how the prompt was put together is out
 }
 
-func newStream(v *visit, c *gateway.Call) *stream { return &stream{events: newEvents(v, c), c: c} }
+func newStream(v *visit, c *gateway.Call) *stream { return &stream{events: newEvents(v, c)} }
 
 func (s *stream) event(e *llm.Event) error {
 	s.mu.Lock()
