@@ -43,18 +43,28 @@ func (s *Server) paths(all map[string]methods) *http.ServeMux {
 			}
 			return by[v.r.Method](v)
 		})
-		mux.Handle(path, h)
-		if rest, ok := strings.CutPrefix(path, "/ai/"); ok {
-			mux.Handle("/ai/v1/"+rest, h)
-		}
+		mount(mux, path, h)
 	}
-	mux.Handle("/", s.handle(func(v *visit) error {
+	mux.Handle("/", s.elsewhere(""))
+	return mux
+}
+
+// mount serves path, and what is under /ai/ also under /ai/v1/.
+func mount(mux *http.ServeMux, path string, h http.Handler) {
+	mux.Handle(path, h)
+	if rest, ok := strings.CutPrefix(path, "/ai/"); ok {
+		mux.Handle("/ai/v1/"+rest, h)
+	}
+}
+
+// elsewhere says 404, and the hint, for every path that is not served.
+func (s *Server) elsewhere(hint string) http.Handler {
+	return s.handle(func(v *visit) error {
 		if v.r.Method == http.MethodOptions {
 			return preflight(v)
 		}
-		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
-	}))
-	return mux
+		return fault.New(fault.NotFound, "There is nothing at %s.%s", v.r.URL.Path, hint)
+	})
 }
 
 // unversioned strips the optional /v1 of /ai/v1/….
@@ -78,18 +88,9 @@ func (s *Server) Handler() http.Handler {
 		if pattern == "/" {
 			pattern = "/{$}"
 		}
-		h := r.Handler(s)
-		mux.Handle(pattern, h)
-		if rest, ok := strings.CutPrefix(r.Path, "/ai/"); ok {
-			mux.Handle("/ai/v1/"+rest, h)
-		}
+		mount(mux, pattern, r.Handler(s))
 	}
 	mux.Handle("/admin/", s.Admin()) // what is not there is nobody's business without a key
-	mux.Handle("/", s.handle(func(v *visit) error {
-		if v.r.Method == http.MethodOptions {
-			return preflight(v)
-		}
-		return fault.New(fault.NotFound, "There is nothing at %s. The chat endpoint is POST /ai/chat/completions; docs/api.md lists the rest.", v.r.URL.Path)
-	}))
+	mux.Handle("/", s.elsewhere(" The chat endpoint is POST /ai/chat/completions; docs/api.md lists the rest."))
 	return mux
 }
