@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // mapped does w.s.Do for each item of a list. If it fails, the list holds what
@@ -25,7 +26,7 @@ func (w *work) mapped(ctx context.Context) (any, []ItemError, error) {
 	case v == nil: // of a step that was skipped
 		items = nil
 	case !ok:
-		return nil, nil, fault.New(fault.Unprocessable, "%s is of type %s; a map needs an array.", s.over, kindOf(v))
+		return nil, nil, fault.New(fault.Unprocessable, "%s is of type %s; a map needs an array.", s.over, rawjson.KindOf(v))
 	case len(items) > MaxItems:
 		return nil, nil, fault.New(fault.Unprocessable, "%s has %d items; the limit is %d.", s.over, len(items), MaxItems)
 	}

@@ -109,13 +109,13 @@ func (t *test) holds(data map[string]any) (bool, error) {
 	if t.op == "matches" {
 		s, ok := v.(string)
 		if !ok {
-			return false, fault.New(fault.Unprocessable, "%s is of type %s; only a string can match.", t.path, kindOf(v))
+			return false, fault.New(fault.Unprocessable, "%s is of type %s; only a string can match.", t.path, rawjson.KindOf(v))
 		}
 		return t.re.MatchString(s), nil
 	}
 	n, ok := v.(json.Number)
 	if !ok {
-		return false, fault.New(fault.Unprocessable, "%s is of type %s; only numbers can be compared.", t.path, kindOf(v))
+		return false, fault.New(fault.Unprocessable, "%s is of type %s; only numbers can be compared.", t.path, rawjson.KindOf(v))
 	}
 	f, err := n.Float64()
 	if err != nil {

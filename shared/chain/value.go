@@ -35,23 +35,6 @@ func encode(v any) (json.RawMessage, error) {
 	return out, nil
 }
 
-// kindOf is rawjson.Kind of a decoded value.
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case json.Number:
-		return "number"
-	case []any:
-		return "array"
-	}
-	return "object"
-}
-
 // equal compares JSON values: numbers by their value, objects whatever their
 // order.
 func equal(a, b any) bool {
@@ -82,7 +65,7 @@ func equal(a, b any) bool {
 		}
 		return true
 	}
-	return kindOf(a) == kindOf(b) && a == b
+	return rawjson.KindOf(a) == rawjson.KindOf(b) && a == b
 }
 
 // sameNumber compares exactly where that is cheap; 1e999999999 is not expanded.

@@ -162,6 +162,23 @@ func Kind(value []byte) string {
 	return "number"
 }
 
+// KindOf is Kind of a value that was decoded with its numbers as json.Number.
+func KindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
 // IsNull reports whether value is absent or null.
 func IsNull(value []byte) bool { return len(value) == 0 || value[0] == 'n' }
 

@@ -238,3 +238,17 @@ func TestMarshalLeavesCodeAlone(t *testing.T) {
 		t.Error("Marshal of a function = nil, want an error")
 	}
 }
+
+func TestKindOfADecodedValueIsItsKind(t *testing.T) {
+	for _, text := range []string{`{}`, `[1]`, `"a"`, `-1.5e3`, `true`, `false`, `null`} {
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.UseNumber()
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := rawjson.KindOf(v), rawjson.Kind([]byte(text)); got != want {
+			t.Errorf("KindOf(%s) = %q, want %q", text, got, want)
+		}
+	}
+}

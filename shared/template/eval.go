@@ -188,7 +188,7 @@ func (m *machine) rangeNode(n *parse.RangeNode, dot any) (flow, error) {
 			}
 		}
 	default:
-		return onward, &stuck{n.Pipe, "range needs an array or an object, not a " + kindOf(v)}
+		return onward, &stuck{n.Pipe, "range needs an array or an object, not a " + rawjson.KindOf(v)}
 	}
 	return onward, nil
 }
@@ -302,7 +302,7 @@ func (m *machine) fields(n parse.Node, v any, names []string) (any, error) {
 			v = o[name]
 		case nil:
 		default:
-			return nil, &stuck{n, fmt.Sprintf("%s: '%s' cannot be found in a %s", n, name, kindOf(v))}
+			return nil, &stuck{n, fmt.Sprintf("%s: '%s' cannot be found in a %s", n, name, rawjson.KindOf(v))}
 		}
 	}
 	return v, nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // function is one of the few that templates have: conditions are of little use
@@ -143,7 +145,7 @@ func length(m *machine, args []any) (any, error) {
 	case map[string]any:
 		n = len(v)
 	default:
-		return nil, fmt.Errorf("cannot measure a %s", kindOf(v))
+		return nil, fmt.Errorf("cannot measure a %s", rawjson.KindOf(v))
 	}
 	return json.Number(fmt.Sprint(n)), nil
 }
@@ -174,7 +176,7 @@ func order(decide func(int) bool) func(*machine, []any) (any, error) {
 	return func(m *machine, args []any) (any, error) {
 		_, isBool := args[0].(bool)
 		if isBool || args[0] == nil || args[1] == nil {
-			return nil, fmt.Errorf("cannot order a %s and a %s", kindOf(args[0]), kindOf(args[1]))
+			return nil, fmt.Errorf("cannot order a %s and a %s", rawjson.KindOf(args[0]), rawjson.KindOf(args[1]))
 		}
 		c, err := compare(m, args[0], args[1])
 		return decide(c), err
@@ -199,7 +201,7 @@ func compare(m *machine, a, b any) (int, error) {
 			return 1, nil
 		}
 	}
-	return 0, fmt.Errorf("compares a %s with a %s", kindOf(a), kindOf(b))
+	return 0, fmt.Errorf("compares a %s with a %s", rawjson.KindOf(a), rawjson.KindOf(b))
 }
 
 // compareNumbers is exact for integers of 64 bits and for equal spellings.
@@ -215,20 +217,4 @@ func compareNumbers(a, b json.Number) int {
 	x, _ := a.Float64() // out of range is infinite
 	y, _ := b.Float64()
 	return cmp.Compare(x, y)
-}
-
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "boolean"
-	case string:
-		return "string"
-	case json.Number:
-		return "number"
-	case []any:
-		return "array"
-	}
-	return "object"
 }
