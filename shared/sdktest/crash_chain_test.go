@@ -3,7 +3,6 @@ package sdktest_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -90,10 +88,7 @@ func unsettled(t *testing.T, s *site, reserved usage.Nano) {
 // one record each.
 func TestKillAssembly(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t)
 	s.key = s.user(t, "ana", object{"budgets": []any{object{"period": "month", "usd": 100}}})
 	var wg sync.WaitGroup
 	reserved := interrupted(t, s, &wg)
@@ -101,7 +96,7 @@ func TestKillAssembly(t *testing.T) {
 	wg.Wait()
 	key := s.key
 	p.start(t)
-	s = p.site(t, up)
+	s = p.site()
 	s.key = key
 	if a := s.settled(t, "ana"); a.Spent.Month != reserved || a.Open.Reserved != 0 {
 		t.Errorf("account = %+v, want $%s spent", a, reserved.USD())
@@ -127,9 +122,7 @@ func TestLambdaKilledAssembly(t *testing.T) {
 	s.kill("chains")
 	wg.Wait()
 	for i := range 3 {
-		if err := gateway.SweepExpired(t.Context(), s.store, slog.New(slog.DiscardHandler), time.Now().Add(time.Duration(i)*time.Hour)); err != nil {
-			t.Fatal(err)
-		}
+		s.sweep(t, time.Duration(i)*time.Hour)
 	}
 	if a := s.account(t, "ana"); a.Spent.Month != reserved || a.Open.Count != 0 {
 		t.Errorf("account = %+v, want $%s spent", a, reserved.USD())

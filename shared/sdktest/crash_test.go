@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -35,10 +33,7 @@ func byID(t *testing.T, list []usage.Record) map[string]usage.Record {
 // of it after the next start, and the account agrees.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t)
 	key := s.user(t, "ana", object{"budgets": []any{object{"period": "month", "usd": 100}}})
 	ids := map[string]bool{} // of requests in the middle of their streams
 	for i, m := range models {
@@ -47,7 +42,7 @@ func TestKill(t *testing.T) {
 		defer cancel()
 		name := fmt.Sprintf("kill%d", i)
 		resp := s.open(t, ctx, http.DefaultClient, "POST", "/ai/chat/completions", key, ask(m.name, "In the middle of #hold-"+name+" when it dies", `,"stream":true`))
-		<-up.hold(name).reached
+		<-s.up.hold(name).reached
 		ids[resp.Header.Get("X-Request-Id")] = true
 		defer resp.Body.Close()
 	}
@@ -58,7 +53,7 @@ func TestKill(t *testing.T) {
 	p.kill()
 
 	p.start(t)
-	s = p.site(t, up)
+	s = p.site()
 	a := s.account(t, "ana")
 	if a.Open.Count != 0 || a.Open.Reserved != 0 {
 		t.Errorf("after the start %d requests are open with $%s", a.Open.Count, a.Open.Reserved.USD())
@@ -90,10 +85,8 @@ func TestKill(t *testing.T) {
 // TestKillUnderLoad kills at no particular moment, over and over.
 func TestKillUnderLoad(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	key := p.site(t, up).user(t, "ana", nil)
+	p, s := startProcess(t)
+	key := s.user(t, "ana", nil)
 	var mu sync.Mutex
 	admitted := map[string]bool{}
 	for _, after := range []int64{1, 40, 150} {
@@ -135,7 +128,7 @@ func TestKillUnderLoad(t *testing.T) {
 		wg.Wait()
 		p.start(t)
 	}
-	s := p.site(t, up)
+	s = p.site()
 	a := s.account(t, "ana")
 	records := byID(t, s.records(t))
 	var sum usage.Nano
@@ -155,21 +148,18 @@ func TestKillUnderLoad(t *testing.T) {
 // TestInterrupt: an interrupted process finishes what it has begun.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t)
 	key := s.user(t, "ana", nil)
 	resp := s.held(t, key, "drain", "")
-	<-up.hold("drain").reached
+	<-s.up.hold("drain").reached
 	p.interrupt(t)
 	p.stdout.wait(t, "Finishing open requests", p.exited)
 	select { // the provider is not hung up on; if it were, that would show at once
-	case <-up.hold("drain").left:
+	case <-s.up.hold("drain").left:
 		t.Error("the stream was cut")
 	case <-time.After(200 * time.Millisecond):
 	}
-	up.release("drain")
+	s.up.release("drain")
 	if text := rest(t, resp); !strings.HasSuffix(text, "data: [DONE]\n\n") || strings.Contains(text, `"error"`) {
 		t.Errorf("the stream ended with %q", text[max(0, len(text)-300):])
 	}
@@ -185,10 +175,7 @@ func TestInterrupt(t *testing.T) {
 // without settling them.
 func TestInterruptTwice(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t)
 	key := s.user(t, "ana", nil)
 	var streams []*http.Response
 	for i, m := range models {
@@ -196,12 +183,12 @@ func TestInterruptTwice(t *testing.T) {
 		defer cancel()
 		name := fmt.Sprintf("cut%d", i)
 		streams = append(streams, s.open(t, ctx, http.DefaultClient, "POST", "/ai/chat/completions", key, ask(m.name, "Cut off at #hold-"+name+" by a signal", `,"stream":true`)))
-		<-up.hold(name).reached
+		<-s.up.hold(name).reached
 	}
 	var whole answer
 	var wg sync.WaitGroup
 	wg.Go(func() { whole = s.chat(t, key, ask("gpt-4o-mini", "Not a stream, but #hold-whole as well", "")) })
-	<-up.hold("whole").reached
+	<-s.up.hold("whole").reached
 	p.interrupt(t)
 	p.stdout.wait(t, "Finishing open requests", p.exited)
 	p.interrupt(t)
@@ -233,10 +220,7 @@ func TestInterruptTwice(t *testing.T) {
 // it prints no secret but those of its greeting.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	up := startFake(t)
-	p := newProcess(t, up)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t)
 	key := s.user(t, "ana", object{"name": "Ana", "budgets": []any{object{"period": "day", "usd": 1}}, "limits": object{"requests_per_second": 0.001, "burst": 3}})
 	s.chat(t, key, ask("gpt-4o-mini", "Before the restart it was warm", ""))
 	s.chat(t, p.dev.Key, ask("echo", "Hello, echo, before the restart", ""))
@@ -246,7 +230,7 @@ func TestRestart(t *testing.T) {
 	first := p.stdout.String()
 
 	p.start(t)
-	s = p.site(t, up)
+	s = p.site()
 	if p.dev != dev {
 		t.Errorf("dev.json changed from %+v to %+v", dev, p.dev)
 	}
@@ -300,9 +284,7 @@ func TestLambdaKilled(t *testing.T) {
 		t.Errorf("the stream ended well: %v after %q", err, buf)
 	}
 	for i := range 3 { // at first it may live yet; the third time there is nothing left to do
-		if err := gateway.SweepExpired(t.Context(), s.store, slog.New(slog.DiscardHandler), time.Now().Add(time.Duration(i)*time.Hour)); err != nil {
-			t.Fatal(err)
-		}
+		s.sweep(t, time.Duration(i)*time.Hour)
 		if n := len(s.records(t)); n != min(i, 1) {
 			t.Errorf("%d records after sweep %d, want %d", n, i+1, min(i, 1))
 		}

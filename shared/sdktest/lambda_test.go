@@ -1,6 +1,7 @@
 package sdktest_test
 
 import (
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/dynamo"
 	"github.com/devmentor/ai-gateway/shared/dynamotest"
+	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/invoke"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -79,4 +81,12 @@ func startLambda(t testing.TB, env ...string) *site {
 	}
 	s.key = s.user(t, "ana", nil)
 	return s
+}
+
+// sweep does the scheduled job as it will be done so much later.
+func (s *site) sweep(t testing.TB, later time.Duration) {
+	t.Helper()
+	if err := gateway.SweepExpired(t.Context(), s.store, slog.New(slog.DiscardHandler), time.Now().Add(later)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -18,6 +18,7 @@ import (
 
 // process is the single process, on a data directory.
 type process struct {
+	up     *fake
 	dir    string
 	env    []string
 	cmd    *exec.Cmd
@@ -43,14 +44,15 @@ func providers(up *fake) []string {
 	}
 }
 
-// newProcess prepares one; start starts it, again and again if need be.
-func newProcess(t testing.TB, up *fake, env ...string) *process {
+// startProcess starts one with a fake of its own, and further settings; start
+// starts it again.
+func startProcess(t testing.TB, env ...string) (*process, *site) {
 	t.Helper()
 	if err := buildLocal(); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	p := &process{dir: filepath.Join(dir, "data"), stdout: newOutput(), stderr: newOutput()}
+	dir, up := t.TempDir(), startFake(t)
+	p := &process{up: up, dir: filepath.Join(dir, "data"), stdout: newOutput(), stderr: newOutput()}
 	p.env = append(providers(up), "HOME="+dir, "PATH="+os.Getenv("PATH"), "PORT=0", "GATEWAY_DATA_DIR="+p.dir)
 	p.env = append(p.env, env...)
 	t.Cleanup(func() {
@@ -58,7 +60,8 @@ func newProcess(t testing.TB, up *fake, env ...string) *process {
 			p.kill()
 		}
 	})
-	return p
+	p.start(t)
+	return p, p.site()
 }
 
 var greeting = regexp.MustCompile(`base URL +(http://\S+)/ai\n`)
@@ -158,8 +161,8 @@ func (p *process) records(t testing.TB) (list []usage.Record) {
 }
 
 // site makes a site of a started process.
-func (p *process) site(t testing.TB, up *fake) *site {
-	s := &site{name: "local", root: p.root, admin: p.dev.Admin, up: up, logs: p.stderr.String}
+func (p *process) site() *site {
+	s := &site{name: "local", root: p.root, admin: p.dev.Admin, up: p.up, logs: p.stderr.String}
 	s.stop = func(t testing.TB) {
 		if p.running() {
 			p.interrupt(t)
@@ -176,10 +179,7 @@ func (p *process) site(t testing.TB, up *fake) *site {
 // startLocal starts the single process with a user "ana" and further settings.
 func startLocal(t testing.TB, env ...string) *site {
 	t.Helper()
-	up := startFake(t)
-	p := newProcess(t, up, env...)
-	p.start(t)
-	s := p.site(t, up)
+	p, s := startProcess(t, env...)
 	s.key = s.user(t, "ana", nil)
 	s.keys = append(s.keys, p.dev.Key)
 	return s

@@ -130,10 +130,7 @@ func (s *site) fails(t *testing.T, who, key string, b belongings) {
 func TestTenants(t *testing.T) {
 	t.Parallel()
 	t.Run("local", func(t *testing.T) {
-		up := startFake(t)
-		p := newProcess(t, up)
-		p.start(t)
-		s := p.site(t, up)
+		p, s := startProcess(t)
 		s.key = s.user(t, "ana", nil)
 		tenants(t, s)
 		s.stop(t)
