@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -191,9 +192,46 @@ func String(value []byte) (string, bool) {
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner), true
 	}
+	if s, ok := unescape(inner); ok {
+		return s, true
+	}
 	var s string
 	err := json.Unmarshal(value, &s)
 	return s, err == nil
+}
+
+// unescape resolves escapes of two bytes, which is what prompts and code have,
+// and leaves all other texts to encoding/json, which needs twice the memory.
+func unescape(inner []byte) (string, bool) {
+	var b strings.Builder
+	b.Grow(len(inner))
+	for {
+		i := bytes.IndexByte(inner, '\\')
+		if i < 0 {
+			break
+		}
+		if i+1 == len(inner) || !short[inner[i+1]] {
+			return "", false
+		}
+		b.Write(inner[:i])
+		c := inner[i+1]
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		}
+		b.WriteByte(c)
+		inner = inner[i+2:]
+	}
+	b.Write(inner)
+	return b.String(), utf8.ValidString(b.String())
 }
 
 // Int returns the number in value if it is an integer that fits.

@@ -179,6 +179,22 @@ func FuzzObject(f *testing.F) {
 	})
 }
 
+// FuzzString holds String against encoding/json on strings that are valid.
+func FuzzString(f *testing.F) {
+	for _, s := range []string{`""`, `"plain"`, `"\"\\\/\b\f\n\r\t"`, `"a\nb\n"`, `"\u00e9"`, `"a\nb\u00e9\ud83d\ude00\ud800"`, `"é\n日本"`, `"\\u0041\\"`, "\"\xff\\n\""} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var want string
+		if len(in) < 2 || in[0] != '"' || in[len(in)-1] != '"' || json.Unmarshal(in, &want) != nil || bytes.IndexByte(in, '\\') < 0 {
+			return
+		}
+		if got, ok := rawjson.String(in); !ok || got != want {
+			t.Fatalf("String(%q) = %q, %v, want %q", in, got, ok, want)
+		}
+	})
+}
+
 func FuzzAppendString(f *testing.F) {
 	f.Add("plain")
 	f.Add("q\"\\\n\r\t\x00\u2028é\xff")
