@@ -28,6 +28,7 @@ type meter struct {
 	soft     int64    // bytes at which a top-up is asked for
 	hard     int64    // bytes at which the stream waits for its answer
 	perBytes float64
+	aimed    bool // the marks are set, where there are any
 	topup    chan error
 }
 
@@ -39,12 +40,14 @@ func newMeter(ctx context.Context, b *bill, w *Work) *meter {
 
 // aim sets the marks for what is reserved.
 func (m *meter) aim() {
+	m.aimed = true
 	m.perBytes = float64(m.speaker.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
 	if m.perBytes <= 0 || !m.req.Stream || m.c.Record.FailOpen {
 		return
 	}
+	input := m.speaker.target.Price.Bound(m.inputTokens(), 0)
 	m.mu.Lock()
-	room := float64(m.reserved - (m.committed() - m.speaker.held) - m.speaker.target.Price.Bound(m.inputTokens(), 0))
+	room := float64(m.reserved - (m.committed() - m.speaker.held) - input)
 	m.mu.Unlock()
 	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
 }
@@ -138,7 +141,6 @@ func (m *meter) picked(to *router.Target) {
 		c.Dropped = a.dropped
 	}
 	m.mu.Unlock()
-	m.aim()
 }
 
 // event passes an event of the speaker on.
@@ -155,6 +157,9 @@ func (m *meter) event(e *llm.Event) error {
 	}
 	if err := m.emit(e); err != nil {
 		return err
+	}
+	if !m.aimed { // behind the first event: a long prompt takes a while to count
+		m.aim()
 	}
 	if m.speaker.bytes >= m.soft {
 		return m.fund()
