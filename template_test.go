@@ -118,6 +118,20 @@ func TestEveryFunctionIsDeployed(t *testing.T) {
 	}
 }
 
+// TestEveryFunctionIsWatched: an alarm sums the errors of each.
+func TestEveryFunctionIsWatched(t *testing.T) {
+	text, err := os.ReadFile("template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, r := range readTemplate(t).Resources {
+		metric := "MetricName: Errors, Dimensions: [{Name: FunctionName, Value: !Ref " + id + "}]"
+		if r.Type == "AWS::Serverless::Function" && !strings.Contains(string(text), metric) {
+			t.Errorf("no alarm watches the errors of %s", id)
+		}
+	}
+}
+
 // TestEveryRouteStreams guards against a trap: SAM takes STREAM, API Gateway's
 // own word, for "buffered" without a complaint.
 func TestEveryRouteStreams(t *testing.T) {
