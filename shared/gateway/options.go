@@ -60,8 +60,8 @@ const (
 // later are the keys that the format has and this version cannot do yet.
 var later = []string{"project", "cache", "continue"}
 
-func parseChat(body []byte) (*llm.Request, Options, error) {
-	req, err := llm.ParseRequest(body)
+func parseChat(body []byte, fields []rawjson.Field) (*llm.Request, Options, error) {
+	req, err := llm.ReadRequest(body, fields)
 	if err != nil {
 		return nil, Options{}, err
 	}

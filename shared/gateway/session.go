@@ -47,14 +47,19 @@ func (w *Work) Options() Options { return w.opts }
 // names a template that was not read lately. It fails with what is wrong, naming
 // the field, or with fault.NotFound for the model or the template.
 func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work, error) {
-	t, err := g.fill(ctx, c, body)
+	fields, err := llm.ReadBody(body)
 	if err != nil {
 		return nil, err
 	}
-	if t != nil {
+	t, err := g.fill(ctx, c, body, fields)
+	if err == nil && t != nil {
 		body = t.body
+		fields, err = llm.ReadBody(body)
 	}
-	req, opts, err := parseChat(body)
+	if err != nil {
+		return nil, err
+	}
+	req, opts, err := parseChat(body, fields)
 	if err != nil {
 		return nil, err
 	}

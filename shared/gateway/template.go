@@ -96,17 +96,14 @@ type filled struct {
 }
 
 // fill completes a body whose gateway object names a template; for any other
-// body it returns nil. It is asked before the body is checked, because model
+// body it returns nil. It is asked before the request is checked, because model
 // and messages may come from the template.
-func (g *Gateway) fill(ctx context.Context, c *Call, body []byte) (*filled, error) {
-	if !bytes.Contains(body, []byte(`"template"`)) {
+func (g *Gateway) fill(ctx context.Context, c *Call, body []byte, fields []rawjson.Field) (*filled, error) {
+	own := rawjson.Get(fields, "gateway")
+	if rawjson.IsNull(own) || rawjson.Get(rawjson.Fields(nil, own), "template") == nil {
 		return nil, nil
 	}
-	fields, err := rawjson.Object(nil, body, llm.MaxDepth)
-	if err != nil || rawjson.Kind(rawjson.Get(fields, "gateway")) != "object" {
-		return nil, nil // the parser will say what is wrong
-	}
-	opts, err := parseOptions(rawjson.Get(fields, "gateway"))
+	opts, err := parseOptions(own)
 	if err != nil || opts.Template == nil {
 		return nil, err
 	}

@@ -41,10 +41,15 @@ var kinds = map[string][]string{
 // ParseRequest reads and checks a chat body. An error is fault.Invalid and
 // names the field that is wrong.
 func ParseRequest(body []byte) (*Request, error) {
-	fields, err := parseObject(body)
+	fields, err := ReadBody(body)
 	if err != nil {
 		return nil, err
 	}
+	return ReadRequest(body, fields)
+}
+
+// ReadRequest is ParseRequest for a body whose fields ReadBody has found.
+func ReadRequest(body []byte, fields []rawjson.Field) (_ *Request, err error) {
 	r := &Request{Raw: body, Fields: fields, N: 1}
 	if r.Model, err = modelName(fields); err != nil {
 		return nil, err
@@ -80,9 +85,10 @@ func ParseRequest(body []byte) (*Request, error) {
 	return r, nil
 }
 
-// parseObject checks what all bodies have in common: an object, its depth, and
-// the types of known fields.
-func parseObject(body []byte) ([]rawjson.Field, error) {
+// ReadBody finds the fields of a body and checks what all bodies have in
+// common: an object, its depth, and the types of known fields. Errors are as in
+// ParseRequest.
+func ReadBody(body []byte) ([]rawjson.Field, error) {
 	fields, err := ReadObject("", body)
 	if err != nil {
 		return nil, err
@@ -309,7 +315,7 @@ func EmptyInput(i int) error {
 // ReadEmbedRequest is ParseEmbedRequest for callers who can do with empty
 // inputs in a list: they are only noted.
 func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
-	fields, err := parseObject(body)
+	fields, err := ReadBody(body)
 	if err != nil {
 		return nil, err
 	}
