@@ -12,3 +12,9 @@ import (
 func countPrompt(req *llm.Request) int64 {
 	return tokens.For("", req.Model).EstimateMessages(rawjson.Get(req.Fields, "messages"), llm.Beside(req.Fields)...).Tokens
 }
+
+// roughPrompt is about countPrompt, for the marks of a stream: those have to be
+// known of every stream, and are far from exact.
+func roughPrompt(req *llm.Request) int64 {
+	return tokens.For("", req.Model).RoughMessages(rawjson.Get(req.Fields, "messages"), llm.Beside(req.Fields)...)
+}

@@ -45,7 +45,7 @@ func (m *meter) aim() {
 	if m.perBytes <= 0 || !m.req.Stream || m.c.Record.FailOpen {
 		return
 	}
-	input := m.speaker.target.Price.Bound(m.inputTokens(), 0)
+	input := m.speaker.target.Price.Bound(roughPrompt(m.req), 0)
 	m.mu.Lock()
 	room := float64(m.reserved - (m.committed() - m.speaker.held) - input)
 	m.mu.Unlock()

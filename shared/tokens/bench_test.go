@@ -52,3 +52,12 @@ func BenchmarkEstimateMessages(b *testing.B) {
 		Counter{O200k}.EstimateMessages(messages)
 	}
 }
+
+func BenchmarkRoughMessages(b *testing.B) {
+	messages := []byte(`[{"role":"user","content":"` + strings.Repeat(`The quick brown fox said: \"jump\" over\nthe lazy dog. `, 900) + `"}]`)
+	b.SetBytes(int64(len(messages)))
+	b.ReportAllocs()
+	for b.Loop() {
+		Counter{O200k}.RoughMessages(messages)
+	}
+}

@@ -8,8 +8,17 @@ import "github.com/devmentor/ai-gateway/shared/rawjson"
 // count a flat figure.
 func (c Counter) EstimateMessages(messages []byte, more ...[]byte) Estimate {
 	s := sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, s.features.add)
+	c.walkAll(messages, more, &s, s.add)
 	return s.estimate(c.Family)
+}
+
+// RoughMessages is EstimateMessages by length alone, at four bytes a token: a
+// tenth of the work, for those who need a figure with every request.
+func (c Counter) RoughMessages(messages []byte, more ...[]byte) int64 {
+	s := sum{fixed: table[c.Family].perAnswer}
+	bytes := 0
+	c.walkAll(messages, more, &s, func(value []byte) { bytes += len(value) })
+	return s.fixed + s.images + int64(bytes+3)/4
 }
 
 // CountMessages counts what EstimateMessages estimates: the texts exactly where
@@ -19,7 +28,7 @@ func (c Counter) CountMessages(messages []byte, more ...[]byte) int64 {
 		return c.EstimateMessages(messages, more...).Tokens
 	}
 	s := sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, func(text string) { s.fixed += c.Count(text) })
+	c.walkAll(messages, more, &s, func(value []byte) { s.fixed += c.Count(textOf(value)) })
 	return s.fixed + s.images
 }
 
@@ -28,10 +37,10 @@ func (c Counter) CountMessages(messages []byte, more ...[]byte) int64 {
 func (c Counter) CountMessage(message []byte) int64 {
 	var s sum
 	if !c.Exact() {
-		c.walk(message, &s, s.features.add)
+		c.walk(message, &s, s.add)
 		return s.estimate(c.Family).Tokens
 	}
-	c.walk(message, &s, func(text string) { s.fixed += c.Count(text) })
+	c.walk(message, &s, func(value []byte) { s.fixed += c.Count(textOf(value)) })
 	return s.fixed + s.images
 }
 
@@ -41,7 +50,17 @@ func (c Counter) MessagesFit(limit int64, messages []byte, more ...[]byte) bool 
 	return c.fits(c.EstimateMessages(messages, more...), limit, func() int64 { return c.CountMessages(messages, more...) })
 }
 
-func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func(string)) {
+// textOf is what the model reads of a value: a string's text, or else its JSON.
+func textOf(value []byte) string {
+	if text, ok := rawjson.String(value); ok {
+		return text
+	}
+	return string(value)
+}
+
+func (s *sum) add(value []byte) { s.features.add(textOf(value)) }
+
+func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func([]byte)) {
 	if !rawjson.IsNull(messages) {
 		rawjson.Elements(messages, func(_ int, m []byte) error {
 			c.walk(m, s, text)
@@ -50,7 +69,7 @@ func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func(strin
 	}
 	for _, m := range more {
 		if !rawjson.IsNull(m) {
-			text(string(m))
+			text(m)
 		}
 	}
 }
@@ -58,9 +77,9 @@ func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func(strin
 // toolCall is what the format of chats adds to a call's name and arguments.
 const toolCall = 6
 
-// walk calls text with everything of a message that a model reads, and adds
+// walk calls text with every value of a message that a model reads, and adds
 // the rest to s.
-func (c Counter) walk(message []byte, s *sum, text func(string)) {
+func (c Counter) walk(message []byte, s *sum, text func([]byte)) {
 	s.fixed += table[c.Family].perMessage
 	var buf [8]rawjson.Field
 	for _, f := range rawjson.Fields(buf[:0], message) {
@@ -83,37 +102,33 @@ func (c Counter) walk(message []byte, s *sum, text func(string)) {
 		}
 		switch rawjson.Kind(f.Value) {
 		case "null", "nothing":
-		case "string":
-			if v, ok := rawjson.String(f.Value); ok {
-				text(v)
-			}
 		case "array":
 			if f.Name == "content" {
 				c.parts(f.Value, s, text)
 				continue
 			}
-			text(string(f.Value))
+			text(f.Value)
 		default:
-			text(string(f.Value))
+			text(f.Value)
 		}
 	}
 }
 
 // call counts a call of a function, or, if it is none, its JSON.
-func (s *sum) call(function, whole []byte, text func(string)) {
+func (s *sum) call(function, whole []byte, text func([]byte)) {
 	s.fixed += toolCall
 	if rawjson.Kind(function) != "object" {
-		text(string(whole))
+		text(whole)
 		return
 	}
 	for _, f := range rawjson.Fields(nil, function) {
-		if v, ok := rawjson.String(f.Value); ok {
-			text(v)
+		if rawjson.Kind(f.Value) == "string" {
+			text(f.Value)
 		}
 	}
 }
 
-func (c Counter) parts(parts []byte, s *sum, text func(string)) {
+func (c Counter) parts(parts []byte, s *sum, text func([]byte)) {
 	var buf [8]rawjson.Field
 	rawjson.Elements(parts, func(_ int, part []byte) error {
 		if rawjson.Kind(part) != "object" {
@@ -121,7 +136,7 @@ func (c Counter) parts(parts []byte, s *sum, text func(string)) {
 		}
 		fields := rawjson.Fields(buf[:0], part)
 		for _, name := range []string{"text", "refusal"} {
-			if v, ok := rawjson.String(rawjson.Get(fields, name)); ok {
+			if v := rawjson.Get(fields, name); rawjson.Kind(v) == "string" {
 				text(v)
 				return nil
 			}
