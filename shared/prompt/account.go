@@ -32,10 +32,11 @@ type Part struct {
 	Budget  int64  `json:"budget,omitempty"` // what it might have had; 0: as much as it needs
 	Kept    int    `json:"kept"`             // messages; of memory, turns; of passages, passages
 	Dropped int    `json:"dropped,omitempty"`
+	Cut     int64  `json:"cut,omitempty"` // tokens of a text whose beginning alone was kept
 }
 
 func (a *Account) add(name string, tokens, budget int64, kept, dropped int) {
-	a.Parts = append(a.Parts, Part{name, tokens, budget, kept, dropped})
+	a.Parts = append(a.Parts, Part{Name: name, Tokens: tokens, Budget: budget, Kept: kept, Dropped: dropped})
 	a.Tokens += tokens
 }
 
@@ -50,6 +51,9 @@ func (a *Account) Header() string {
 		}
 		if p.Dropped > 0 {
 			b.WriteString(";dropped=" + strconv.Itoa(p.Dropped))
+		}
+		if p.Cut > 0 {
+			b.WriteString(";cut=" + strconv.FormatInt(p.Cut, 10))
 		}
 		b.WriteByte(' ')
 	}

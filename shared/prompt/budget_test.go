@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/devmentor/ai-gateway/shared/prompt"
 )
 
@@ -37,7 +35,7 @@ func TestBudgetsBoundEveryPart(t *testing.T) {
 		{"all", prompt.Budget{Project: 1000, Memory: 1000, Passages: 1000, Examples: 1000}, map[string][2]int{"project": {1, 0}, "examples": {4, 0}, "memory": {2, 0}, "passages": {2, 0}}},
 		{"nothing optional", prompt.Budget{}, map[string][2]int{"project": {0, 1}, "examples": {4, 0}, "memory": {0, 2}, "passages": {0, 2}}},
 		{"one example", prompt.Budget{Examples: 13}, map[string][2]int{"examples": {2, 2}}},
-		{"a piece of the project", prompt.Budget{Project: 120}, map[string][2]int{"project": {1, 0}}},
+		{"a piece of the project", prompt.Budget{Project: 660}, map[string][2]int{"project": {1, 0}}},
 		{"a total, a token short", prompt.Budget{Project: 1000, Memory: 1000, Passages: 1000, Total: all.Tokens - 1}, map[string][2]int{"project": {1, 0}, "memory": {1, 1}, "passages": {2, 0}}},
 		{"a total that is used up", prompt.Budget{Project: 1000, Memory: 1000, Passages: 1000, Total: 20}, map[string][2]int{"project": {0, 1}, "examples": {4, 0}, "memory": {0, 2}, "passages": {0, 2}}},
 	} {
@@ -66,9 +64,59 @@ func TestBudgetsBoundEveryPart(t *testing.T) {
 			}
 		}
 	}
-	messages, _, _ := prompt.Build(p, prompt.Budget{Project: 120}, letters)
-	if diff := cmp.Diff(`{"role":"system","content":"What is known of the project that this conversation belongs to:\n\nFirst paragraph about the project."}`, string(messages[1])); diff != "" {
-		t.Errorf("project (-want +got):\n%s", diff)
+}
+
+// project is what a prompt says of a project.
+func project(t *testing.T, messages []json.RawMessage) (rule, block string) {
+	t.Helper()
+	for _, m := range messages {
+		var said struct{ Role, Content string }
+		if err := json.Unmarshal(m, &said); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(said.Content, "What is known of the project") {
+			rule, block, _ = strings.Cut(said.Content, "\n\n")
+			return rule, block
+		}
+	}
+	t.Fatalf("nothing is said of the project in\n%s", text(messages))
+	return "", ""
+}
+
+// TestALongProjectIsCut: its beginning stays, up to the end of a paragraph, a
+// line or a word, and the account says how much is missing.
+func TestALongProjectIsCut(t *testing.T) {
+	words := strings.Repeat("many words ", 40_000)
+	for _, tc := range []struct {
+		name, text string
+		room       int64
+		want       string
+	}{
+		{"fits", " One.\n\nTwo.\n", 10, "One.\n\nTwo."},
+		{"a paragraph", "The first one.\n\nThe second one.", 25, "The first one."},
+		{"a line", "* the first\n* the second", 20, "* the first"},
+		{"a word", "one two three four", 12, "one two"},
+		{"no end in sight", strings.Repeat("é", 30), 5, "éé"},
+		{"far too long", words, 30, "many words many words many"},
+	} {
+		_, _, empty := prompt.Build(prompt.Parts{Project: "x"}, prompt.Budget{Project: 1 << 30}, letters)
+		frame := empty.Parts[1].Tokens - 1
+		_, _, all := prompt.Build(prompt.Parts{Project: tc.text}, prompt.Budget{Project: 1 << 30}, letters)
+		messages, _, a := prompt.Build(prompt.Parts{Project: tc.text}, prompt.Budget{Project: frame + tc.room}, letters)
+		if _, got := project(t, messages); got != "<project>\n"+tc.want+"\n</project>" {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+		part := a.Parts[1]
+		if part.Cut != all.Parts[1].Tokens-part.Tokens || part.Tokens > frame+tc.room || part.Kept != 1 || all.Parts[1].Cut != 0 {
+			t.Errorf("%s: account = %+v, and without a bound %+v", tc.name, part, all.Parts[1])
+		}
+		if got := strings.Contains(a.Header(), ";cut="); got != (part.Cut > 0) {
+			t.Errorf("%s: header = %q", tc.name, a.Header())
+		}
+	}
+	messages, _, a := prompt.Build(prompt.Parts{Project: words, Own: raw(user("q"))}, prompt.Budget{Project: 100}, letters)
+	if len(messages) != 1 || a.Parts[1].Dropped != 1 || a.Parts[1].Tokens != 0 {
+		t.Errorf("without room: %+v, %s", a.Parts[1], text(messages))
 	}
 }
 
