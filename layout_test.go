@@ -25,7 +25,7 @@ var rank = map[string]int{
 	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/chain": 3, "shared/tidy": 3,
 	"shared/gateway": 4, "shared/telemetry": 4, "shared/prometheus": 4,
 	"shared/openai": 4, "shared/anthropic": 4, "shared/gemini": 4, "shared/bedrock": 4, "shared/echo": 4,
-	"shared/bolt": 4, "shared/shelf": 4, "shared/qdrant": 4, "shared/dynamo": 4, "shared/awssecret": 4, "shared/s3": 4, "shared/dynamolocal": 0,
+	"shared/bolt": 4, "shared/shelf": 4, "shared/qdrant": 4, "shared/projectservice": 4, "shared/dynamo": 4, "shared/awssecret": 4, "shared/s3": 4, "shared/dynamolocal": 0,
 	"shared/api": 5, "shared/providers": 5,
 	"shared/vitals": 6, "shared/cloud": 6, "shared/embedders": 6, "shared/connect": 7, "shared/retrieval": 7,
 	"shared/inference": 8, "shared/local": 9,
@@ -48,6 +48,7 @@ var confined = map[string][]string{
 	"github.com/theory/jsonpath":   {"shared/chain"},
 	"github.com/evanw/esbuild":     {"shared/tidy"},
 	"github.com/pelletier/go-toml": {"shared/tidy"},
+	"github.com/sony/gobreaker":    {"shared/projectservice"},
 	"mvdan.cc/sh":                  {"shared/tidy"},
 	module + "shared/tidy":         {"shared/local", "functions/code"}, // it weighs 5 MB
 }

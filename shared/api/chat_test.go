@@ -121,7 +121,7 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		{"negative bound", `{"model":"gpt-4o-mini","max_tokens":-1,"messages":[{"role":"user","content":"x"}]}`, 400, "max_tokens", ""},
 		{"tool without name", `{"model":"gpt-4o-mini","tools":[{"type":"function","function":{}}],"messages":[{"role":"user","content":"x"}]}`, 400, "tools[0].function.name", "missing_required_parameter"},
 		{"unknown gateway key", `{"model":"gpt-4o-mini","gateway":{"cash":1},"messages":[{"role":"user","content":"x"}]}`, 400, "gateway.cash", "unknown_parameter"},
-		{"not built yet", `{"model":"gpt-4o-mini","gateway":{"project":"p"},"messages":[{"role":"user","content":"x"}]}`, 400, "gateway.project", "not_implemented"},
+		{"not built yet", `{"model":"gpt-4o-mini","gateway":{"continue":true},"messages":[{"role":"user","content":"x"}]}`, 400, "gateway.continue", "not_implemented"},
 		{"gateway is no object", `{"model":"gpt-4o-mini","gateway":[],"messages":[{"role":"user","content":"x"}]}`, 400, "gateway", "invalid_type"},
 		{"price cap", `{"model":"gpt-4o-mini","gateway":{"max_price_usd":0.000001},"messages":[{"role":"user","content":"x"}]}`, 400, "gateway.max_price_usd", "price_above_maximum"},
 		{"unknown model", `{"model":"nope","messages":[{"role":"user","content":"x"}]}`, 404, "model", "model_not_found"},

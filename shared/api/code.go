@@ -44,7 +44,7 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 			g.out = newEvents(v, c)
 		}
 	}
-	err = s.Gateway.Chat(ctx, c, b.chat(), g.event)
+	err = b.own(s.Gateway.Chat(ctx, c, b.chat(), g.event))
 	if g.out != nil {
 		return g.endStream(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
@@ -23,16 +24,17 @@ const (
 
 // chatFields are the chat's own fields that a request for code may have. They
 // are checked and used as there.
-var chatFields = []string{"gateway", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty",
+var chatFields = []string{"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty",
 	"logit_bias", "reasoning_effort", "verbosity", "service_tier", "user", "metadata", "store", "thinking"}
 
 // codeBody is a checked request.
 type codeBody struct {
 	codegen.Request
-	model  string
-	stream bool
-	format bool
-	pass   []rawjson.Field // for the chat
+	model   string
+	project string
+	stream  bool
+	format  bool
+	pass    []rawjson.Field // for the chat
 }
 
 // parseCode reads the body of a request for code. It fails with fault.Invalid
@@ -43,6 +45,7 @@ func parseCode(body []byte) (*codeBody, error) {
 		return nil, err
 	}
 	b := &codeBody{format: true}
+	var options []byte
 	for _, f := range fields {
 		if rawjson.IsNull(f.Value) {
 			continue
@@ -67,7 +70,9 @@ func parseCode(body []byte) (*codeBody, error) {
 		case "format":
 			b.format, err = llm.ReadBool("format", f.Value)
 		case "project":
-			err = &fault.Error{Kind: fault.Unimplemented, Param: "project", Message: "'project' is not implemented yet."}
+			b.project, err = gateway.ReadProject("project", f.Value)
+		case "gateway":
+			options = f.Value
 		default:
 			if !slices.Contains(chatFields, f.Name) {
 				err = fault.Unknown(f.Name)
@@ -81,7 +86,42 @@ func parseCode(body []byte) (*codeBody, error) {
 	if b.Prompt == "" {
 		return nil, fault.Missing("prompt")
 	}
+	if options, err = b.options(options); err != nil {
+		return nil, err
+	}
+	if options != nil {
+		b.pass = append(b.pass, rawjson.Field{Name: "gateway", Value: options})
+	}
 	return b, nil
+}
+
+// options adds the project to the chat's gateway object.
+func (b *codeBody) options(object []byte) ([]byte, error) {
+	if b.project == "" {
+		return object, nil
+	}
+	if object == nil {
+		object = []byte("{}")
+	}
+	fields, err := llm.ReadObject("gateway", object)
+	if err != nil {
+		return nil, err
+	}
+	if !rawjson.IsNull(rawjson.Get(fields, "project")) {
+		return nil, fault.Field("project", "'project' and 'gateway.project' mean the same: give one of them.")
+	}
+	return rawjson.Apply(nil, object, fields, rawjson.Edit{Name: "project", Value: rawjson.AppendString(nil, b.project)}), nil
+}
+
+// own names the field that err is about as this request does.
+func (b *codeBody) own(err error) error {
+	f := fault.As(err)
+	if f == nil || f.Param != "gateway.project" || b.project == "" {
+		return err
+	}
+	mine := *f
+	mine.Param = "project"
+	return &mine
 }
 
 // notBlank reads a text that must say something.

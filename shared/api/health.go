@@ -37,6 +37,7 @@ type checkState struct {
 	Name      string `json:"name"`
 	Status    string `json:"status"` // ok or down
 	LatencyMS int64  `json:"latency_ms"`
+	Optional  bool   `json:"optional,omitempty"` // the gateway is ready without it
 }
 
 // ready asks every dependency at once. Reasons stay in the log: this page
@@ -50,7 +51,7 @@ func (s *Server) ready(v *visit) error {
 		wg.Go(func() {
 			start := time.Now()
 			err := ask(ctx, c)
-			states[i] = checkState{Name: c.Name, Status: "ok", LatencyMS: time.Since(start).Milliseconds()}
+			states[i] = checkState{Name: c.Name, Status: "ok", LatencyMS: time.Since(start).Milliseconds(), Optional: c.Optional}
 			if err != nil {
 				states[i].Status = "down"
 				s.Log.WarnContext(ctx, "not ready", "request_id", v.id, "check", c.Name, "err", err)
@@ -60,7 +61,7 @@ func (s *Server) ready(v *visit) error {
 	wg.Wait()
 	status, word := http.StatusOK, "ready"
 	for _, st := range states {
-		if st.Status != "ok" {
+		if st.Status != "ok" && !st.Optional {
 			status, word = http.StatusServiceUnavailable, "not ready"
 		}
 	}

@@ -52,10 +52,11 @@ type Server struct {
 	Trace func(ctx context.Context, r *http.Request, route string) (_ context.Context, end func(*usage.Record))
 }
 
-// Check is a dependency that must work for the gateway to be ready.
+// Check is a dependency that /health/ready asks for.
 type Check struct {
-	Name string
-	Ask  func(context.Context) error
+	Name     string
+	Ask      func(context.Context) error
+	Optional bool // the gateway is ready without it
 }
 
 // Route is one method and path pattern of the API.

@@ -38,6 +38,9 @@ type Config struct {
 	QdrantPrefix   string `env:"QDRANT_PREFIX" default:"gateway"`
 	EmbeddingModel string `env:"GATEWAY_EMBEDDING_MODEL"`
 
+	ProjectURL string `env:"PROJECT_SERVICE_URL" url:"true"`
+	ProjectKey string `env:"PROJECT_SERVICE_KEY" secret:"true"`
+
 	OpenAIKey     string `env:"OPENAI_API_KEY" secret:"true"`
 	OpenAIURL     string `env:"OPENAI_BASE_URL" url:"true"`
 	AnthropicKey  string `env:"ANTHROPIC_API_KEY" secret:"true"`

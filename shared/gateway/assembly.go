@@ -18,6 +18,9 @@ const (
 	// memoryTokens is what of a conversation is sent along at most, unless a
 	// quarter of the model's window is less.
 	memoryTokens = 8192
+	// projectTokens is what is sent of a project at most, unless an eighth of the
+	// model's window is less.
+	projectTokens = 4096
 	// passageTokens is what a passage may take: two thousand bytes, and its tags.
 	passageTokens = 800
 )
@@ -37,6 +40,12 @@ func (w *Work) budget() (b prompt.Budget) {
 		b.Memory = memoryTokens
 		if window > 0 {
 			b.Memory = min(b.Memory, window/4)
+		}
+	}
+	if w.opts.Project != "" {
+		b.Project = projectTokens
+		if window > 0 {
+			b.Project = min(b.Project, window/8)
 		}
 	}
 	if r := w.opts.RAG; r != nil {
@@ -87,7 +96,7 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 		return err
 	}
 	w.said = own.rest
-	p := prompt.Parts{System: own.system, Examples: examples, Own: own.rest}
+	p := prompt.Parts{System: own.system, Project: found.project, Examples: examples, Own: own.rest}
 	for _, t := range slices.Backward(found.turns) {
 		p.Memory = append(p.Memory, t.Messages)
 	}

@@ -40,6 +40,7 @@ type Gateway struct {
 	Recipes       recipe.Reader // templates
 	Conversations conversation.Reader
 	Passages      rag.Finder
+	Projects      Projects
 	Embedding     string // the model whose vectors passages have, too; "": none
 
 	UnknownPrice string // "allow", "reject", or "": by whether the user has a budget

@@ -43,20 +43,38 @@ func messagesOf(fields []rawjson.Field) (m said) {
 	return m
 }
 
+// Projects says what is known of projects.
+type Projects interface {
+	// Context returns what is worth knowing of a user's project for every request
+	// about it; request is the id of the one at hand. It fails with fault.NotFound
+	// if the user has no such project, and is to say so in words that are good for
+	// the client; after any other failure the request goes on without.
+	Context(ctx context.Context, user, request, project string) (string, error)
+}
+
 // gathered is what a prompt is made of beside what the client sent.
 type gathered struct {
-	turns []conversation.Turn // newest first
-	hits  []rag.Hit           // best first
+	project string
+	turns   []conversation.Turn // newest first
+	hits    []rag.Hit           // best first
 }
 
 // gather fetches what the request asks for, at the same time. What is not
 // there is the client's mistake; what cannot be had right now is left out, and
 // said.
 func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, err error) {
-	var failed [2]error
-	var both sync.WaitGroup
+	var failed [3]error
+	var all sync.WaitGroup
+	if id := w.opts.Project; id != "" {
+		all.Go(func() {
+			failed[2] = guarded(func() (err error) {
+				g.project, err = s.about(ctx, id)
+				return err
+			})
+		})
+	}
 	if id := w.opts.Conversation; id != "" {
-		both.Go(func() {
+		all.Go(func() {
 			failed[0] = guarded(func() (err error) {
 				g.turns, err = s.remember(ctx, id)
 				return err
@@ -64,14 +82,14 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 		})
 	}
 	if r := w.opts.RAG; r != nil {
-		both.Go(func() {
+		all.Go(func() {
 			failed[1] = guarded(func() (err error) {
 				g.hits, err = s.retrieve(ctx, r, prompt.Question(own.rest))
 				return err
 			})
 		})
 	}
-	both.Wait()
+	all.Wait()
 	return g, errors.Join(failed[:]...)
 }
 
@@ -127,6 +145,26 @@ func (s *Session) remember(ctx context.Context, id string) ([]conversation.Turn,
 	}
 	s.skip(ctx, "conversation", err)
 	return nil, nil
+}
+
+// about asks what is known of a project. A gateway that can ask nobody goes on
+// without: the request is as good as on the day when nothing was known.
+func (s *Session) about(ctx context.Context, project string) (string, error) {
+	if s.g.Projects == nil {
+		s.skip(ctx, "project", fault.New(fault.Unimplemented, "PROJECT_SERVICE_URL is not set."))
+		return "", nil
+	}
+	text, err := s.g.Projects.Context(ctx, s.c.User, s.c.Record.ID, project)
+	switch {
+	case err == nil:
+		return text, nil
+	case errors.Is(err, fault.NotFound):
+		return "", blame(err, "gateway.project", "project_not_found")
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	}
+	s.skip(ctx, "project", err)
+	return "", nil
 }
 
 // retrieve searches for what is asked.

@@ -29,13 +29,14 @@ type Options struct {
 	Template     *TemplateUse
 	RAG          *Retrieval
 	Conversation string          // the id of a stored one
+	Project      string          // the id of the one that the request belongs to
 	Context      prompt.Strategy // for a prompt that is too long; "": the provider decides
 	Optimize     bool            // make the prompt shorter and cheaper without changing what it says
 }
 
 // assembles says whether the prompt is made of more than the client sent.
 func (o *Options) assembles() bool {
-	return o.RAG != nil || o.Conversation != "" || o.Context != "" || o.Optimize
+	return o.RAG != nil || o.Conversation != "" || o.Project != "" || o.Context != "" || o.Optimize
 }
 
 // chatOnly refuses what embeddings have no use for.
@@ -43,7 +44,7 @@ func (o *Options) chatOnly() error {
 	for _, key := range []struct {
 		name  string
 		given bool
-	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}, {"context", o.Context != ""}, {"optimize", o.Optimize}} {
+	}{{"template", o.Template != nil}, {"rag", o.RAG != nil}, {"conversation", o.Conversation != ""}, {"project", o.Project != ""}, {"context", o.Context != ""}, {"optimize", o.Optimize}} {
 		if key.given {
 			return fault.Field("gateway."+key.name, "'gateway.%s' is for chats: an embedding has no prompt.", key.name)
 		}
@@ -58,7 +59,7 @@ const (
 )
 
 // later are the keys that the format has and this version cannot do yet.
-var later = []string{"project", "cache", "continue"}
+var later = []string{"cache", "continue"}
 
 func parseChat(body []byte, fields []rawjson.Field) (*llm.Request, Options, error) {
 	req, err := llm.ReadRequest(body, fields)
@@ -109,6 +110,8 @@ func parseOptions(object []byte) (o Options, err error) {
 			o.RAG, err = parseRetrieval(param, f.Value)
 		case "conversation":
 			o.Conversation, err = parseConversation(param, f.Value)
+		case "project":
+			o.Project, err = ReadProject(param, f.Value)
 		case "context":
 			name, _ := rawjson.String(f.Value)
 			if o.Context = prompt.Strategy(name); !o.Context.Known() {

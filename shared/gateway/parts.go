@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -96,6 +97,22 @@ func parseConversation(param string, value []byte) (string, error) {
 	id, _ := rawjson.String(value)
 	if !conversation.ValidID(id) {
 		return "", fault.Field(param, "'%s' must be the id of a conversation, as POST /ai/conversations gives it.", param)
+	}
+	return id, nil
+}
+
+// maxProject bounds the id of a project, in bytes.
+const maxProject = 128
+
+// ReadProject reads the id of a project, which is part of a path where it is
+// looked up.
+func ReadProject(param string, value []byte) (string, error) {
+	id, _ := rawjson.String(value)
+	odd := func(r rune) bool {
+		return (r < 'A' || 'Z' < r) && (r < 'a' || 'z' < r) && (r < '0' || '9' < r) && r != '.' && r != '_' && r != '-'
+	}
+	if id == "" || len(id) > maxProject || id == "." || id == ".." || strings.ContainsFunc(id, odd) {
+		return "", fault.Field(param, "'%s' must be the id of a project: 1 to %d letters, digits, '.', '_' or '-'.", param, maxProject)
 	}
 	return id, nil
 }

@@ -87,7 +87,7 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 	}
 	if w.chat != nil && w.opts.assembles() { // what will be added is reserved, too
 		b := w.budget()
-		w.est.input += b.Memory + b.Passages
+		w.est.input += b.Project + b.Memory + b.Passages
 	}
 	return w, nil
 }

@@ -3,6 +3,7 @@ package inference
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/devmentor/ai-gateway/shared/api"
@@ -10,13 +11,15 @@ import (
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/embedders"
 	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/projectservice"
 	"github.com/devmentor/ai-gateway/shared/telemetry"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // Open returns an opener whose server calls models through the adapters that
-// link knows: connect.Adapters or embedders.Adapters.
-func Open(link func([]gateway.Instance, embedders.Parts)) func(context.Context) (*api.Server, error) {
+// link knows: connect.Adapters or embedders.Adapters. with adds what only some
+// functions have, such as Projects.
+func Open(link func([]gateway.Instance, embedders.Parts), with ...func(*cloud.Base) error) func(context.Context) (*api.Server, error) {
 	return func(ctx context.Context) (*api.Server, error) {
 		b, err := cloud.OpenBase()
 		if err != nil {
@@ -37,8 +40,30 @@ func Open(link func([]gateway.Instance, embedders.Parts)) func(context.Context) 
 			return nil, err
 		}
 		Trace(b.Server, tracer, true)
+		for _, add := range with {
+			if err := add(b); err != nil {
+				return nil, err
+			}
+		}
 		return b.Server, nil
 	}
+}
+
+// Projects gives a function the Project Service, if there is one.
+func Projects(b *cloud.Base) error { return UseProjects(b.Server, b.Config, b.Secrets.Get, b.HTTP) }
+
+// UseProjects lets s ask the Project Service that c names, without calling it;
+// it does nothing if c names none.
+func UseProjects(s *api.Server, c config.Config, secret func(ref string) func(context.Context) (string, error), transport http.RoundTripper) error {
+	if c.ProjectURL == "" {
+		return nil
+	}
+	p, err := projectservice.New(projectservice.Options{URL: c.ProjectURL, Key: secret(c.ProjectKey), HTTP: transport})
+	if err != nil {
+		return fmt.Errorf("PROJECT_SERVICE_URL: %w", err)
+	}
+	s.Gateway.Projects = p
+	return nil
 }
 
 // Trace makes s tell tracer of its requests, if there is one. flush sends the

@@ -34,6 +34,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/embedders"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/inference"
+	"github.com/devmentor/ai-gateway/shared/projectservice"
 	"github.com/devmentor/ai-gateway/shared/prometheus"
 	"github.com/devmentor/ai-gateway/shared/providers"
 	"github.com/devmentor/ai-gateway/shared/recipe"
@@ -119,6 +120,9 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	if err := g.openLibrary(secrets, log); err != nil {
 		return nil, err
 	}
+	if err := g.openProjects(secrets, transport); err != nil {
+		return nil, err
+	}
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
 		Version: config.Version(), HTTP: transport, Log: log})
 	if err != nil {
@@ -180,6 +184,16 @@ func (g *Gateway) openLibrary(secrets *awssecret.Store, log *slog.Logger) error 
 	g.closers = append(g.closers, s.Close)
 	retrieval.Give(g.Server, g.Config, s)
 	return nil
+}
+
+// openProjects opens the Project Service, if there is one.
+func (g *Gateway) openProjects(secrets *awssecret.Store, transport *http.Transport) error {
+	if err := inference.UseProjects(g.Server, g.Config, secrets.Get, transport); err != nil || g.Server.Gateway.Projects == nil {
+		return err
+	}
+	ask, err := projectservice.Ping(g.Config.ProjectURL, transport)
+	g.Server.Ready = append(g.Server.Ready, api.Check{Name: "project service", Ask: ask, Optional: true})
+	return err
 }
 
 // loadAWS finds credentials wherever the SDK looks, except in the metadata

@@ -4,6 +4,7 @@ package vitals
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/dynamo"
 	"github.com/devmentor/ai-gateway/shared/jsonlog"
+	"github.com/devmentor/ai-gateway/shared/projectservice"
 	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/upstream"
 )
@@ -43,6 +45,13 @@ func Open(context.Context) (*api.Server, error) {
 			return nil, err
 		}
 		checks = append(checks, api.Check{Name: "qdrant", Ask: ask})
+	}
+	if c.ProjectURL != "" {
+		ask, err := projectservice.Ping(c.ProjectURL, upstream.NewTransport())
+		if err != nil {
+			return nil, fmt.Errorf("PROJECT_SERVICE_URL: %w", err)
+		}
+		checks = append(checks, api.Check{Name: "project service", Ask: ask, Optional: true})
 	}
 	return &api.Server{Version: config.Version(), Log: log, Ready: checks, Targets: func() []router.State {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
