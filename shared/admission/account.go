@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"errors"
 	"iter"
 	"math"
 	"slices"
@@ -51,8 +52,9 @@ type Rule struct {
 	Scopes  []string
 }
 
-// Never is the Rule.Expires of keys that do not expire.
-const Never int64 = 1 << 40
+// Never is the Rule.Expires of keys that do not expire: round, because a
+// number takes space by its digits.
+const Never int64 = 1e12
 
 // Account is a user's state as admission sees it: limits as ready comparands
 // (DynamoDB's conditions cannot calculate) and what is left of each budget.
@@ -68,6 +70,15 @@ type Account struct {
 	TokensLeft map[string]int64      // by Minute
 	Leases     map[string]usage.Nano // by request id
 	Version    int64                 // changes with every UpdateUser
+
+	// What the account may spend of its project's budget: ProjectLeft by Month,
+	// and ProjectLimit in months that are not in it. Stores decide what that is:
+	// the budget itself, of which all members see one map; or, where accounts are
+	// apart, what was granted of it so far, which begins with nothing. Without a
+	// budget it is usage.None.
+	ProjectLimit usage.Nano
+	ProjectLeft  map[string]usage.Nano
+	Draws        int64 // grants drawn, for stores that need to know
 }
 
 // Day, Month and Minute name the periods of t.
@@ -82,7 +93,7 @@ func Minute(t time.Time) string { return strconv.FormatInt(t.Unix()/60, 10) }
 // NewAccount returns the account of a user who has done nothing yet.
 func NewAccount(u User) *Account {
 	a := &Account{User: u, Keys: map[string]Rule{}, DayLeft: map[string]usage.Nano{}, MonthLeft: map[string]usage.Nano{},
-		TokensLeft: map[string]int64{}, Leases: map[string]usage.Nano{}}
+		TokensLeft: map[string]int64{}, Leases: map[string]usage.Nano{}, ProjectLimit: usage.None, ProjectLeft: map[string]usage.Nano{}}
 	a.Inc, a.Gap = Pace(u.Rate, u.Burst)
 	return a
 }
@@ -177,13 +188,11 @@ func (a *Account) refuseLease(ask Ask) error {
 		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", RetryAfter: time.Second,
 			Message: "Too many requests at once: this user may have " + strconv.FormatInt(a.Parallel, 10) + " open."}
 	}
-	day, month, tokens := a.left(ask.Period())
-	switch {
-	case day < ask.Reserve:
-		return overBudget("daily", max(0, day), ask.Reserve)
-	case month < ask.Reserve:
-		return overBudget("monthly", max(0, month), ask.Reserve)
-	case tokens < ask.Tokens:
+	left := a.left(ask.Period())
+	if err := left.refuse(ask.Reserve); err != nil {
+		return err
+	}
+	if left.tokens < ask.Tokens {
 		end := ask.Now.Truncate(time.Minute).Add(time.Minute)
 		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", Param: "tokens", RetryAfter: end.Sub(ask.Now),
 			Message: "Token limit reached: this user may use " + strconv.FormatInt(a.Tokens, 10) + " tokens per minute."}
@@ -192,33 +201,66 @@ func (a *Account) refuseLease(ask Ask) error {
 }
 
 // Budgeted says whether money is limited in this account.
-func (a *Account) Budgeted() bool { return a.Day < usage.None || a.Month < usage.None }
+func (a *Account) Budgeted() bool {
+	return a.Day < usage.None || a.Month < usage.None || a.ProjectLimit < usage.None
+}
 
-func (a *Account) left(t time.Time) (day, month usage.Nano, tokens int64) {
-	day, month, tokens = a.Day, a.Month, a.Tokens
+// room is what an account has left in the periods of one moment.
+type room struct {
+	day, month, project usage.Nano
+	tokens              int64
+}
+
+func (a *Account) left(t time.Time) room {
+	r := room{a.Day, a.Month, a.ProjectLimit, a.Tokens}
 	if v, ok := a.DayLeft[Day(t)]; ok {
-		day = v
+		r.day = v
 	}
-	if v, ok := a.MonthLeft[Month(t)]; ok {
-		month = v
+	month := Month(t)
+	if v, ok := a.MonthLeft[month]; ok {
+		r.month = v
+	}
+	if v, ok := a.ProjectLeft[month]; ok {
+		r.project = v
 	}
 	if v, ok := a.TokensLeft[Minute(t)]; ok {
-		tokens = v
+		r.tokens = v
 	}
-	return day, month, tokens
+	return r
+}
+
+func (r room) refuse(money usage.Nano) error {
+	switch {
+	case r.day < money:
+		return overBudget("daily", r.day, money)
+	case r.month < money:
+		return overBudget("monthly", r.month, money)
+	case r.project < money:
+		return OverProject(r.project, money)
+	}
+	return nil
+}
+
+// Charge takes money from what is left of the periods of t; a negative amount
+// is given back.
+func (a *Account) Charge(t time.Time, money usage.Nano) {
+	left, month := a.left(t), Month(t)
+	a.DayLeft[Day(t)] = left.day - money
+	a.MonthLeft[month] = left.month - money
+	a.ProjectLeft[month] = left.project - money
 }
 
 // Left returns what the budgets of t's day and month still allow; at or near
 // usage.None where there is no budget.
 func (a *Account) Left(t time.Time) (day, month usage.Nano) {
-	day, month, _ = a.left(t)
-	return day, month
+	left := a.left(t)
+	return left.day, left.month
 }
 
 // Spent returns what the periods of t have cost so far, without open leases.
 func (a *Account) Spent(t time.Time) (day, month usage.Nano) {
-	d, m, _ := a.left(t)
-	day, month = a.Day-d, a.Month-m
+	left := a.left(t)
+	day, month = a.Day-left.day, a.Month-left.month
 	for id, held := range a.Leases {
 		at, err := requestid.Time(id)
 		if err != nil {
@@ -243,6 +285,17 @@ func (a *Account) Reserved() usage.Nano {
 	return sum
 }
 
+// held is what open leases hold, by the month that they are charged to.
+func (a *Account) held() map[string]usage.Nano {
+	sums := map[string]usage.Nano{}
+	for id, held := range a.Leases {
+		if at, err := requestid.Time(id); err == nil {
+			sums[Month(at)] += held
+		}
+	}
+	return sums
+}
+
 // Next returns TAT and Gate as an admission at now leaves them.
 func (a *Account) Next(now time.Time) (tat, gate int64) {
 	if us := now.UnixMicro(); a.TAT <= us {
@@ -259,10 +312,8 @@ func (a *Account) Admit(ask Ask) {
 		return
 	}
 	at := ask.Period()
-	day, month, tokens := a.left(at)
-	a.DayLeft[Day(at)] = day - ask.Reserve
-	a.MonthLeft[Month(at)] = month - ask.Reserve
-	a.TokensLeft[Minute(at)] = tokens - ask.Tokens
+	a.TokensLeft[Minute(at)] = a.left(at).tokens - ask.Tokens
+	a.Charge(at, ask.Reserve)
 	a.Leases[ask.ID] = ask.Reserve
 }
 
@@ -276,8 +327,7 @@ func (a *Account) Remaining(now time.Time) Remaining {
 		r.RequestsReset = time.Duration(ahead) * time.Microsecond
 	}
 	if a.Tokens < NoTokenLimit {
-		_, _, left := a.left(now)
-		r.Tokens, r.TokensLeft = a.Tokens, max(0, left)
+		r.Tokens, r.TokensLeft = a.Tokens, max(0, a.left(now).tokens)
 		r.TokensReset = now.Truncate(time.Minute).Add(time.Minute).Sub(now)
 	}
 	return r
@@ -307,7 +357,7 @@ func (a *Account) LeasesBefore(t time.Time) iter.Seq[Lease] {
 				continue
 			}
 			at, err := requestid.Time(id)
-			if err == nil && !yield(Lease{ID: id, User: a.ID, Reserved: held, Admitted: at}) {
+			if err == nil && !yield(Lease{ID: id, User: a.ID, Reserved: held, Admitted: at, Project: a.Project}) {
 				return
 			}
 		}
@@ -318,7 +368,7 @@ func (a *Account) LeasesBefore(t time.Time) iter.Seq[Lease] {
 func (a *Account) Grant(ask Ask) Grant {
 	g := Grant{Limits: a.Remaining(ask.Now), Project: a.Project, KeyModels: a.Keys[ask.KeyHash].Models, UserModels: a.Models, Budgeted: a.Budgeted()}
 	if ask.Lease {
-		g.Lease = Lease{ID: ask.ID, User: ask.User, Reserved: a.Leases[ask.ID], Tokens: ask.Tokens, Admitted: ask.Period()}
+		g.Lease = Lease{ID: ask.ID, User: ask.User, Reserved: a.Leases[ask.ID], Tokens: ask.Tokens, Admitted: ask.Period(), Project: a.Project}
 		g.Expired = a.ExpiredLeases(ask.Now, ask.ID)
 	}
 	return g
@@ -330,9 +380,23 @@ func BadKey() error {
 		Message: "Incorrect API key provided. Send a gateway key as 'Authorization: Bearer gw_…' or 'x-api-key: gw_…'."}
 }
 
-func overBudget(period string, left, need usage.Nano) error {
+// OverProject refuses a request because the project's budget has only left of
+// the money that it needs.
+func OverProject(left, need usage.Nano) error {
+	f := overBudget("project's monthly", left, need)
+	f.Err = errProject
+	return f
+}
+
+// IsOverProject says whether err refuses a request because of its project's
+// budget, and of that alone.
+func IsOverProject(err error) bool { return errors.Is(err, errProject) }
+
+var errProject = errors.New("the project's budget has no room")
+
+func overBudget(period string, left, need usage.Nano) *fault.Error {
 	return &fault.Error{Kind: fault.Quota, Code: "insufficient_quota",
-		Message: "The " + period + " budget has $" + left.USD() + " left; this request needs up to $" + need.USD() +
+		Message: "The " + period + " budget has $" + max(0, left).USD() + " left; this request needs up to $" + need.USD() +
 			" reserved. Lower 'max_completion_tokens' or ask for a larger budget."}
 }
 

@@ -65,6 +65,7 @@ type Lease struct {
 	Reserved usage.Nano
 	Tokens   int64
 	Admitted time.Time // decides the periods that are booked
+	Project  string    // of the user, when the lease was read
 }
 
 // Grant is what an admitted request may know of its account.

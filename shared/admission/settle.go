@@ -23,7 +23,7 @@ func (l Lease) Period() time.Time {
 // Unsettled is the record of a request that never came to its end, whoever
 // finds that out: it is charged what it reserved.
 func (l Lease) Unsettled() usage.Record {
-	return usage.Record{ID: l.ID, Time: l.Period(), User: l.User, Operation: "unknown", Error: string(fault.Internal), Cost: l.Reserved, Reserved: l.Reserved, Unsettled: true}
+	return usage.Record{ID: l.ID, Time: l.Period(), User: l.User, Project: l.Project, Operation: "unknown", Error: string(fault.Internal), Cost: l.Reserved, Reserved: l.Reserved, Unsettled: true}
 }
 
 // TopUp raises what a holds for l to reserved; a smaller amount changes
@@ -38,14 +38,11 @@ func (a *Account) TopUp(l Lease, reserved usage.Nano) (Lease, error) {
 		return l, nil
 	}
 	at, more := l.Period(), reserved-held
-	day, month, _ := a.left(at)
-	switch {
-	case day < more:
-		return Lease{}, overBudget("daily", max(0, day), more)
-	case month < more:
-		return Lease{}, overBudget("monthly", max(0, month), more)
+	if err := a.left(at).refuse(more); err != nil {
+		return Lease{}, err
 	}
-	a.DayLeft[Day(at)], a.MonthLeft[Month(at)], a.Leases[l.ID] = day-more, month-more, reserved
+	a.Charge(at, more)
+	a.Leases[l.ID] = reserved
 	return l, nil
 }
 
@@ -59,17 +56,35 @@ func (a *Account) Settle(l Lease, cost usage.Nano, tokens int64) bool {
 	}
 	delete(a.Leases, l.ID)
 	at := l.Period()
-	// A period that was pruned is over: nobody asks for what was left of it.
-	if _, ok := a.DayLeft[Day(at)]; ok {
-		a.DayLeft[Day(at)] += held - cost
-	}
-	if _, ok := a.MonthLeft[Month(at)]; ok {
-		a.MonthLeft[Month(at)] += held - cost
-	}
+	a.Return(at, held-cost)
 	if _, ok := a.TokensLeft[Minute(at)]; ok {
 		a.TokensLeft[Minute(at)] += l.Tokens - tokens
 	}
 	return true
+}
+
+// Return gives money back to the periods of t. One that was pruned is over:
+// nobody asks for what was left of it.
+func (a *Account) Return(t time.Time, money usage.Nano) {
+	a.ReturnOwn(t, money)
+	if month := Month(t); has(a.ProjectLeft, month) {
+		a.ProjectLeft[month] += money
+	}
+}
+
+// ReturnOwn is Return for money that the user's project did not pay.
+func (a *Account) ReturnOwn(t time.Time, money usage.Nano) {
+	if day := Day(t); has(a.DayLeft, day) {
+		a.DayLeft[day] += money
+	}
+	if month := Month(t); has(a.MonthLeft, month) {
+		a.MonthLeft[month] += money
+	}
+}
+
+func has(left map[string]usage.Nano, period string) bool {
+	_, ok := left[period]
+	return ok
 }
 
 // Tokens is what r counts for against a token limit: what all attempts took.
@@ -93,6 +108,7 @@ func (a *Account) Prune(now time.Time) {
 	maps.DeleteFunc(a.TokensLeft, func(p string, _ int64) bool { return older(p, minute) })
 	maps.DeleteFunc(a.DayLeft, func(p string, _ usage.Nano) bool { return older(p, day) })
 	maps.DeleteFunc(a.MonthLeft, func(p string, _ usage.Nano) bool { return older(p, month) })
+	maps.DeleteFunc(a.ProjectLeft, func(p string, _ usage.Nano) bool { return older(p, month) })
 }
 
 func older(period, than string) bool {
@@ -122,6 +138,7 @@ func (a *Account) Clone() Account {
 	c := *a
 	c.Keys, c.Leases = maps.Clone(a.Keys), maps.Clone(a.Leases)
 	c.DayLeft, c.MonthLeft, c.TokensLeft = maps.Clone(a.DayLeft), maps.Clone(a.MonthLeft), maps.Clone(a.TokensLeft)
+	c.ProjectLeft = maps.Clone(a.ProjectLeft)
 	return c
 }
 

@@ -89,17 +89,11 @@ func (s *Store) TopUp(_ context.Context, l admission.Lease, reserved usage.Nano)
 		return raised, err
 	}
 	if err := s.journal.append(&entry{kind: topUpLine, user: l.User, id: l.ID, held: raised.Reserved}); err != nil {
-		a.charge(l.Period(), held-raised.Reserved)
+		a.Charge(l.Period(), held-raised.Reserved)
 		a.Leases[l.ID] = held
 		return admission.Lease{}, unavailable(err)
 	}
 	return raised, nil
-}
-
-// charge takes n from what is left of the periods of at.
-func (a *account) charge(at time.Time, n usage.Nano) {
-	day, month := a.Left(at)
-	a.DayLeft[admission.Day(at)], a.MonthLeft[admission.Month(at)] = day-n, month-n
 }
 
 // Settle implements admission.Store. The record is in the journal when it

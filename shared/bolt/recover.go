@@ -195,13 +195,13 @@ func (s *Store) restore(st *replayed) {
 	for key, held := range st.leases {
 		if a := s.accounts[key[0]]; a != nil {
 			e := entry{user: key[0], id: key[1], held: held}
-			a.charge(e.lease().Admitted, held)
+			a.Charge(e.lease().Admitted, held)
 			a.Leases[e.id] = held
 		}
 	}
 	for _, e := range st.settled {
 		if a := s.accounts[e.user]; a != nil && e.held != notOpen {
-			a.charge(e.lease().Admitted, e.cost)
+			a.Charge(e.lease().Admitted, e.cost)
 		}
 		s.journal.unsaved = append(s.journal.unsaved, e)
 		if e.record != nil {

@@ -142,9 +142,7 @@ func (s *Store) sweep(ctx context.Context, a *admission.Account, ask admission.A
 	for _, l := range dead {
 		slots <- struct{}{}
 		wg.Go(func() {
-			r := l.Unsettled()
-			r.Project = a.Project
-			_, err := s.Settle(ctx, l, r)
+			_, err := s.Settle(ctx, l, l.Unsettled())
 			settled <- err == nil
 			<-slots
 		})

@@ -9,11 +9,12 @@ const (
 		" AND (contains(mods, :any) OR contains(mods, :fam) OR contains(mods, :mod))"
 	isNew     = " AND attribute_not_exists(L.#id) AND size(L) < par"
 	roomMoney = " AND ((attribute_not_exists(d.#d) AND D >= :est) OR d.#d >= :est)" +
-		" AND ((attribute_not_exists(m.#m) AND M >= :est) OR m.#m >= :est)"
+		" AND ((attribute_not_exists(m.#m) AND M >= :est) OR m.#m >= :est)" +
+		" AND ((attribute_not_exists(p.#m) AND G >= :est) OR p.#m >= :est)"
 	roomTokens = " AND ((attribute_not_exists(t.#t) AND T >= :tok) OR t.#t >= :tok)"
-	noBudget   = " AND D >= :none AND M >= :none"
+	noBudget   = " AND D >= :none AND M >= :none AND G >= :none"
 
-	takeMoney = "d.#d = if_not_exists(d.#d, D) - :est, m.#m = if_not_exists(m.#m, M) - :est"
+	takeMoney = "d.#d = if_not_exists(d.#d, D) - :est, m.#m = if_not_exists(m.#m, M) - :est, p.#m = if_not_exists(p.#m, G) - :est"
 	openLease = ", L.#id = :est, " + takeMoney + ", t.#t = if_not_exists(t.#t, T) - :tok"
 
 	// GCRA in two variants, because SET has no max(): from rest it starts at
@@ -26,6 +27,7 @@ const (
 	// A period that somebody has pruned meanwhile comes back whole: nobody is
 	// admitted into it any more.
 	closeLease = "SET d.#d = if_not_exists(d.#d, D) + :diff, m.#m = if_not_exists(m.#m, M) + :diff," +
+		" p.#m = if_not_exists(p.#m, G) + :diff," +
 		" t.#t = if_not_exists(t.#t, T) + :tok REMOVE L.#id"
 	holds = "L.#id = :cur"
 

@@ -89,6 +89,11 @@ func stale(a *admission.Account, now time.Time) []string {
 			old = append(old, "m"+p)
 		}
 	}
+	for p := range a.ProjectLeft {
+		if p < month {
+			old = append(old, "p"+p)
+		}
+	}
 	for p := range a.TokensLeft {
 		if m, err := strconv.ParseInt(p, 10, 64); err == nil && m < now.Unix()/60-staleMinutes {
 			old = append(old, "t"+p)

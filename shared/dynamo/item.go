@@ -22,6 +22,7 @@ import (
 //	tat, gate, inc, gap            GCRA in µs
 //	par, D, M, T                   limits: parallel, day, month, tokens per minute
 //	d, m, t {period: left}         what is left of D, M, T; no entry: all of it
+//	G, p {month: left}, gn         of the project's budget: 0 or no limit, what is left of grants, their number
 //	L {request id: reserved}       open leases
 //	nm, pj, r, b, c                for people: name, project, rate, burst, created
 //
@@ -92,6 +93,7 @@ func item(a *admission.Account) map[string]types.AttributeValue {
 	it["k"] = rules(a.Keys)
 	it["tat"], it["gate"] = n(a.TAT), n(a.Gate)
 	it["d"], it["m"], it["t"], it["L"] = numbers(a.DayLeft), numbers(a.MonthLeft), numbers(a.TokensLeft), numbers(a.Leases)
+	it["G"], it["p"], it["gn"] = n(int64(a.ProjectLimit)), numbers(a.ProjectLeft), n(a.Draws)
 	it["v"], it["c"] = n(a.Version), moment(a.Created)
 	for name, v := range settings(a) {
 		it[name] = v
@@ -121,7 +123,7 @@ func account(it map[string]types.AttributeValue) (*admission.Account, error) {
 		TAT: r.num("tat"), Gate: r.num("gate"), Inc: r.num("inc"), Gap: r.num("gap"),
 		DayLeft: readNumbers[usage.Nano](&r, "d"), MonthLeft: readNumbers[usage.Nano](&r, "m"),
 		TokensLeft: readNumbers[int64](&r, "t"), Leases: readNumbers[usage.Nano](&r, "L"),
-		Version: r.num("v"),
+		Version: r.num("v"), ProjectLimit: usage.Nano(r.num("G")), ProjectLeft: readNumbers[usage.Nano](&r, "p"), Draws: r.num("gn"),
 	}
 	if pk := r.str("pk"); len(pk) > len(userPrefix) {
 		a.ID = pk[len(userPrefix):]

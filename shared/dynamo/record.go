@@ -27,7 +27,7 @@ func recordFields(r *usage.Record) []recordField {
 	return []recordField{
 		{"time", &r.Time}, {"key", &r.Key}, {"project", &r.Project}, {"tags", &r.Tags},
 		{"client_id", &r.ClientID}, {"op", &r.Operation}, {"stream", &r.Stream},
-		{"asked", &r.Asked}, {"provider", &r.Provider}, {"model", &r.Model}, {"template", &r.Template},
+		{"asked", &r.Asked}, {"provider", &r.Provider}, {"model", &r.Model}, {"writes_off", &r.WritesOff}, {"template", &r.Template},
 		{"status", &r.Status}, {"error", &r.Error}, {"finish", &r.Finish}, {"attempts", &r.Attempts}, {"rotations", &r.Rotations},
 		{"in", &r.InputTokens}, {"cached", &r.CachedTokens}, {"cache_write", &r.CacheWriteTokens},
 		{"out", &r.OutputTokens}, {"reasoning", &r.ReasoningTokens},

@@ -71,7 +71,7 @@ func (s *Store) closeInput(l admission.Lease, held, cost usage.Nano, tokens int6
 		b.WriteString(closeLease)
 		for i, p := range pruned {
 			kind, period := p[:1], p[1:]
-			if names["#"+kind] == period {
+			if names["#"+kind] == period || kind == "p" && names["#m"] == period {
 				continue // an expression may not name one path twice
 			}
 			name := "#" + strconv.Itoa(i)
@@ -146,20 +146,20 @@ func (s *Store) Expired(ctx context.Context, before time.Time) iter.Seq2[admissi
 				yield(admission.Lease{}, fail(ctx, "expired leases", err))
 				return
 			}
-			items, err := s.accountItems(ctx, ids, "pk, L")
+			items, err := s.accountItems(ctx, ids, "pk, L, pj")
 			if err != nil {
 				yield(admission.Lease{}, fail(ctx, "expired leases", err))
 				return
 			}
 			for _, id := range ids {
 				r := reader{item: items[id]}
-				leases := readNumbers[usage.Nano](&r, "L")
+				leases, project := readNumbers[usage.Nano](&r, "L"), r.str("pj")
 				if r.err != nil && !yield(admission.Lease{}, fail(ctx, "expired leases", r.err)) {
 					return
 				}
 				for lease, held := range leases {
 					at, err := requestid.Time(lease)
-					if err == nil && at.Before(before) && !yield(admission.Lease{ID: lease, User: id, Reserved: held, Admitted: at}, nil) {
+					if err == nil && at.Before(before) && !yield(admission.Lease{ID: lease, User: id, Reserved: held, Admitted: at, Project: project}, nil) {
 						return
 					}
 				}

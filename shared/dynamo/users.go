@@ -261,6 +261,8 @@ func (s *Store) prune(ctx context.Context, a *admission.Account, periods []strin
 			delete(a.MonthLeft, p[1:])
 		case "t":
 			delete(a.TokensLeft, p[1:])
+		case "p":
+			delete(a.ProjectLeft, p[1:])
 		}
 	}
 	_, err := s.update(ctx, new(trips), &dynamodb.UpdateItemInput{

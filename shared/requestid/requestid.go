@@ -4,6 +4,7 @@ package requestid
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -50,6 +51,19 @@ func New(now time.Time) string {
 	put(id[:timeLen], milli)
 	put(id[timeLen:], tail)
 	return string(id[:])
+}
+
+// Derive returns another id of the same moment as id, always the same for the
+// same purpose. It fails as Time does.
+func Derive(id, purpose string) (string, error) {
+	if _, err := Time(id); err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(purpose + "\x00" + id))
+	var derived [Len]byte
+	copy(derived[:], id[:timeLen])
+	put(derived[timeLen:], binary.BigEndian.Uint64(sum[:]))
+	return string(derived[:]), nil
 }
 
 // Time returns the moment at which id was made, to the millisecond.

@@ -78,3 +78,23 @@ func BenchmarkNew(b *testing.B) {
 		requestid.New(now)
 	}
 }
+
+func TestDerivedIDsAreOthersOfTheSameMoment(t *testing.T) {
+	seen := map[string]bool{}
+	for range 1000 {
+		id := requestid.New(time.UnixMilli(1_800_000_000_000))
+		for _, purpose := range []string{"a", "b"} {
+			got, err := requestid.Derive(id, purpose)
+			if again, _ := requestid.Derive(id, purpose); err != nil || got != again || seen[got] || got == id {
+				t.Fatalf("Derive(%s, %s) = %s, %v, then %s; seen before: %v", id, purpose, got, err, again, seen[got])
+			}
+			seen[got] = true
+			if at, err := requestid.Time(got); err != nil || at.UnixMilli() != 1_800_000_000_000 {
+				t.Errorf("Time(%s) = %v, %v", got, at, err)
+			}
+		}
+	}
+	if got, err := requestid.Derive("short", "a"); err == nil {
+		t.Errorf("Derive of no id = %s, want an error", got)
+	}
+}

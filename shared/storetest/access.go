@@ -84,7 +84,7 @@ var keyCases = []testCase{
 		p.refused(p.touch(noon()), fault.RateLimited)
 	}},
 	{"grant names project, allow-lists and lease", func(s *suite) {
-		p := s.newPerson(func(u *admission.User) { u.Models = []string{"openai/*", "fast"} })
+		p := s.newPerson(func(u *admission.User) { u.Models, u.Project = []string{"openai/*", "fast"}, "proj" })
 		a := p.ask(noon().Add(7*time.Millisecond), 5)
 		a.Tokens = 9
 		g := p.admit(a)
@@ -93,7 +93,7 @@ var keyCases = []testCase{
 		}
 		g.Writes = 0
 		wantEqual(p.T, "Grant", g, admission.Grant{Project: "proj", KeyModels: []string{"*"}, UserModels: []string{"openai/*", "fast"},
-			Lease: admission.Lease{ID: a.ID, User: p.ID, Reserved: 5, Tokens: 9, Admitted: noon().Add(7 * time.Millisecond)}})
+			Lease: admission.Lease{ID: a.ID, User: p.ID, Reserved: 5, Tokens: 9, Admitted: noon().Add(7 * time.Millisecond), Project: "proj"}})
 	}},
 }
 

@@ -20,10 +20,13 @@ import (
 
 // The suite must be possible to pass: here is the plainest store that does.
 func TestMemory(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Stores {
-		m := &memory{accounts: map[string]*admission.Account{}, keys: map[string]map[string]admission.Key{}, ledger: map[string]map[string]usage.Record{}}
-		return storetest.Stores{Admission: m, Users: m, Keys: m, Ledger: m}
-	})
+	open := func(*testing.T) storetest.Stores {
+		m := &memory{accounts: map[string]*admission.Account{}, keys: map[string]map[string]admission.Key{}, ledger: map[string]map[string]usage.Record{},
+			pools: map[string]*admission.Pool{}}
+		return storetest.Stores{Admission: m, Users: m, Keys: m, Ledger: m, Projects: m, WriteOffs: m}
+	}
+	storetest.Run(t, open)
+	storetest.RunProjects(t, open)
 }
 
 // memory is package admission's rules under one lock.
@@ -32,6 +35,7 @@ type memory struct {
 	accounts map[string]*admission.Account
 	keys     map[string]map[string]admission.Key // by user and hash
 	ledger   map[string]map[string]usage.Record  // by user and id
+	pools    map[string]*admission.Pool
 }
 
 var errNoUser = fault.New(fault.NotFound, "No such user.")
@@ -119,6 +123,7 @@ func (m *memory) CreateUser(_ context.Context, u admission.User) (admission.Acco
 	}
 	a := admission.NewAccount(u)
 	m.accounts[u.ID], m.keys[u.ID] = a, map[string]admission.Key{}
+	m.join(a)
 	return a.Clone(), nil
 }
 
@@ -153,8 +158,29 @@ func (m *memory) UpdateUser(_ context.Context, seen admission.Account, u admissi
 	if a.Version != seen.Version {
 		return admission.Account{}, fault.New(fault.Conflict, "The user was changed meanwhile.")
 	}
+	from := a.Project
 	a.Set(u)
+	if u.Project != from {
+		m.leave(a, from)
+		m.join(a)
+	}
 	return a.Clone(), nil
+}
+
+func (m *memory) join(a *admission.Account) {
+	if a.Project == "" {
+		return
+	}
+	if m.pools[a.Project] == nil {
+		m.pools[a.Project] = admission.NewPool(admission.NewProject(a.Project))
+	}
+	m.pools[a.Project].Join(a)
+}
+
+func (m *memory) leave(a *admission.Account, project string) {
+	if project != "" {
+		m.pools[project].Leave(a)
+	}
 }
 
 func (m *memory) DeleteUser(_ context.Context, id string) error {
@@ -167,6 +193,7 @@ func (m *memory) DeleteUser(_ context.Context, id string) error {
 	if len(a.Leases) > 0 {
 		return fault.New(fault.Conflict, "The user has open requests.")
 	}
+	m.leave(a, a.Project)
 	delete(m.accounts, id)
 	delete(m.keys, id)
 	return nil
@@ -238,4 +265,101 @@ func (m *memory) Record(_ context.Context, user, id string) (usage.Record, error
 		return r, nil
 	}
 	return usage.Record{}, fault.New(fault.NotFound, "No such record.")
+}
+
+var errNoProject = fault.New(fault.NotFound, "No such project.")
+
+func (m *memory) CreateProject(_ context.Context, p admission.Project) (admission.ProjectAccount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pool := m.pools[p.ID]
+	if pool == nil {
+		pool = admission.NewPool(admission.NewProject(p.ID))
+		m.pools[p.ID] = pool
+	}
+	if !pool.Created.IsZero() {
+		return admission.ProjectAccount{}, fault.New(fault.Conflict, "The project exists.")
+	}
+	pool.Set(p)
+	return pool.Account(), nil
+}
+
+func (m *memory) Project(_ context.Context, id string) (admission.ProjectAccount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if pool := m.pools[id]; pool != nil {
+		return pool.Account(), nil
+	}
+	return admission.ProjectAccount{}, errNoProject
+}
+
+func (m *memory) ListProjects(_ context.Context, after string, limit int) ([]admission.ProjectAccount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var page []admission.ProjectAccount
+	for _, id := range slices.Sorted(maps.Keys(m.pools)) {
+		if id > after && len(page) < limit {
+			page = append(page, m.pools[id].Account())
+		}
+	}
+	return page, nil
+}
+
+func (m *memory) UpdateProject(_ context.Context, seen admission.ProjectAccount, p admission.Project) (admission.ProjectAccount, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pool := m.pools[seen.ID]
+	if pool == nil {
+		return admission.ProjectAccount{}, errNoProject
+	}
+	if pool.Version != seen.Version {
+		return admission.ProjectAccount{}, fault.New(fault.Conflict, "The project was changed meanwhile.")
+	}
+	pool.Set(p)
+	return pool.Account(), nil
+}
+
+func (m *memory) DeleteProject(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	pool := m.pools[id]
+	if pool == nil {
+		return errNoProject
+	}
+	if len(pool.Members) > 0 {
+		return fault.New(fault.Conflict, "The project has members.")
+	}
+	delete(m.pools, id)
+	return nil
+}
+
+func (m *memory) WriteOff(_ context.Context, user, id string) (usage.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.ledger[user][id]
+	if !ok {
+		return usage.Record{}, fault.New(fault.NotFound, "No such record.")
+	}
+	back, err := admission.WriteOff(r)
+	if err != nil {
+		return usage.Record{}, err
+	}
+	if done, ok := m.ledger[user][back.ID]; ok {
+		return done, nil
+	}
+	m.ledger[user][back.ID] = back
+	a := m.accounts[user]
+	switch pool := m.pools[r.Project]; {
+	case a != nil && a.Paid(r.Time) && a.Project == r.Project:
+		a.Return(r.Time, r.Cost)
+		return back, nil
+	case a != nil && a.Paid(r.Time):
+		a.ReturnOwn(r.Time, r.Cost)
+		fallthrough
+	default:
+		if pool != nil {
+			pool.Book(admission.Month(r.Time), -r.Cost)
+		}
+	}
+	return back, nil
 }

@@ -21,21 +21,20 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-// Stores is one backend, usually one value in four roles.
+// Stores is one backend, usually one value in six roles.
 type Stores struct {
 	Admission admission.Store
 	Users     admission.Users
 	Keys      admission.Keys
 	Ledger    admission.Ledger
+	Projects  admission.Projects
+	WriteOffs admission.WriteOffs
 }
 
 // Run runs the whole suite. It calls open once per subtest; backends may
 // return the same tables each time.
 func Run(t *testing.T, open func(t *testing.T) Stores) {
-	for _, group := range []struct {
-		name  string
-		cases []testCase
-	}{
+	run(t, open, []caseGroup{
 		{"Key", keyCases},
 		{"Rate", rateCases},
 		{"Budget", budgetCases},
@@ -45,7 +44,26 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"Keys", keysCases},
 		{"Ledger", ledgerCases},
 		{"Race", raceCases},
-	} {
+	})
+}
+
+// RunProjects is Run for projects and write-offs.
+func RunProjects(t *testing.T, open func(t *testing.T) Stores) {
+	run(t, open, []caseGroup{
+		{"Projects", projectCases},
+		{"Members", memberCases},
+		{"WriteOff", writeOffCases},
+		{"ProjectRace", projectRaceCases},
+	})
+}
+
+type caseGroup struct {
+	name  string
+	cases []testCase
+}
+
+func run(t *testing.T, open func(t *testing.T) Stores, groups []caseGroup) {
+	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) { c.run(&suite{Stores: open(t), T: t}) })
@@ -87,7 +105,7 @@ type person struct {
 func (s *suite) newPerson(limit func(u *admission.User)) *person {
 	s.Helper()
 	u := admission.User{
-		ID: "t-" + requestid.New(time.Now()), Name: "Test", Project: "proj", Active: true, Models: []string{"*"},
+		ID: "t-" + requestid.New(time.Now()), Name: "Test", Active: true, Models: []string{"*"},
 		Burst: 1, Parallel: admission.DefaultParallel, Tokens: admission.NoTokenLimit,
 		Day: usage.None, Month: usage.None, Created: time.Now().UTC().Truncate(time.Second),
 	}

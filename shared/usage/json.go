@@ -26,6 +26,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	w.text(`,"model_asked":`, r.Asked)
 	w.optional(`,"provider":`, r.Provider)
 	w.optional(`,"model":`, r.Model)
+	w.optional(`,"writes_off":`, r.WritesOff)
 	w.optional(`,"template":`, r.Template)
 	w.number(`,"status":`, int64(r.Status))
 	w.optional(`,"error":`, r.Error)

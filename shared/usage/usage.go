@@ -21,10 +21,11 @@ type Record struct {
 	ClientID  string `json:"client_request_id,omitempty"` // the caller's own id for the request
 	Operation string `json:"operation"`                   // chat, embeddings, …
 	Stream    bool   `json:"stream,omitempty"`
-	Asked     string `json:"model_asked"`        // the model that the client named
-	Provider  string `json:"provider,omitempty"` // who answered
-	Model     string `json:"model,omitempty"`    // with what, in the catalogue's words
-	Template  string `json:"template,omitempty"` // what made the prompt, as "name@3"; of a chain all that it uses, with spaces between them
+	Asked     string `json:"model_asked"`          // the model that the client named
+	Provider  string `json:"provider,omitempty"`   // who answered
+	Model     string `json:"model,omitempty"`      // with what, in the catalogue's words
+	WritesOff string `json:"writes_off,omitempty"` // the record whose cost this one takes back
+	Template  string `json:"template,omitempty"`   // what made the prompt, as "name@3"; of a chain all that it uses, with spaces between them
 
 	Status    int    `json:"status"`              // the HTTP status that the client got; 499 if it left
 	Error     string `json:"error,omitempty"`     // the kind of a failure, from package fault
