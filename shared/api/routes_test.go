@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -99,6 +101,27 @@ func TestModelsListsWhatTheKeyMayCall(t *testing.T) {
 	a := r.chat(`{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}`, "Authorization", "Bearer "+few)
 	if _, _, param, code := a.fail(t); a.status != 403 || param != "model" || code != "model_not_allowed" {
 		t.Errorf("chat with it: %d %q %q", a.status, param, code)
+	}
+}
+
+// TestReadyWithoutWhatIsOptional: it is listed, and nothing depends on it.
+func TestReadyWithoutWhatIsOptional(t *testing.T) {
+	r := newRig(t, nil, nil)
+	down := func(ctx) error { return errors.New("down at 10.0.0.7") }
+	r.server.Ready = []api.Check{{Name: "store", Ask: func(ctx) error { return nil }}, {Name: "project service", Ask: down, Optional: true}}
+	var page struct {
+		Status string
+		Checks []struct {
+			Name, Status string
+			Optional     bool
+		}
+	}
+	a := r.do("GET", "/health/ready", "")
+	if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != 200 || page.Status != "ready" || strings.Contains(a.body, "10.0.0.7") {
+		t.Fatalf("%d %s, %v", a.status, a.body, err)
+	}
+	if c := page.Checks; len(c) != 2 || c[0].Optional || c[1].Name != "project service" || c[1].Status != "down" || !c[1].Optional {
+		t.Errorf("checks = %+v", c)
 	}
 }
 

@@ -38,8 +38,9 @@ func sameCode() (k talk) {
 	k.does(200, "code by echo", "", "POST", path, code("echo", goFile, ""))
 	k.add("code without a model", "", "POST", path, `{"prompt":"x"}`)
 	k.does(200, "code from a template", "", "POST", path, code("gpt-4o-mini", goFile, `,"gateway":{"template":{"name":"tutor","variables":{"topic":"code"}},"tags":["x"]}`))
+	k.does(200, "code of a project that nobody can be asked about", "", "POST", path, code("gpt-4o-mini", goFile, `,"project":"p"`))
 	for i, more := range []string{`,"files":[{"path":"../x","content":"y"}]`, `,"files":[{"path":"/x","content":"y"}]`, `,"files":[{"path":"a","content":"y"},{"path":"a","content":"z"}]`, `,"files":[{"path":"a"}]`, `,"files":7`, `,"files":[7]`,
-		`,"language":7`, `,"constraints":[7]`, `,"tests":1`, `,"format":"yes"`, `,"stream":1`, `,"project":"p"`, `,"messages":[]`, `,"unknown":1`, `,"n":2`, `,"tools":[]`, `,"gateway":{"x":1}`, `,"temperature":"hot"`, `,"max_tokens":0`,
+		`,"language":7`, `,"constraints":[7]`, `,"tests":1`, `,"format":"yes"`, `,"stream":1`, `,"project":"../p"`, `,"project":7`, `,"messages":[]`, `,"unknown":1`, `,"n":2`, `,"tools":[]`, `,"gateway":{"x":1}`, `,"temperature":"hot"`, `,"max_tokens":0`,
 		`,"gateway":{"rag":{"collection":"nothing"}}`, `,"gateway":{"max_price_usd":0.00000001}`, `,"files":[{"path":"CON","content":"y"}]`} {
 		k.add(fmt.Sprintf("wrong code %d", i), "", "POST", path, code("gpt-4o-mini", canary, more))
 	}
