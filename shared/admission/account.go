@@ -250,6 +250,12 @@ func (a *Account) Charge(t time.Time, money usage.Nano) {
 	a.ProjectLeft[month] = left.project - money
 }
 
+// ChargeOwn is Charge for money that is not the project's.
+func (a *Account) ChargeOwn(t time.Time, money usage.Nano) {
+	day, month := a.Left(t)
+	a.DayLeft[Day(t)], a.MonthLeft[Month(t)] = day-money, month-money
+}
+
 // Left returns what the budgets of t's day and month still allow; at or near
 // usage.None where there is no budget.
 func (a *Account) Left(t time.Time) (day, month usage.Nano) {

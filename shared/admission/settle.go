@@ -66,25 +66,16 @@ func (a *Account) Settle(l Lease, cost usage.Nano, tokens int64) bool {
 // Return gives money back to the periods of t. One that was pruned is over:
 // nobody asks for what was left of it.
 func (a *Account) Return(t time.Time, money usage.Nano) {
-	a.ReturnOwn(t, money)
-	if month := Month(t); has(a.ProjectLeft, month) {
-		a.ProjectLeft[month] += money
-	}
-}
-
-// ReturnOwn is Return for money that the user's project did not pay.
-func (a *Account) ReturnOwn(t time.Time, money usage.Nano) {
-	if day := Day(t); has(a.DayLeft, day) {
+	day, month := Day(t), Month(t)
+	if _, ok := a.DayLeft[day]; ok {
 		a.DayLeft[day] += money
 	}
-	if month := Month(t); has(a.MonthLeft, month) {
+	if _, ok := a.MonthLeft[month]; ok {
 		a.MonthLeft[month] += money
 	}
-}
-
-func has(left map[string]usage.Nano, period string) bool {
-	_, ok := left[period]
-	return ok
+	if _, ok := a.ProjectLeft[month]; ok {
+		a.ProjectLeft[month] += money
+	}
 }
 
 // Tokens is what r counts for against a token limit: what all attempts took.

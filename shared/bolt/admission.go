@@ -20,8 +20,8 @@ func (s *Store) Admit(_ context.Context, ask admission.Ask) (admission.Grant, er
 	if a == nil {
 		return admission.Grant{}, admission.BadKey()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	if a.gone {
 		return admission.Grant{}, admission.BadKey()
 	}
@@ -81,8 +81,8 @@ func (s *Store) TopUp(_ context.Context, l admission.Lease, reserved usage.Nano)
 	if a == nil {
 		return admission.Lease{}, errNoUser()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	held := a.Leases[l.ID]
 	raised, err := a.TopUp(l, reserved)
 	if err != nil || raised.Reserved == held {
@@ -109,8 +109,8 @@ func (s *Store) Settle(_ context.Context, l admission.Lease, r usage.Record) (us
 		s.orphans.Lock()
 		defer s.orphans.Unlock()
 	} else {
-		a.mu.Lock()
-		defer a.mu.Unlock()
+		a.lock()
+		defer a.unlock()
 	}
 	return s.settle(a, l, r)
 }
@@ -148,12 +148,12 @@ func (s *Store) settle(a *account, l admission.Lease, r usage.Record) (usage.Rec
 func (s *Store) Expired(_ context.Context, before time.Time) iter.Seq2[admission.Lease, error] {
 	return func(yield func(admission.Lease, error) bool) {
 		for _, a := range s.all() {
-			a.mu.Lock()
+			a.lock()
 			var found []admission.Lease
 			for l := range a.LeasesBefore(before) {
 				found = append(found, l)
 			}
-			a.mu.Unlock()
+			a.unlock()
 			for _, l := range found {
 				if !yield(l, nil) {
 					return

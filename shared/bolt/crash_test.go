@@ -75,6 +75,9 @@ func child(dir string) {
 	}
 	for { // the ledger is written far more often than once a second
 		time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond)
+		if err := wander(s, "user2"); err != nil {
+			say("F %v", err)
+		}
 		if err := s.Flush(context.Background()); err != nil {
 			say("F %v", err)
 		}
@@ -87,11 +90,23 @@ func child(dir string) {
 	}
 }
 
+// wander moves a user to the other of two projects.
+func wander(s *Store, user string) error {
+	seen, err := s.User(context.Background(), user)
+	if err != nil {
+		return err
+	}
+	u := seen.User
+	u.Project = map[string]string{"p": "q", "q": "p"}[u.Project]
+	_, err = s.UpdateUser(context.Background(), seen, u)
+	return err
+}
+
 func TestKilledProcessLosesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := openTest(t, dir)
 	for i := range 3 {
-		createTestUser(t, s, fmt.Sprint("user", i), nil)
+		createTestUser(t, s, fmt.Sprint("user", i), func(u *admission.User) { u.Project = "p" })
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -177,6 +192,22 @@ func verify(t *testing.T, dir string, admitted map[string]bool, settled map[stri
 			recorded[r.ID] = r
 		}
 	}
+	wantProjects(t, s, recorded, "p", "q")
+	// What nobody knows the cost of is forgiven, some of it.
+	for id, r := range recorded {
+		if !r.Unsettled || rand.IntN(3) > 0 {
+			continue
+		}
+		back, err := s.WriteOff(t.Context(), r.User, id)
+		if err != nil {
+			t.Errorf("WriteOff(%s) = %v", id, err)
+		}
+		recorded[back.ID] = back
+	}
+	wantProjects(t, s, recorded, "p", "q")
+	for i := range 3 {
+		checkBooks(t, s, fmt.Sprint("user", i))
+	}
 	for id := range admitted {
 		if _, ok := recorded[id]; !ok {
 			t.Errorf("%s was admitted and left no record", id)
@@ -190,6 +221,37 @@ func verify(t *testing.T, dir string, admitted map[string]bool, settled map[stri
 	for id, r := range recorded {
 		if _, ok := settled[id]; !ok && r.Unsettled && r.Cost != 1000 && r.Cost != 3000 {
 			t.Errorf("%s ended unsettled at %d, want what it held: 1000 or 3000", id, r.Cost)
+		}
+	}
+}
+
+// wantProjects checks that the projects have spent what the ledger says in all.
+func wantProjects(t *testing.T, s *Store, ledger map[string]usage.Record, projects ...string) {
+	t.Helper()
+	want, got := map[string]usage.Nano{}, map[string]usage.Nano{}
+	for _, r := range ledger {
+		want[admission.Month(r.Time)] += r.Cost
+	}
+	for _, id := range projects {
+		p, err := s.Project(t.Context(), id)
+		if errors.Is(err, fault.NotFound) {
+			continue // nobody went there yet
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for month, spent := range p.Spent {
+			got[month] += spent
+		}
+		for month, held := range p.Reserved {
+			if held != 0 {
+				t.Errorf("project %s holds %d in %s, want nothing", id, held, month)
+			}
+		}
+	}
+	for month, sum := range want {
+		if got[month] != sum {
+			t.Errorf("projects have spent %d in %s, the ledger says %d", got[month], month, sum)
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // Dump prints what the data directory holds: users, keys (nothing that opens a
-// door), recipes, conversations and the ledger. It changes nothing, and fails
+// door), projects, recipes, conversations and the ledger. It changes nothing, and fails
 // while a gateway runs.
 func Dump(w io.Writer, dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, fileName)); errors.Is(err, os.ErrNotExist) {
@@ -77,6 +77,9 @@ func dump(w io.Writer, tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := dumpProjects(w, tx); err != nil {
+		return err
+	}
 	if err := dumpRecipes(w, tx); err != nil {
 		return err
 	}
@@ -105,11 +108,32 @@ func dumpUser(w io.Writer, u admission.User, t *totals) {
 	}
 	fmt.Fprintf(w, "%s %q %s, project %q, models %s\n", u.ID, u.Name, state, u.Project, strings.Join(u.Models, " "))
 	fmt.Fprintf(w, "  %s, %s, %d at once, per day %s, per month %s\n", rate, tokens, u.Parallel, dollars(u.Day), dollars(u.Month))
-	for _, spent := range []map[string]usage.Nano{t.Day, t.Month} {
-		for _, p := range slices.Sorted(maps.Keys(spent)) {
-			fmt.Fprintf(w, "  spent in %s: $%s\n", p, spent[p].USD())
-		}
+	dumpSpent(w, t.Day)
+	dumpSpent(w, t.Month)
+}
+
+func dumpSpent(w io.Writer, spent map[string]usage.Nano) {
+	for _, period := range slices.Sorted(maps.Keys(spent)) {
+		fmt.Fprintf(w, "  spent in %s: $%s\n", period, spent[period].USD())
 	}
+}
+
+func dumpProjects(w io.Writer, tx *bbolt.Tx) error {
+	all := tx.Bucket(projectsBucket)
+	if all == nil {
+		return nil
+	}
+	fmt.Fprintln(w, "\nPROJECTS")
+	return all.ForEach(func(id, b []byte) error {
+		var p project
+		if err := json.Unmarshal(b, &p); err != nil {
+			return fmt.Errorf("project %s: %w", id, err)
+		}
+		fmt.Fprintf(w, "%s %q, per month %s\n", p.ID, p.Name, dollars(p.Month))
+		spent, err := readProjectTotals(tx, p.ID)
+		dumpSpent(w, spent)
+		return err
+	})
 }
 
 func dumpKey(w io.Writer, k admission.Key) {

@@ -14,13 +14,16 @@ func TestDump(t *testing.T) {
 	dir := t.TempDir()
 	s := openQuiet(t, dir, createFile)
 	createTestUser(t, s, "ann", func(u *admission.User) {
-		u.Name, u.Rate, u.Day, u.Models = "Ann", 2.5, 25*usage.Dollar, []string{"openai/*"}
+		u.Name, u.Project, u.Rate, u.Day, u.Models = "Ann", "team", 2.5, 25*usage.Dollar, []string{"openai/*"}
 	})
 	createTestUser(t, s, "bob", func(u *admission.User) { u.Active, u.Tokens = false, 1000 })
 	secret, hash := admission.NewKey([]byte("pepper"), "ann")
 	k := admission.Key{ID: admission.KeyID(hash), Hash: hash, Name: "laptop", Hint: secret[len(secret)-4:], Scopes: []string{"inference"},
 		Models: []string{"*"}, Revoked: true}
 	if err := s.PutKey(t.Context(), "ann", k); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateProject(t.Context(), admission.Project{ID: "team", Name: "Us", Month: 5 * usage.Dollar, Created: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	a := testAsk("ann", time.Now(), 1000)
@@ -42,7 +45,8 @@ func TestDump(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`ann "Ann" active, project "", models openai/*`,
+		`ann "Ann" active, project "team", models openai/*`,
+		"team \"Us\", per month $5\n  spent in " + admission.Month(time.Now()) + ": $0.000012345",
 		"2.5 requests/s (burst 1), no token limit, 1000 at once, per day $25, per month no budget",
 		"spent in " + admission.Day(settled.Admitted) + ": $0.000012345",
 		`key ` + k.ID + ` "laptop" …` + k.Hint + `, models *, scopes inference, revoked`,

@@ -2,7 +2,9 @@ package bolt
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -28,6 +30,7 @@ const (
 	topUpLine  = 'U' // user's lease id holds held now
 	settleLine = 'S' // user's lease id closed with record, which is new
 	bookLine   = 'B' // user's lease id closed with a record that existed
+	backLine   = 'W' // record, which is new, gives user and its project back what another cost
 )
 
 // notOpen is what a lease that was not open held when it was settled.
@@ -44,7 +47,9 @@ type entry struct {
 }
 
 // books says whether the entry changes ledger or totals.
-func (e *entry) books() bool { return e.kind == settleLine || e.kind == bookLine }
+func (e *entry) books() bool {
+	return e.kind == settleLine || e.kind == bookLine || e.kind == backLine
+}
 
 // snapshot says whether the entry is one before endLine.
 func (e *entry) snapshot() bool {
@@ -146,6 +151,14 @@ func replay(data []byte, n int, f func(e entry, after position)) (bad int) {
 		f(e, at)
 	}
 	return bad
+}
+
+// parseRecord reads the entry's record.
+func (e *entry) parseRecord() (r usage.Record, err error) {
+	if err := json.Unmarshal(e.record, &r); err != nil {
+		return r, fmt.Errorf("record %s: %w", e.id, err)
+	}
+	return r, nil
 }
 
 // lease is the lease that an entry speaks of.

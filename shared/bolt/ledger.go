@@ -49,38 +49,79 @@ func ledgerKey(user, id string) []byte {
 // counts exactly once because the position is written with it.
 func book(tx *bbolt.Tx, entries []entry, upTo position) error {
 	ledger := tx.Bucket(ledgerBucket)
-	changed := map[string]*totals{}
+	users, projects := map[string]*booked{}, map[string]map[string]usage.Nano{}
 	for _, e := range entries {
 		if e.record != nil {
 			if err := ledger.Put(ledgerKey(e.user, e.id), e.record); err != nil {
 				return err
 			}
 		}
-		if e.held == notOpen {
+		if e.held == notOpen && e.kind != backLine {
 			continue
 		}
-		t := changed[e.user]
-		if t == nil {
+		u := users[e.user]
+		if u == nil {
 			var err error
-			if t, err = readTotals(tx, e.user); err != nil {
+			if u, err = readBooked(tx, e.user); err != nil {
 				return err
 			}
-			changed[e.user] = t
+			users[e.user] = u
 		}
-		at := e.lease().Admitted
-		t.Day[admission.Day(at)] += e.cost
-		t.Month[admission.Month(at)] += e.cost
+		at, project := e.lease().Admitted, u.project
+		if e.kind == backLine {
+			r, err := e.parseRecord()
+			if err != nil {
+				return err
+			}
+			project = r.Project
+		}
+		if e.held != notOpen {
+			u.Day[admission.Day(at)] += e.cost
+			u.Month[admission.Month(at)] += e.cost
+		}
+		if projects[project] == nil {
+			projects[project] = map[string]usage.Nano{}
+		}
+		projects[project][admission.Month(at)] += e.cost
 	}
-	for user, t := range changed {
-		if tx.Bucket(usersBucket).Get([]byte(user)) == nil {
+	for user, t := range users {
+		if !t.exists {
 			continue
 		}
 		t.prune()
-		if err := put(tx, totalsBucket, []byte(user), t); err != nil {
+		if err := put(tx, totalsBucket, []byte(user), t.totals); err != nil {
+			return err
+		}
+	}
+	for project, costs := range projects {
+		if err := bookProject(tx, project, costs); err != nil {
 			return err
 		}
 	}
 	return put(tx, metaBucket, journalKey, upTo)
+}
+
+// booked is a user whose totals change.
+type booked struct {
+	*totals
+	exists  bool
+	project string
+}
+
+func readBooked(tx *bbolt.Tx, id string) (*booked, error) {
+	t, err := readTotals(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	b := tx.Bucket(usersBucket).Get([]byte(id))
+	if b == nil {
+		return &booked{totals: t}, nil
+	}
+	var u user
+	if err := json.Unmarshal(b, &u); err != nil {
+		return nil, fmt.Errorf("user %s: %w", id, err)
+	}
+	return &booked{t, true, u.Project}, nil
 }
 
 func readTotals(tx *bbolt.Tx, user string) (*totals, error) {

@@ -25,7 +25,9 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
-	s.restore(st)
+	if err := s.restore(st); err != nil {
+		return err
+	}
 	// From here on all goes as in operation: should this process be killed
 	// before the end, the next one finds leases and records as this one did.
 	if err := s.rotate(); err != nil {
@@ -34,7 +36,7 @@ func (s *Store) recover() error {
 	open := 0
 	for _, a := range s.accounts {
 		for l := range a.LeasesBefore(time.Unix(1<<40, 0)) {
-			if _, err := s.settle(a, l, l.Unsettled()); err != nil {
+			if _, err := s.settle(a, l, l.Unsettled()); err != nil { // nobody else is here yet
 				return fmt.Errorf("bolt: settle %s: %w", l.ID, err)
 			}
 			open++
@@ -53,7 +55,7 @@ func (s *Store) recover() error {
 // what the journal says.
 func (s *Store) load() (done position, err error) {
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		if err := makeBuckets(tx, buckets...); err != nil {
+		if err := makeBuckets(tx, append(buckets, projectsBucket, projectTotalsBucket)...); err != nil {
 			return err
 		}
 		meta := tx.Bucket(metaBucket)
@@ -69,6 +71,9 @@ func (s *Store) load() (done position, err error) {
 			if err := json.Unmarshal(b, &done); err != nil {
 				return err
 			}
+		}
+		if err := s.loadProjects(tx); err != nil {
+			return err
 		}
 		now := time.Now()
 		return tx.Bucket(usersBucket).ForEach(func(id, b []byte) error {
@@ -93,6 +98,12 @@ func (s *Store) load() (done position, err error) {
 			for p, spent := range t.Month {
 				a.MonthLeft[p] = a.Month - spent
 			}
+			if err := s.makeProject(tx, a.Project); err != nil {
+				return err
+			}
+			a.mu.Lock()
+			s.join(a)
+			a.unlock()
 			s.accounts[u.ID] = a
 			return nil
 		})
@@ -177,7 +188,7 @@ func (st *replayed) apply(e entry) {
 }
 
 // restore puts what was replayed into the accounts and before the ledger.
-func (s *Store) restore(st *replayed) {
+func (s *Store) restore(st *replayed) error {
 	for user, tat := range st.rates {
 		if a := s.accounts[user]; a != nil {
 			a.TAT, a.Gate = tat, tat-a.Gap-a.Inc
@@ -200,12 +211,13 @@ func (s *Store) restore(st *replayed) {
 		}
 	}
 	for _, e := range st.settled {
-		if a := s.accounts[e.user]; a != nil && e.held != notOpen {
-			a.Charge(e.lease().Admitted, e.cost)
+		if err := s.charge(&e); err != nil {
+			return err
 		}
 		s.journal.unsaved = append(s.journal.unsaved, e)
 		if e.record != nil {
 			s.journal.records[string(ledgerKey(e.user, e.id))] = e.record
 		}
 	}
+	return nil
 }

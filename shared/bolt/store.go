@@ -42,13 +42,17 @@ const (
 var errClosed = errors.New("bolt: the store is closed")
 
 // Store implements the stores of package admission. Locks are taken in the
-// order saving, world, account.mu, orphans, journal.mu, bbolt's own.
+// order saving, rosters, world, account.mu, pool.mu, orphans, journal.mu,
+// bbolt's own.
 type Store struct {
 	db      *bbolt.DB
 	journal *journal
 
-	saving sync.Mutex   // one sync, save or rotation at a time
-	world  sync.RWMutex // protects accounts; a rotation excludes all changes of accounts
+	saving  sync.Mutex // one sync, save or rotation at a time
+	rosters sync.Mutex // protects projects, and who is in which
+	// projects by id. All that anybody is in are there.
+	projects map[string]*pool
+	world    sync.RWMutex // protects accounts; a rotation excludes all changes of accounts
 	// accounts by user id. An account that is gone may stay for a moment.
 	accounts map[string]*account
 	orphans  sync.Mutex // one settlement at a time for users who do not exist
@@ -58,10 +62,12 @@ type Store struct {
 }
 
 var (
-	_ admission.Store  = (*Store)(nil)
-	_ admission.Users  = (*Store)(nil)
-	_ admission.Keys   = (*Store)(nil)
-	_ admission.Ledger = (*Store)(nil)
+	_ admission.Store     = (*Store)(nil)
+	_ admission.Users     = (*Store)(nil)
+	_ admission.Keys      = (*Store)(nil)
+	_ admission.Ledger    = (*Store)(nil)
+	_ admission.Projects  = (*Store)(nil)
+	_ admission.WriteOffs = (*Store)(nil)
 )
 
 // account is what a user may still do, under its lock.
@@ -69,6 +75,22 @@ type account struct {
 	mu   sync.Mutex
 	gone bool // deleted; whoever waited for mu must look again
 	admission.Account
+	pool *pool // nil: in no project
+}
+
+// lock locks a and what it shares with others.
+func (a *account) lock() {
+	a.mu.Lock()
+	if a.pool != nil {
+		a.pool.mu.Lock()
+	}
+}
+
+func (a *account) unlock() {
+	if a.pool != nil {
+		a.pool.mu.Unlock()
+	}
+	a.mu.Unlock()
 }
 
 // Open opens the data directory dir, which it creates if need be, and settles
@@ -84,7 +106,7 @@ func open(dir string, create func(name string) (file, error)) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		db: db, accounts: map[string]*account{}, stop: make(chan struct{}), stopped: make(chan struct{}),
+		db: db, accounts: map[string]*account{}, projects: map[string]*pool{}, stop: make(chan struct{}), stopped: make(chan struct{}),
 		journal: &journal{dir: dir, create: create, wake: make(chan struct{}, 1), records: map[string][]byte{}},
 	}
 	if err := errors.Join(s.recover(), s.Conversations().sweep()); err != nil {
@@ -233,8 +255,8 @@ func (s *Store) rotate() error {
 
 // appendSnapshot writes the lines that restore a's leases and rates.
 func (a *account) appendSnapshot(b []byte, now time.Time) []byte {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.lock()
+	defer a.unlock()
 	if a.gone {
 		return b
 	}

@@ -15,19 +15,23 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Stores {
+	open := func(t *testing.T) storetest.Stores {
 		s := openTest(t, t.TempDir())
-		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s}
-	})
+		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: s}
+	}
+	storetest.Run(t, open)
+	storetest.RunProjects(t, open)
 }
 
 // TestContractWithTheLedger is the same with everything moved to the ledger at
 // once, where TestContract finds it in the journal still.
 func TestContractWithTheLedger(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Stores {
+	open := func(t *testing.T) storetest.Stores {
 		s := openTest(t, t.TempDir())
-		return storetest.Stores{Admission: saved{s}, Users: s, Keys: s, Ledger: s}
-	})
+		return storetest.Stores{Admission: saved{s}, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: saved{s}}
+	}
+	storetest.Run(t, open)
+	storetest.RunProjects(t, open)
 }
 
 type saved struct{ *Store }
@@ -35,6 +39,14 @@ type saved struct{ *Store }
 func (s saved) Settle(ctx context.Context, l admission.Lease, r usage.Record) (usage.Record, error) {
 	won, err := s.Store.Settle(ctx, l, r)
 	return won, errors.Join(err, s.Flush(ctx))
+}
+
+func (s saved) WriteOff(ctx context.Context, user, id string) (usage.Record, error) {
+	back, err := s.Store.WriteOff(ctx, user, id)
+	if err != nil {
+		return back, err
+	}
+	return back, s.Flush(ctx)
 }
 
 // TestReopenedAccountsAreTheSame compares what users see of a store with what

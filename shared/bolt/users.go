@@ -30,9 +30,9 @@ func (s *Store) get(id string) *account {
 	if a == nil {
 		return nil
 	}
-	a.mu.Lock()
+	a.lock()
 	if a.gone {
-		a.mu.Unlock()
+		a.unlock()
 		return nil
 	}
 	return a
@@ -44,16 +44,24 @@ func (s *Store) CreateUser(_ context.Context, u admission.User) (admission.Accou
 		return admission.Account{}, fault.Field("id", "A user's id has 1 to 64 letters, digits, '.', '_', '@' or '-', and begins with a letter or digit.")
 	}
 	a := &account{Account: *admission.NewAccount(u)}
+	s.rosters.Lock()
+	defer s.rosters.Unlock()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		if tx.Bucket(usersBucket).Get([]byte(u.ID)) != nil {
 			return fault.New(fault.Conflict, "The user %q exists already.", u.ID)
+		}
+		if err := s.makeProject(tx, u.Project); err != nil {
+			return err
 		}
 		return put(tx, usersBucket, []byte(u.ID), user{User: u})
 	})
 	if err != nil {
 		return admission.Account{}, ours(err)
 	}
+	a.mu.Lock()
+	s.join(a)
 	created := a.Clone()
+	a.unlock()
 	s.world.Lock()
 	defer s.world.Unlock()
 	s.accounts[u.ID] = a
@@ -74,7 +82,7 @@ func (s *Store) User(_ context.Context, id string) (admission.Account, error) {
 	if a == nil {
 		return admission.Account{}, errNoUser()
 	}
-	defer a.mu.Unlock()
+	defer a.unlock()
 	return a.Clone(), nil
 }
 
@@ -94,7 +102,7 @@ func (s *Store) ListUsers(_ context.Context, after string, limit int) ([]admissi
 	for _, id := range ids {
 		if a := s.get(id); a != nil { // not deleted meanwhile
 			page = append(page, a.Clone())
-			a.mu.Unlock()
+			a.unlock()
 		}
 	}
 	return page, unavailable(err)
@@ -102,24 +110,47 @@ func (s *Store) ListUsers(_ context.Context, after string, limit int) ([]admissi
 
 // UpdateUser implements admission.Users.
 func (s *Store) UpdateUser(_ context.Context, seen admission.Account, u admission.User) (admission.Account, error) {
+	moves := seen.Project != u.Project
+	if moves { // before the account's lock, as everywhere
+		s.saving.Lock()
+		defer s.saving.Unlock()
+		s.rosters.Lock()
+		defer s.rosters.Unlock()
+	}
 	a := s.get(seen.ID)
 	if a == nil {
 		return admission.Account{}, errNoUser()
 	}
-	defer a.mu.Unlock()
+	defer a.unlock()
 	if u.ID != a.ID {
 		return admission.Account{}, fault.Field("id", "A user's id cannot be changed.")
 	}
 	if a.Version != seen.Version {
 		return admission.Account{}, fault.New(fault.Conflict, "The user %q was changed meanwhile; read it again.", u.ID)
 	}
+	moves = a.Project != u.Project
+	if moves {
+		// What is settled so far is the old project's to pay.
+		if err := s.saveLocked(); err != nil {
+			return admission.Account{}, unavailable(err)
+		}
+	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
+		if moves {
+			if err := s.makeProject(tx, u.Project); err != nil {
+				return err
+			}
+		}
 		return put(tx, usersBucket, []byte(u.ID), user{User: u, Version: a.Version + 1})
 	})
 	if err != nil {
 		return admission.Account{}, unavailable(err)
 	}
 	a.Set(u)
+	if moves {
+		a.leave()
+		s.join(a)
+	}
 	return a.Clone(), nil
 }
 
@@ -127,12 +158,14 @@ func (s *Store) UpdateUser(_ context.Context, seen admission.Account, u admissio
 func (s *Store) DeleteUser(_ context.Context, id string) error {
 	s.saving.Lock() // before the account's lock, as everywhere
 	defer s.saving.Unlock()
+	s.rosters.Lock()
+	defer s.rosters.Unlock()
 	a := s.get(id)
 	if a == nil {
 		return errNoUser()
 	}
 	err := s.delete(a)
-	a.mu.Unlock()
+	a.unlock()
 	if err != nil {
 		return err
 	}
@@ -170,6 +203,7 @@ func (s *Store) delete(a *account) error {
 		return unavailable(err)
 	}
 	a.gone = true
+	a.leave()
 	return nil
 }
 
@@ -209,7 +243,7 @@ func (s *Store) changeKeys(id string, change func(tx *bbolt.Tx, keys []admission
 	if a == nil {
 		return errNoUser()
 	}
-	defer a.mu.Unlock()
+	defer a.unlock()
 	now := time.Now()
 	var after []admission.Key
 	err := s.db.Update(func(tx *bbolt.Tx) error {
@@ -261,7 +295,7 @@ func (s *Store) ListKeys(_ context.Context, user string) ([]admission.Key, error
 	if a == nil {
 		return nil, errNoUser()
 	}
-	defer a.mu.Unlock()
+	defer a.unlock()
 	var keys []admission.Key
 	err := s.db.View(func(tx *bbolt.Tx) (err error) {
 		keys, err = readKeys(tx, user)

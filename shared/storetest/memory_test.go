@@ -351,14 +351,14 @@ func (m *memory) WriteOff(_ context.Context, user, id string) (usage.Record, err
 	a := m.accounts[user]
 	switch pool := m.pools[r.Project]; {
 	case a != nil && a.Paid(r.Time) && a.Project == r.Project:
-		a.Return(r.Time, r.Cost)
+		a.Charge(r.Time, back.Cost)
 		return back, nil
 	case a != nil && a.Paid(r.Time):
-		a.ReturnOwn(r.Time, r.Cost)
+		a.ChargeOwn(r.Time, back.Cost)
 		fallthrough
 	default:
 		if pool != nil {
-			pool.Book(admission.Month(r.Time), -r.Cost)
+			pool.Book(admission.Month(r.Time), back.Cost)
 		}
 	}
 	return back, nil

@@ -142,6 +142,28 @@ var writeOffCases = []testCase{
 		p.wantMoney(noon(), 30, 30, 0)
 		p.refused(p.ask(noon(), 71), fault.Quota)
 	}},
+	{"gets in nobody's way", func(s *suite) {
+		from := s.newGroup(100_000)
+		p, q := from.member(nil), from.member(nil)
+		var lost []usage.Record
+		for range 8 {
+			lost = append(lost, p.abandon(noon(), 40))
+		}
+		p.move("")
+		for _, err := range parallel(p.Context(), 2*len(lost), func(ctx context.Context, i int) error {
+			if i%2 == 0 {
+				return q.request(ctx)
+			}
+			_, err := p.WriteOffs.WriteOff(ctx, p.ID, lost[i/2].ID)
+			return err
+		}) {
+			if err != nil {
+				p.Errorf("a request or write-off failed with %v", err)
+			}
+		}
+		from.wantAgreement(q)
+		p.wantMoney(noon(), 0, 0, 0)
+	}},
 	{"of one request many times at once happens once", func(s *suite) {
 		g := s.newGroup(1000)
 		p := g.member(budget(1000, 1000))
