@@ -108,14 +108,15 @@ func (s *Service) ask(caller context.Context, k key, request string) (answer, er
 	defer cancel()
 	bearer := ""
 	if s.options.Key != nil {
-		var err error
-		if bearer, err = s.options.Key(ctx); err != nil {
+		secret, err := s.options.Key(ctx)
+		if err != nil {
 			return answer{}, ours{err}
 		}
+		bearer = strings.TrimSpace(secret) // files end in a new line
 	}
-	resp, answered, err := s.get(ctx, k, request, strings.TrimSpace(bearer))
+	resp, answered, err := s.get(ctx, k, request, bearer)
 	if err != nil && !answered && ctx.Err() == nil {
-		resp, _, err = s.get(ctx, k, request, strings.TrimSpace(bearer))
+		resp, _, err = s.get(ctx, k, request, bearer)
 	}
 	if err != nil {
 		return answer{}, broken(caller, ctx, err)
