@@ -81,11 +81,16 @@ type Account struct {
 	Draws        int64 // grants drawn, for stores that need to know
 }
 
+const (
+	monthLayout = "200601"
+	dayLayout   = monthLayout + "02"
+)
+
 // Day, Month and Minute name the periods of t.
-func Day(t time.Time) string { return t.UTC().Format("20060102") }
+func Day(t time.Time) string { return t.UTC().Format(dayLayout) }
 
 // Month names the budget month of t.
-func Month(t time.Time) string { return t.UTC().Format("200601") }
+func Month(t time.Time) string { return t.UTC().Format(monthLayout) }
 
 // Minute names the token-limit minute of t.
 func Minute(t time.Time) string { return strconv.FormatInt(t.Unix()/60, 10) }
@@ -211,19 +216,22 @@ type room struct {
 	tokens              int64
 }
 
+// left makes no strings: every request asks several times.
 func (a *Account) left(t time.Time) room {
 	r := room{a.Day, a.Month, a.ProjectLimit, a.Tokens}
-	if v, ok := a.DayLeft[Day(t)]; ok {
+	var day, minute [20]byte
+	period := t.UTC().AppendFormat(day[:0], dayLayout)
+	month := period[:len(monthLayout)]
+	if v, ok := a.DayLeft[string(period)]; ok {
 		r.day = v
 	}
-	month := Month(t)
-	if v, ok := a.MonthLeft[month]; ok {
+	if v, ok := a.MonthLeft[string(month)]; ok {
 		r.month = v
 	}
-	if v, ok := a.ProjectLeft[month]; ok {
+	if v, ok := a.ProjectLeft[string(month)]; ok {
 		r.project = v
 	}
-	if v, ok := a.TokensLeft[Minute(t)]; ok {
+	if v, ok := a.TokensLeft[string(strconv.AppendInt(minute[:0], t.Unix()/60, 10))]; ok {
 		r.tokens = v
 	}
 	return r
