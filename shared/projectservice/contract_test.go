@@ -128,7 +128,7 @@ func TestTheClientDoesWhatIsDocumented(t *testing.T) {
 		if status, _ = strconv.Atoi(code); status == 200 {
 			continue
 		}
-		if _, err := s.Context(t.Context(), "ana@example.org", "06bq5rw1cm9vd1k2", "proj_1.x"); fault.As(err).Kind != fault.NotFound {
+		if _, err := s.Context(t.Context(), "ana@example.org", "Vbll18BAwhP80B4T", "proj_1.x"); fault.As(err).Kind != fault.NotFound {
 			t.Errorf("an answer %s (%+v) is taken as %v", code, r, err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestTheClientDoesWhatIsDocumented(t *testing.T) {
 	}
 	status, answer, cache, asked = 200, string(text), good.Headers["Cache-Control"].Example, 0
 	for range 2 {
-		got, err := s.Context(t.Context(), "ana", "06bq5rw1cm9vd1k2", "proj_1")
+		got, err := s.Context(t.Context(), "ana", "Vbll18BAwhP80B4T", "proj_1")
 		if err != nil || got != media.Example["context"] {
 			t.Errorf("the example is read as %q, %v", got, err)
 		}
