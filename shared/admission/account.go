@@ -299,8 +299,8 @@ func (a *Account) Reserved() usage.Nano {
 	return sum
 }
 
-// held is what open leases hold, by the month that they are charged to.
-func (a *Account) held() map[string]usage.Nano {
+// Held is what open leases hold, by the month that they are charged to.
+func (a *Account) Held() map[string]usage.Nano {
 	sums := map[string]usage.Nano{}
 	for id, held := range a.Leases {
 		if at, err := requestid.Time(id); err == nil {

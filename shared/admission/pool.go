@@ -37,7 +37,7 @@ func (p *Pool) Leave(a *Account) {
 }
 
 func (p *Pool) hold(a *Account, sign usage.Nano) {
-	for month, held := range a.held() {
+	for month, held := range a.Held() {
 		p.Book(month, sign*held)
 	}
 }
@@ -68,7 +68,7 @@ func (p *Pool) Account() ProjectAccount {
 	a := ProjectAccount{Project: p.Project, Version: p.Version, Members: slices.Sorted(maps.Keys(p.Members)),
 		Spent: map[string]usage.Nano{}, Reserved: map[string]usage.Nano{}}
 	for _, m := range p.Members {
-		for month, held := range m.held() {
+		for month, held := range m.Held() {
 			a.Reserved[month] += held
 		}
 	}
