@@ -50,7 +50,7 @@ var confined = map[string][]string{
 	"github.com/pelletier/go-toml": {"shared/tidy"},
 	"github.com/sony/gobreaker":    {"shared/projectservice"},
 	"mvdan.cc/sh":                  {"shared/tidy"},
-	module + "shared/tidy":         {"shared/local", "functions/code"}, // it weighs 5 MB
+	module + "shared/tidy":         {"shared/local", "functions/code", "functions/chains"}, // it weighs 5 MB
 }
 
 type pkg struct {

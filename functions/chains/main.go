@@ -2,13 +2,19 @@
 package main
 
 import (
+	"net/http"
+
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/connect"
 	"github.com/devmentor/ai-gateway/shared/inference"
 	"github.com/devmentor/ai-gateway/shared/lambdahttp"
 	"github.com/devmentor/ai-gateway/shared/retrieval"
+	"github.com/devmentor/ai-gateway/shared/tidy"
 )
 
 func main() {
-	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters)), (*api.Server).Chains)
+	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters)), func(s *api.Server) http.Handler {
+		s.CodeTools = tidy.Tools{}
+		return s.Chains()
+	})
 }

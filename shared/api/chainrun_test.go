@@ -15,6 +15,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/tidy"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -366,4 +367,13 @@ func TestADeletedUsersRunsAreGone(t *testing.T) {
 	mine[1] = "Bearer " + r.user("ben", nil)
 	r.do("GET", "/ai/chains/c/runs/"+id, "", mine...).want(t, 404, `{}`)
 	r.do("GET", "/ai/chains/c", "", mine...).want(t, 404, `{}`)
+}
+
+func TestChainsTidyTheCodeTheyWrite(t *testing.T) {
+	r := newChainRig(t, &parrot{}, nil)
+	r.server.CodeTools = tidy.Tools{}
+	// The parrot says what it is asked.
+	r.saves(`{"name":"c","steps":[{"id":"w","type":"code","model":"gpt-4o-mini","user":"` + "```go a.go\\npackage  a\\n```\\n```go b.go\\npackage\\n```" + `"}]}`)
+	a := r.do("POST", "/ai/chains/c/runs", `{}`)
+	wantParts(t, "the run", a.body, `"content":"package a\n"`, `"path":"b.go"`, `"code":"syntax"`, `"line":`)
 }

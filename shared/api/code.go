@@ -155,13 +155,7 @@ func (g *generation) finish() ([]byte, error) {
 	if g.notice != "" {
 		r.Diagnostics = append(r.Diagnostics, codegen.Diagnostic{Severity: codegen.Error, Code: g.notice, Source: "gateway", Message: "The gateway ended the answer before it was complete."})
 	}
-	if g.s.CodeTools != nil {
-		for i := range r.Files {
-			text, list := g.s.CodeTools.Tidy(r.Files[i], g.format)
-			r.Files[i].Content = text
-			r.Diagnostics = append(r.Diagnostics, list...)
-		}
-	}
+	r.Tidy(g.s.CodeTools, g.format)
 	if r.Diagnostics == nil {
 		r.Diagnostics = []codegen.Diagnostic{}
 	}

@@ -167,6 +167,16 @@ func (a answer) fail(t *testing.T) (message, typ, param, code string) {
 	return message, typ, param, code
 }
 
+// wantParts checks that a body has all of the parts.
+func wantParts(t *testing.T, what, body string, parts ...string) {
+	t.Helper()
+	for _, want := range parts {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s = %s\nwant it to have %s", what, body, want)
+		}
+	}
+}
+
 // records returns the ledger of a user.
 func (r *rig) records(user string) []usage.Record {
 	r.t.Helper()

@@ -96,6 +96,7 @@ type Step struct {
 	system, user, query *text
 	language            string // code
 	framework           string
+	raw                 bool // files stay as the model wrote them
 	filter              rag.Filter
 	sel                 *selection
 	def                 json.RawMessage // of a transform that selects nothing; nil: none

@@ -1,6 +1,9 @@
 package chain
 
 import (
+	"encoding/json"
+	"strconv"
+
 	"github.com/devmentor/ai-gateway/shared/codegen"
 )
 
@@ -14,10 +17,14 @@ func codePrompt(s *Step, system, user string) (string, string) {
 	return codegen.System + system, r.User()
 }
 
-// codeValue reads the files of an answer. Without any the explanation is all
-// there is: whether that will do is for the chain to say.
-func codeValue(s *Step, a Answer) (any, error) {
-	p := codegen.NewParser(codegen.Hints{Language: s.language}, func(codegen.Event) error { return nil })
+// codeValue reads the files of an answer, formatted and checked. Without any
+// the explanation is all there is: whether that will do is for the chain to say.
+func codeValue(s *Step, tools codegen.Tools, a Answer) (any, error) {
+	hints := codegen.Hints{Language: s.language}
+	if tools != nil {
+		hints.Code = tools.IsCode
+	}
+	p := codegen.NewParser(hints, func(codegen.Event) error { return nil })
 	if err := p.Write(a.Text); err != nil {
 		return nil, err
 	}
@@ -25,13 +32,18 @@ func codeValue(s *Step, a Answer) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Tidy(tools, !s.raw)
 	list := []any{}
 	for _, f := range r.Files {
 		list = append(list, map[string]any{"path": f.Path, "language": f.Language, "content": f.Content})
 	}
 	notes := []any{}
 	for _, d := range r.Diagnostics {
-		notes = append(notes, map[string]any{"path": d.Path, "severity": string(d.Severity), "code": d.Code, "message": d.Message})
+		note := map[string]any{"path": d.Path, "severity": string(d.Severity), "code": d.Code, "message": d.Message, "source": d.Source}
+		if d.Line > 0 {
+			note["line"], note["column"] = json.Number(strconv.Itoa(d.Line)), json.Number(strconv.Itoa(d.Column))
+		}
+		notes = append(notes, note)
 	}
 	return map[string]any{"files": list, "explanation": r.Explanation, "diagnostics": notes}, nil
 }

@@ -318,7 +318,7 @@ func (w *work) ask(ctx context.Context, body []byte) (v any, model string, err e
 	}
 	switch {
 	case w.s.Type == Code:
-		v, err = codeValue(w.s, a)
+		v, err = codeValue(w.s, w.o.Tools, a)
 	case w.s.JSON:
 		v, err = jsonValue(a)
 	default:

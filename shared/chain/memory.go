@@ -58,7 +58,7 @@ func (w *work) key(call []byte) string {
 		}
 		return w.top.ID + "[" + strconv.Itoa(w.item)
 	}
-	mode, _ := json.Marshal([]any{w.s.Type, w.s.JSON, w.s.language, string(call)})
+	mode, _ := json.Marshal([]any{w.s.Type, w.s.JSON, w.s.language, w.s.raw, string(call)})
 	sum := sha256.Sum256(mode)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

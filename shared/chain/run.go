@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/codegen"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -61,6 +62,7 @@ type Options struct {
 	Version int             // of the chain
 	Input   json.RawMessage // as Chain.Inputs returned it
 	Calls   Calls
+	Tools   codegen.Tools // for the files that code steps write; nil: they stay as they are
 
 	// Observe hears of events, one at a time. If it fails, the run is cancelled.
 	// What an event points to must not be kept: the run goes on. Nil: nobody

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/codegen"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -358,6 +359,45 @@ func TestNobodyListensAnyMore(t *testing.T) {
 		}
 		if calls := w.calls(); len(calls) > 1 {
 			t.Errorf("gone at %s: %d calls, want at most 1", at, len(calls))
+		}
+	}
+}
+
+// tools shouts, and finds fault with everything.
+type tools struct{}
+
+func (tools) Tidy(f codegen.File, format bool) (string, []codegen.Diagnostic) {
+	d := codegen.Diagnostic{Path: f.Path, Line: 2, Column: 3, Severity: codegen.Warning, Code: "loud", Message: "m", Source: "tools"}
+	if !format {
+		return f.Content, []codegen.Diagnostic{d}
+	}
+	return strings.ToUpper(f.Content), []codegen.Diagnostic{d}
+}
+
+func (tools) IsCode(language, text string) bool { return language == "go" && text == "package bare" }
+
+func TestCodeStepsFormatAndCheck(t *testing.T) {
+	for _, tc := range []struct{ answer, more, want string }{
+		{"```go main.go\npackage main\n```", ``, `["PACKAGE MAIN\n"]`},
+		{"```go main.go\npackage main\n```", `,"format":true`, `["PACKAGE MAIN\n"]`},
+		{"```go main.go\npackage main\n```", `,"format":false`, `["package main\n"]`},
+		{"package bare", ``, `["PACKAGE BARE"]`},
+	} {
+		w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+			return chain.Answer{Text: tc.answer}, nil
+		}}
+		c := parse(t, with(`{"id":"write","type":"code","model":"m","language":"go","user":"x"`+tc.more+`}`,
+			`"output":{"text":"$.steps.write.output.files[*].content","notes":"$.steps.write.output.diagnostics[?@.line > 1]"}`))
+		r, err := c.Run(t.Context(), chain.Options{ID: runID, Version: 1, Input: inputs(t, c, `{}`), Calls: w, Tools: tools{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out struct{ Text, Notes json.RawMessage }
+		if err := json.Unmarshal(r.Output, &out); err != nil || string(out.Text) != tc.want {
+			t.Errorf("%s with %q: text = %s, %v, want %s", tc.answer, tc.more, out.Text, err, tc.want)
+		}
+		if want := `[{"code":"loud","column":3,"line":2,"message":"m","path":"main.go","severity":"warning","source":"tools"}]`; string(out.Notes) != want {
+			t.Errorf("notes = %s, want %s", out.Notes, want)
 		}
 	}
 }

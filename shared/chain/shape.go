@@ -29,7 +29,7 @@ var (
 	files = &shape{kind: "object", closed: true, fields: map[string]*shape{
 		"files":       {kind: "array", elem: &shape{kind: "object", closed: true, fields: map[string]*shape{"path": aText, "language": aText, "content": aText}}},
 		"explanation": aText,
-		"diagnostics": {kind: "array", elem: &shape{kind: "object", closed: true, fields: map[string]*shape{"path": aText, "severity": aText, "code": aText, "message": aText}}}}}
+		"diagnostics": {kind: "array", elem: &shape{kind: "object", closed: true, fields: map[string]*shape{"path": aText, "severity": aText, "code": aText, "message": aText, "source": aText, "line": aNumber, "column": aNumber}}}}}
 )
 
 // varTypes are the types of variables, and the JSON types they stand for.

@@ -165,6 +165,7 @@ func (p *Problems) code(s *Step, o *object) {
 		p.add(o.path("user"), "is missing: say what to write")
 	}
 	s.language, s.framework = o.str("language", maxID), o.str("framework", maxID)
+	s.raw = o.get("format") != nil && !o.boolean("format")
 }
 
 func (p *Problems) retrieve(s *Step, o *object) {

@@ -62,6 +62,19 @@ type Result struct {
 	Diagnostics []Diagnostic
 }
 
+// Tidy lets tools look at all files, and format them if format is true. Without
+// tools it does nothing.
+func (r *Result) Tidy(tools Tools, format bool) {
+	if tools == nil {
+		return
+	}
+	for i := range r.Files {
+		text, list := tools.Tidy(r.Files[i], format)
+		r.Files[i].Content = text
+		r.Diagnostics = append(r.Diagnostics, list...)
+	}
+}
+
 // Kind says what an Event is.
 type Kind string
 
