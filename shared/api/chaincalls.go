@@ -190,7 +190,7 @@ func (k *chainCalls) Template(ctx context.Context, name string, ref recipe.Ref) 
 	}
 	version, t, err := k.s.findTemplate(ctx, k.c, name, ref)
 	if err != nil {
-		return nil, storeFault(err)
+		return nil, k.s.told(ctx, k.c.Record.ID, "chains", err)
 	}
 	if of := fmt.Sprintf("%s@%d", name, version.Number); !slices.Contains(k.used, of) {
 		k.used = append(k.used, of)

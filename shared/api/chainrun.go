@@ -105,7 +105,7 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 	}
 	version, err := s.Recipes.Version(ctx, c.User, recipe.Chain, name, ref)
 	if err != nil {
-		return nil, storeFault(err)
+		return nil, s.told(ctx, v.id, "chains", err)
 	}
 	if j.chain, err = chain.Parse(version.Body); err != nil { // it was checked when it was stored
 		return nil, fault.Wrap(fault.Internal, err, "The stored chain cannot be read.")
@@ -140,15 +140,7 @@ func (s *Server) findRun(ctx context.Context, c *gateway.Call, name, id string) 
 	if err == nil && r.Chain != name {
 		return nil, chain.MissingRun(id)
 	}
-	return r, storeFault(err)
-}
-
-// storeFault tells of a store's failure in our own words.
-func storeFault(err error) error {
-	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
-		return fault.Wrap(fault.Unavailable, err, "The chains cannot be used right now; try again.")
-	}
-	return err
+	return r, s.told(ctx, c.Record.ID, "chains", err)
 }
 
 // answerRun answers with a run as a whole. If it failed, what it has done, and

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/tidy"
 	"github.com/devmentor/ai-gateway/shared/usage"
@@ -376,4 +377,26 @@ func TestChainsTidyTheCodeTheyWrite(t *testing.T) {
 	r.saves(`{"name":"c","steps":[{"id":"w","type":"code","model":"gpt-4o-mini","user":"` + "```go a.go\\npackage  a\\n```\\n```go b.go\\npackage\\n```" + `"}]}`)
 	a := r.do("POST", "/ai/chains/c/runs", `{}`)
 	wantParts(t, "the run", a.body, `"content":"package a\n"`, `"path":"b.go"`, `"code":"syntax"`, `"line":`)
+}
+
+// brokenRuns is a store of runs whose disk is gone.
+type brokenRuns struct{ chain.Runs }
+
+func (brokenRuns) Run(context.Context, string, string) (*chain.Run, error) {
+	return nil, errors.New("disk of machine 7 is gone")
+}
+
+func TestAFailingStoreOfRunsIsToldToTheLogOnly(t *testing.T) {
+	r := newChainRig(t, &parrot{}, nil)
+	r.saves(chainOf("c", step("a", "x")))
+	r.server.Runs = brokenRuns{r.server.Runs}
+	for method, path := range map[string]string{"GET": "/ai/chains/c/runs/run_Vbkthek4p54LbSaV", "POST": "/ai/chains/c/runs"} {
+		a := r.do(method, path, map[string]string{"POST": `{"run_id":"run_Vbkthek4p54LbSaV"}`}[method])
+		if message, _, _, _ := a.fail(t); a.status != 503 || strings.Contains(message, "machine 7") {
+			t.Errorf("%s: %d %s, want 503 in our own words", method, a.status, message)
+		}
+		if log := r.log.String(); !strings.Contains(log, `"chains failed"`) || !strings.Contains(log, `"request_id":"`+a.header.Get("X-Request-Id")+`","err":"disk of machine 7 is gone"`) {
+			t.Errorf("%s: log = %s, want the cause with the request's id", method, log)
+		}
+	}
 }

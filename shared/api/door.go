@@ -178,13 +178,14 @@ func (s *Server) owned(v *visit, operation string, work work) (err error) {
 		return err
 	}
 	limits(v.Header(), c.Grant.Limits)
-	return s.told(ctx, v, operation, work(ctx, v, c))
+	return s.told(ctx, v.id, operation, work(ctx, v, c))
 }
 
-// told hides what went wrong in a library or a store.
-func (s *Server) told(ctx context.Context, v *visit, operation string, err error) error {
+// told hides what went wrong in a library or a store from the client of request
+// id; the log has it.
+func (s *Server) told(ctx context.Context, id, operation string, err error) error {
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
-		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", v.id), slog.Any("err", err))
+		s.Log.LogAttrs(ctx, slog.LevelError, operation+" failed", slog.String("request_id", id), slog.Any("err", err))
 		return fault.Wrap(fault.Unavailable, err, "The "+operation+" cannot be used right now; try again.")
 	}
 	return err

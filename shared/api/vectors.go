@@ -47,7 +47,7 @@ func (s *Server) embedDocument(ctx context.Context, v *visit, c *gateway.Call, b
 		list, err := s.vectors(ctx, c, session, texts)
 		return list, aboutText(err)
 	}
-	return s.told(ctx, v, "documents", s.put(ctx, v, c, d))
+	return s.told(ctx, v.id, "documents", s.put(ctx, v, c, d))
 }
 
 // aboutText tells of a passage that the embedding model refused: the client
@@ -117,7 +117,7 @@ func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call,
 		}
 	}
 	if err != nil {
-		return s.told(ctx, v, "search", err)
+		return s.told(ctx, v.id, "search", err)
 	}
 	writeFinalHeaders(v.Header(), c)
 	return v.list(showHits(hits), "")
