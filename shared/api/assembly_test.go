@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/recipe"
+	"github.com/devmentor/ai-gateway/shared/requestid"
 	"github.com/devmentor/ai-gateway/shared/shelf"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -320,6 +323,31 @@ func TestConversationsGoOn(t *testing.T) {
 			t.Errorf("bob in ana's conversation: %d %s", a.status, a.body)
 		}
 		l.account("bob")
+	}
+}
+
+// TestTurnsThatNobodyReadsAreDroppedVisibly: of a long conversation the newest
+// hundred turns are read.
+func TestTurnsThatNobodyReadsAreDroppedVisibly(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	id := l.converse("conv_0123456789")
+	for i := range 101 {
+		turn := conversation.Turn{Request: requestid.New(time.UnixMilli(int64(1_790_000_000_000 + i))), Created: time.Now(),
+			Messages: []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"role":"user","content":"turn %d"}`, i))}}
+		if err := l.store.Conversations().Append(t.Context(), "ana", id, turn); err != nil {
+			t.Fatal(err)
+		}
+		if i < 99 {
+			continue
+		}
+		a := l.chat(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"now"}],"gateway":{"conversation":"` + id + `"}}`)
+		h := a.header.Get("x-gateway-context")
+		if dropped := strings.Contains(h, ";dropped=1 "); a.status != 200 || dropped != (i == 100) {
+			t.Errorf("%d turns: %d, x-gateway-context = %q", i+1, a.status, h)
+		}
+		if asked := l.last(); slices.Contains(asked, "user: turn 0") != (i == 99) || !slices.Contains(asked, "user: turn 99") {
+			t.Errorf("%d turns: asked %.100q", i+1, asked)
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	}
 	w.said = own.rest
 	p := prompt.Parts{System: own.system, Project: found.project, Examples: examples, Own: own.rest}
+	if p.Older = max(0, len(found.turns)-maxTurns); p.Older > 0 {
+		found.turns = found.turns[:maxTurns]
+	}
 	for _, t := range slices.Backward(found.turns) {
 		p.Memory = append(p.Memory, t.Messages)
 	}

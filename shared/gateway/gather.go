@@ -134,7 +134,7 @@ func (s *Session) remember(ctx context.Context, id string) ([]conversation.Turn,
 	if s.g.Conversations == nil {
 		return nil, &fault.Error{Kind: fault.Unimplemented, Param: "gateway.conversation", Code: "not_implemented", Message: "This gateway keeps no conversations."}
 	}
-	turns, err := s.g.Conversations.Turns(ctx, s.c.User, id, "", maxTurns)
+	turns, err := s.g.Conversations.Turns(ctx, s.c.User, id, "", maxTurns+1) // one more tells whether there are more
 	switch {
 	case err == nil:
 		return turns, nil

@@ -35,6 +35,7 @@ type Parts struct {
 	Project  string              // what is known of the project that the request belongs to
 	Examples []json.RawMessage   // turns that show what is wanted
 	Memory   [][]json.RawMessage // earlier turns, oldest first; one is kept or dropped whole
+	Older    int                 // turns before those, which nobody has read: they are dropped
 	Passages []Passage           // found for the newest user message, best first
 	Own      []json.RawMessage   // the request's own messages
 	Cite     bool                // ask for citations of passages
@@ -146,7 +147,7 @@ func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int
 	if len(p.Memory) > 0 {
 		memory, dropped := remember(p.Memory, p.Own, min(b.Memory, left), count)
 		flat := slices.Concat(memory...)
-		a.add("memory", count.messages(flat), b.Memory, len(memory), dropped)
+		a.add("memory", count.messages(flat), b.Memory, len(memory), dropped+p.Older)
 		messages = append(messages, flat...)
 	}
 	if len(p.Passages) > 0 {
