@@ -119,7 +119,8 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	if errors.Is(err, fault.Unavailable) && g.FailOpen {
 		g.Log.LogAttrs(ctx, slog.LevelWarn, "admitted although the store is down", slog.String("request_id", c.Record.ID), slog.Any("err", err))
 		c.Record.FailOpen = true
-		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}}, nil
+		all := []string{"*"} // nobody can say what is allowed
+		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}, KeyModels: all, UserModels: all}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -137,7 +138,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 // first call only. It fails with fault.Forbidden.
 func (s *Session) Allows(w *Work) error {
 	grant := &s.c.Grant
-	if !s.c.Record.FailOpen && !grant.Allows(w.model.Name, w.model.Provider) {
+	if !grant.Allows(w.model.Name, w.model.Provider) {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed", Message: "This key may not use the model '" + w.model.Name + "'."}
 	}
 	return w.model.permits(grant, w.opts)
