@@ -9,5 +9,5 @@ import (
 )
 
 func main() {
-	lambdahttp.Main(retrieval.With(cloud.Open), (*api.Server).Admin)
+	lambdahttp.Main(cloud.With(retrieval.Join), (*api.Server).Admin)
 }

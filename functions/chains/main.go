@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters)), func(s *api.Server) http.Handler {
+	lambdahttp.Main(inference.Open(connect.Adapters, retrieval.Join), func(s *api.Server) http.Handler {
 		s.CodeTools = tidy.Tools{}
 		return s.Chains()
 	})

@@ -10,5 +10,5 @@ import (
 )
 
 func main() {
-	lambdahttp.Main(retrieval.With(inference.Open(connect.Adapters, inference.Projects)), (*api.Server).Chat)
+	lambdahttp.Main(inference.Open(connect.Adapters, retrieval.Join, inference.Projects), (*api.Server).Chat)
 }

@@ -10,5 +10,5 @@ import (
 )
 
 func main() {
-	lambdahttp.Main(retrieval.With(inference.Open(embedders.Adapters)), (*api.Server).Documents)
+	lambdahttp.Main(inference.Open(embedders.Adapters, retrieval.Join), (*api.Server).Documents)
 }

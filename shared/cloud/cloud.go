@@ -37,15 +37,31 @@ type Base struct {
 }
 
 // Open reads the settings and builds a server without any provider.
-func Open(ctx context.Context) (*api.Server, error) {
-	b, err := OpenBase()
-	if err != nil {
-		return nil, err
+func Open(ctx context.Context) (*api.Server, error) { return With()(ctx) }
+
+// With returns an opener that does what Open does, and adds what only some
+// functions have.
+func With(add ...func(*Base) error) func(context.Context) (*api.Server, error) {
+	return func(ctx context.Context) (*api.Server, error) {
+		b, err := OpenBase()
+		if err != nil {
+			return nil, err
+		}
+		if err := b.Registry(ctx, nil); err != nil {
+			return nil, err
+		}
+		return b.Server, b.Add(add)
 	}
-	if err := b.Registry(ctx, nil); err != nil {
-		return nil, err
+}
+
+// Add gives the function what it has beyond others.
+func (b *Base) Add(list []func(*Base) error) error {
+	for _, add := range list {
+		if err := add(b); err != nil {
+			return err
+		}
 	}
-	return b.Server, nil
+	return nil
 }
 
 // OpenBase reads the settings; the caller adds the model registry.

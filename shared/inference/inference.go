@@ -18,7 +18,7 @@ import (
 
 // Open returns an opener whose server calls models through the adapters that
 // link knows: connect.Adapters or embedders.Adapters. with adds what only some
-// functions have, such as Projects.
+// functions have, such as Projects and retrieval.Join.
 func Open(link func([]gateway.Instance, embedders.Parts), with ...func(*cloud.Base) error) func(context.Context) (*api.Server, error) {
 	return func(ctx context.Context) (*api.Server, error) {
 		b, err := cloud.OpenBase()
@@ -40,12 +40,7 @@ func Open(link func([]gateway.Instance, embedders.Parts), with ...func(*cloud.Ba
 			return nil, err
 		}
 		Trace(b.Server, tracer, true)
-		for _, add := range with {
-			if err := add(b); err != nil {
-				return nil, err
-			}
-		}
-		return b.Server, nil
+		return b.Server, b.Add(with)
 	}
 }
 

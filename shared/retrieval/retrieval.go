@@ -5,15 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/devmentor/ai-gateway/shared/api"
-	"github.com/devmentor/ai-gateway/shared/awssecret"
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/qdrant"
 	"github.com/devmentor/ai-gateway/shared/rag"
-	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
 // Library is where documents are, in both of its roles.
@@ -42,23 +39,12 @@ func Give(s *api.Server, c config.Config, l Library) {
 	s.Gateway.Passages, s.Gateway.Embedding = l, c.EmbeddingModel
 }
 
-// With returns an opener of a function that has the documents in Qdrant, if
-// there is one. open is the opener of the rest.
-func With(open func(context.Context) (*api.Server, error)) func(context.Context) (*api.Server, error) {
-	return func(ctx context.Context) (*api.Server, error) {
-		s, err := open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		c, err := config.Load(os.Getenv)
-		if err != nil {
-			return nil, err
-		}
-		l, err := Open(c, awssecret.New(cloud.AWS(c, upstream.NewTransport())).Get, s.Log)
-		if err != nil || l == nil {
-			return s, err
-		}
-		Give(s, c, l)
-		return s, nil
+// Join gives a function the documents in Qdrant, if there is one.
+func Join(b *cloud.Base) error {
+	l, err := Open(b.Config, b.Secrets.Get, b.Server.Log)
+	if err != nil || l == nil {
+		return err
 	}
+	Give(b.Server, b.Config, l)
+	return nil
 }

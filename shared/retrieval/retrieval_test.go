@@ -1,13 +1,15 @@
 package retrieval_test
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/awssecret"
+	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/qdranttest"
@@ -15,25 +17,23 @@ import (
 	"github.com/devmentor/ai-gateway/shared/retrieval"
 )
 
-func open(context.Context) (*api.Server, error) {
-	return &api.Server{Gateway: &gateway.Gateway{}, Log: slog.New(slog.DiscardHandler)}, nil
+// base is what a function has before it gets its documents.
+func base(c config.Config) *cloud.Base {
+	return &cloud.Base{Config: c, Secrets: awssecret.New(aws.Config{}), Server: &api.Server{Gateway: &gateway.Gateway{}, Log: slog.New(slog.DiscardHandler)}}
 }
 
 func TestAFunctionGetsItsDocuments(t *testing.T) {
 	server := qdranttest.New(t)
 	server.Key = "the-key"
-	t.Setenv("QDRANT_URL", server.URL)
-	t.Setenv("QDRANT_API_KEY", "the-key")
-	t.Setenv("QDRANT_PREFIX", "mine")
-	t.Setenv("GATEWAY_EMBEDDING_MODEL", "openai/text-embedding-3-small")
-	s, err := retrieval.With(open)(t.Context())
-	if err != nil {
+	b := base(config.Config{QdrantURL: server.URL, QdrantKey: "the-key", QdrantPrefix: "mine", EmbeddingModel: "openai/text-embedding-3-small"})
+	if err := retrieval.Join(b); err != nil {
 		t.Fatal(err)
 	}
+	s := b.Server
 	if n := len(server.Calls()); n != 0 {
 		t.Errorf("opening makes %d calls, want none", n)
 	}
-	_, _, err = s.Library.Put(t.Context(), "ana", rag.Document{Key: rag.Key{Collection: "docs", ID: "a"}, Kind: rag.Text, Text: "Herons."})
+	_, _, err := s.Library.Put(t.Context(), "ana", rag.Document{Key: rag.Key{Collection: "docs", ID: "a"}, Kind: rag.Text, Text: "Herons."})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,17 +53,11 @@ func TestAFunctionGetsItsDocuments(t *testing.T) {
 }
 
 func TestAFunctionWithoutDocuments(t *testing.T) {
-	t.Setenv("QDRANT_URL", "")
-	s, err := retrieval.With(open)(t.Context())
-	if err != nil || s.Library != nil || s.Passages != nil || s.Gateway.Passages != nil {
-		t.Errorf("With = %+v, %v", s, err)
+	b := base(config.Config{})
+	if err := retrieval.Join(b); err != nil || b.Server.Library != nil || b.Server.Passages != nil || b.Server.Gateway.Passages != nil {
+		t.Errorf("Join = %v, server = %+v", err, b.Server)
 	}
-	cause := errors.New("no")
-	if _, err := retrieval.With(func(context.Context) (*api.Server, error) { return nil, cause })(t.Context()); !errors.Is(err, cause) {
-		t.Errorf("With an opener that fails = %v", err)
-	}
-	_, err = retrieval.Open(config.Config{QdrantURL: "http://host:port"}, func(string) func(context.Context) (string, error) { return nil }, nil)
-	if err == nil || !strings.HasPrefix(err.Error(), "QDRANT_URL: ") {
-		t.Errorf("Open = %v", err)
+	if err := retrieval.Join(base(config.Config{QdrantURL: "http://host:port"})); err == nil || !strings.HasPrefix(err.Error(), "QDRANT_URL: ") {
+		t.Errorf("Join with a wrong address = %v", err)
 	}
 }
