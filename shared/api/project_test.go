@@ -300,6 +300,10 @@ func TestProjectsAreReserved(t *testing.T) {
 	if a := p.chat(body, "Authorization", "Bearer "+poor); a.status != 429 {
 		t.Errorf("a budget below that: %d %s", a.status, a.body)
 	}
+	p.server.Gateway.Projects = nil // nobody to ask: nothing will be added
+	if a := p.chat(body, "Authorization", "Bearer "+poor); a.status != 200 || a.header.Get("X-Gateway-Skipped") != "project" {
+		t.Errorf("without a Project Service: %d %s", a.status, a.body)
+	}
 }
 
 func TestWrongProjectsNameTheField(t *testing.T) {

@@ -87,6 +87,9 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 	}
 	if w.chat != nil && w.opts.assembles() { // what will be added is reserved, too
 		b := w.budget()
+		if g.Projects == nil {
+			b.Project = 0 // there is nobody to ask
+		}
 		w.est.input += b.Project + b.Memory + b.Passages
 	}
 	return w, nil
