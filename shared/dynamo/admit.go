@@ -56,6 +56,7 @@ func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, 
 
 func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admission.Grant, error) {
 	isBusy := s.seen.busy(ask)
+	draws := 0
 	for try := 1; try <= maxTries; try++ {
 		out, err := s.update(ctx, t, s.admitInput(ask, isBusy))
 		if err == nil {
@@ -82,6 +83,19 @@ func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admissi
 			return a.Grant(ask), nil // an earlier attempt of ours, whose answer was lost
 		}
 		refusal := a.Refusal(ask)
+		if admission.IsOverProject(refusal) && draws < maxDraws {
+			draws++
+			var d trips
+			refusal = s.draw(ctx, &d, a, ask.Period(), ask.Reserve)
+			t.n += d.n // of no interest if unknown: they can be repeated
+			if refusal == nil {
+				try-- // as good as new
+			} else if !admission.IsOverProject(refusal) {
+				return admission.Grant{}, refusal
+			}
+		} else if draws == maxDraws {
+			break
+		}
 		if refusal != nil && (try == maxTries || !s.sweep(ctx, a, ask, refusal)) {
 			return admission.Grant{}, refusal
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,21 +30,24 @@ const (
 	firstPause  = 10 * time.Millisecond // doubled with every retry, and halved by chance
 )
 
-// Store is an admission.Store, Users, Keys and Ledger on two tables. See
-// CreateTables for what they must look like.
+// Store is an admission.Store, Users, Keys, Ledger, Projects and WriteOffs on
+// two tables. See CreateTables for what they must look like.
 type Store struct {
 	client        *dynamodb.Client
 	state, ledger string
 	seen          glimpses
+	funds         fundGlimpses
 
 	patience, attempt time.Duration
 }
 
 var (
-	_ admission.Store  = (*Store)(nil)
-	_ admission.Users  = (*Store)(nil)
-	_ admission.Keys   = (*Store)(nil)
-	_ admission.Ledger = (*Store)(nil)
+	_ admission.Store     = (*Store)(nil)
+	_ admission.Users     = (*Store)(nil)
+	_ admission.Keys      = (*Store)(nil)
+	_ admission.Ledger    = (*Store)(nil)
+	_ admission.Projects  = (*Store)(nil)
+	_ admission.WriteOffs = (*Store)(nil)
 )
 
 // New returns a store on the named tables. It does no I/O. Retries are the
@@ -120,6 +124,9 @@ func classify(err error) (retry, unknown bool) {
 		"LimitExceededException", "TransactionConflictException", "TransactionInProgressException", "ReplicatedWriteConflictException":
 		return true, false
 	}
+	if crossed(err) {
+		return true, false
+	}
 	var resp *smithyhttp.ResponseError
 	if errors.As(err, &resp) && resp.HTTPStatusCode() < 500 && resp.HTTPStatusCode() >= 400 {
 		return resp.HTTPStatusCode() == 429, false
@@ -132,11 +139,12 @@ func classify(err error) (retry, unknown bool) {
 func fail(ctx context.Context, op string, err error) error {
 	err = fmt.Errorf("dynamo: %s: %w", op, err)
 	var api smithy.APIError
-	malformed := errors.Is(err, errItem) || errors.As(err, &api) && api.ErrorCode() == "ValidationException"
+	why, _ := reasons(err)
+	ours := errors.Is(err, errItem) || errors.As(err, &api) && api.ErrorCode() == "ValidationException" || slices.ContainsFunc(why, isCode(malformed))
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fault.Wrap(fault.Canceled, err, "The client closed the request.")
-	case malformed:
+	case ours:
 		return fault.Wrap(fault.Internal, err, "Internal error.")
 	}
 	return &fault.Error{Kind: fault.Unavailable, Message: "The account store does not answer. Try again.", RetryAfter: time.Second, Err: err}

@@ -39,3 +39,11 @@ func TestStoreConforms(t *testing.T) {
 		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s}
 	})
 }
+
+func TestProjectsConform(t *testing.T) {
+	state, ledger := newTables(t)
+	storetest.RunProjects(t, func(t *testing.T) storetest.Stores {
+		s := open(dynamotest.Client(t), state, ledger)
+		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: s}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 const (
@@ -78,7 +79,7 @@ func stale(a *admission.Account, now time.Time) []string {
 	var old []string
 	then := now.Add(-skew).UTC()
 	day := admission.Day(then.AddDate(0, 0, -1))
-	month := admission.Month(time.Date(then.Year(), then.Month()-1, 1, 0, 0, 0, 0, time.UTC))
+	month := firstMonth(now)
 	for p := range a.DayLeft {
 		if p < day {
 			old = append(old, "d"+p)
@@ -100,4 +101,104 @@ func stale(a *admission.Account, now time.Time) []string {
 		}
 	}
 	return old[:min(len(old), maxStale)]
+}
+
+const (
+	maxFunds = 256
+	// dryFor is how long a project without room is believed to have none,
+	// although members of it may have settled requests elsewhere.
+	dryFor = time.Second
+)
+
+// fundGlimpses remembers, of the projects seen last, what spares draws a
+// write, and those that have no room many reads.
+type fundGlimpses struct {
+	mu sync.Mutex
+	of map[string]fundGlimpse
+}
+
+type fundGlimpse struct {
+	month   string
+	left    usage.Nano
+	members int
+	dry     drought
+}
+
+// drought is what a project's books said when there was no room.
+type drought struct {
+	until              time.Time
+	version, transfers int64
+	month              string
+	left               usage.Nano
+	total              usage.Nano            // left of the budget, granted or not
+	there              usage.Nano            // what somebody might have drawn
+	idle               map[string]usage.Nano // of that, by member
+}
+
+func (g *fundGlimpses) change(project string, f func(*fundGlimpse)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen, known := g.of[project]
+	if !known && len(g.of) >= maxFunds {
+		clear(g.of)
+	}
+	if g.of == nil {
+		g.of = map[string]fundGlimpse{}
+	}
+	f(&seen)
+	g.of[project] = seen
+}
+
+func (g *fundGlimpses) note(f *fund, month string) {
+	g.change(f.ID, func(seen *fundGlimpse) { seen.month, seen.left, seen.members = month, f.leftOf(month), len(f.draws) })
+}
+
+func (g *fundGlimpses) drew(project, month string, amount usage.Nano) {
+	g.change(project, func(seen *fundGlimpse) {
+		if seen.month == month {
+			seen.left -= amount
+		}
+	})
+}
+
+// guess says how much to draw; sure is false if nothing is known of the
+// project.
+func (g *fundGlimpses) guess(project, month string, need usage.Nano) (amount usage.Nano, sure bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if seen := g.of[project]; seen.month == month {
+		return grant(max(need, seen.left), seen.members, need), true
+	}
+	return max(need, fullGrant), false
+}
+
+func (g *fundGlimpses) dried(b *books, month string) {
+	d := drought{until: time.Now().Add(dryFor), version: b.version, transfers: b.transfers, month: month,
+		left: b.leftOf(month), total: b.total(month), idle: map[string]usage.Nano{}}
+	d.there = d.left
+	for _, m := range b.idle(month, "") {
+		d.idle[m.ID] = unused(m.Account, month)
+		d.there += d.idle[m.ID]
+	}
+	g.change(b.ID, func(seen *fundGlimpse) { seen.dry = d })
+}
+
+// dry says whether a's project is known to lack what a needs, and what is left
+// of it in all. f is the project if it has just been seen.
+func (g *fundGlimpses) dry(f *fund, a *admission.Account, month string, need usage.Nano) (total usage.Nano, dry bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.of[a.Project].dry
+	same := f == nil || f.version == d.version && f.transfers == d.transfers && f.leftOf(month) == d.left
+	return d.total, same && d.month == month && time.Now().Before(d.until) && d.there-d.idle[a.ID] < need
+}
+
+// forget makes a project that was dry be looked at again.
+func (g *fundGlimpses) forget(project string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if seen, ok := g.of[project]; ok {
+		seen.dry = drought{}
+		g.of[project] = seen
+	}
 }

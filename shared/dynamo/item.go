@@ -15,14 +15,14 @@ import (
 // The account's item. Names are short because every admission pays for the
 // whole item's size:
 //
-//	pk U#<user>, sk A, gu u        gu: the users index, written once
+//	pk U#<user>, sk A, gu u        gu: the users index, written once (projects are in it, too)
 //	st 1|0, v                      active; settings version
 //	k {hash: {x, m, s}}            keys: expiry in seconds, models, scopes
 //	mods                           the user's models
 //	tat, gate, inc, gap            GCRA in µs
 //	par, D, M, T                   limits: parallel, day, month, tokens per minute
 //	d, m, t {period: left}         what is left of D, M, T; no entry: all of it
-//	G, p {month: left}, gn         of the project's budget: 0 or no limit, what is left of grants, their number
+//	G, p {month: left}, gn         of the project's budget (see fund): its state, what is left of grants, their number
 //	L {request id: reserved}       open leases
 //	nm, pj, r, b, c                for people: name, project, rate, burst, created
 //

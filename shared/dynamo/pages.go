@@ -2,10 +2,10 @@ package dynamo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,9 +18,14 @@ import (
 const (
 	maxPause = 80 * time.Millisecond // between tries of a change that others got in the way of
 
+	// pageSize is how many users or projects are read at once: a BatchGetItem's
+	// limit.
+	pageSize = 100
 	minPage  = 16 // items of a query: what a filter drops should not make many trips
 	maxBatch = 25 // items of a BatchWriteItem
 )
+
+var errUnprocessed = errors.New("some items were left out")
 
 // partition queries the items of pk in the state table; those that bounds lets
 // through, such as "sk > :sk", unless sk is empty.
@@ -104,32 +109,64 @@ func (s *Store) deleteBatch(ctx context.Context, keys []map[string]types.Attribu
 	})
 }
 
-// transact writes all items or none. Its token makes repetitions safe.
-func (s *Store) transact(ctx context.Context, items ...types.TransactWriteItem) error {
-	in := &dynamodb.TransactWriteItemsInput{TransactItems: items, ClientRequestToken: aws.String(rand.Text())}
-	return s.call(ctx, new(trips), func(ctx context.Context) error {
-		_, err := s.client.TransactWriteItems(ctx, in, tune)
-		return err
-	})
+// idPage returns the ids of the first users or projects after the given one:
+// fewer than limit only if there are no more.
+func (s *Store) idPage(ctx context.Context, index, prefix, after string, limit int) ([]string, error) {
+	in := &dynamodb.QueryInput{
+		TableName: &s.state, IndexName: aws.String(usersIndex),
+		KeyConditionExpression:    aws.String("gu = :u AND pk > :after"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":u": str(index), ":after": str(prefix + after)},
+	}
+	var ids []string
+	for {
+		in.Limit = aws.Int32(int32(limit - len(ids)))
+		out, err := s.query(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range out.Items {
+			r := reader{item: it}
+			ids = append(ids, strings.TrimPrefix(r.str("pk"), prefix))
+		}
+		if out.LastEvaluatedKey == nil || len(ids) >= limit {
+			return ids, nil
+		}
+		in.ExclusiveStartKey = out.LastEvaluatedKey
+	}
 }
 
-// lostRace says whether a conditional write came too late, or met another: to
-// read again what it was based on and to try again may help.
-func lostRace(err error) bool {
-	if _, ok := refused(err); ok {
-		return true
-	}
-	var e *types.TransactionCanceledException
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, reason := range e.CancellationReasons {
-		switch aws.ToString(reason.Code) {
-		case "ValidationError", "ItemCollectionSizeLimitExceeded":
-			return false
+// items reads the items of users or projects as they are now, by id. An empty
+// projection means everything.
+func (s *Store) items(ctx context.Context, t *trips, prefix string, ids []string, projection string) (map[string]map[string]types.AttributeValue, error) {
+	found := make(map[string]map[string]types.AttributeValue, len(ids))
+	for page := range slices.Chunk(ids, pageSize) {
+		want := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+		if projection != "" {
+			want.ProjectionExpression = &projection
+		}
+		for _, id := range page {
+			want.Keys = append(want.Keys, key(prefix+id, accountSK))
+		}
+		pending := map[string]types.KeysAndAttributes{s.state: want}
+		err := s.call(ctx, t, func(ctx context.Context) error {
+			out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: pending}, tune)
+			if err != nil {
+				return err
+			}
+			for _, it := range out.Responses[s.state] {
+				r := reader{item: it}
+				found[strings.TrimPrefix(r.str("pk"), prefix)] = it
+			}
+			if pending = out.UnprocessedKeys; len(pending) > 0 {
+				return errUnprocessed
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
-	return true
+	return found, nil
 }
 
 // known lets faults through and makes faults of other errors.
@@ -142,7 +179,7 @@ func known(ctx context.Context, op string, err error) error {
 
 // sleep waits for about d, and says whether there is time left after that.
 func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d/2 + mathrand.N(d))
+	timer := time.NewTimer(d/2 + rand.N(d))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -334,6 +334,6 @@ func (r *Recipes) write(ctx context.Context, tenant string, kind recipe.Kind, h 
 	if with.Put == nil && with.Delete == nil {
 		return r.s.put(ctx, new(trips), &dynamodb.PutItemInput{TableName: &r.s.state, Item: it, ConditionExpression: &unchanged, ExpressionAttributeValues: values})
 	}
-	return r.s.transact(ctx, with, types.TransactWriteItem{Put: &types.Put{TableName: &r.s.state, Item: it,
+	return r.s.transact(ctx, new(trips), with, types.TransactWriteItem{Put: &types.Put{TableName: &r.s.state, Item: it,
 		ConditionExpression: &unchanged, ExpressionAttributeValues: values}})
 }

@@ -43,12 +43,13 @@ func (s *Store) Settle(ctx context.Context, l admission.Lease, r usage.Record) (
 // closeLease removes l and books what it cost, once: whoever finds it gone has
 // nothing to do.
 func (s *Store) closeLease(ctx context.Context, l admission.Lease, cost usage.Nano, tokens int64) error {
+	s.funds.forget(l.Project)
 	pruned := s.seen.stale(l.User)
 	held := l.Reserved
 	for range maxTries {
-		_, err := s.update(ctx, new(trips), s.closeInput(l, held, cost, tokens, pruned))
+		out, err := s.update(ctx, new(trips), s.closeInput(l, held, cost, tokens, pruned))
 		if err == nil {
-			return nil
+			return s.fill(ctx, l, out.Attributes)
 		}
 		old, ok := refused(err)
 		if !ok {
@@ -86,13 +87,47 @@ func (s *Store) closeInput(l admission.Lease, held, cost usage.Nano, tokens int6
 		ExpressionAttributeValues: map[string]types.AttributeValue{
 			":cur": n(int64(held)), ":diff": n(int64(held - cost)), ":tok": n(l.Tokens - tokens),
 		},
-		ReturnValuesOnConditionCheckFailure: oldIfFail,
+		ReturnValues: types.ReturnValueUpdatedNew, ReturnValuesOnConditionCheckFailure: oldIfFail,
 	}
+}
+
+// fill makes up for what l's user has spent of the project's budget without a
+// grant, so that the others do not spend it again, and lets a project know what
+// was returned to a frozen account. now is what closing l has changed.
+//
+// l is closed whether this succeeds or not; what is not done now is done when
+// the user draws again.
+func (s *Store) fill(ctx context.Context, l admission.Lease, now map[string]types.AttributeValue) error {
+	month := admission.Month(l.Period())
+	r := reader{item: now}
+	if left := readNumbers[usage.Nano](&r, "p")[month]; r.err != nil || left >= 0 {
+		return r.err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	var t trips
+	items, err := s.items(ctx, &t, userPrefix, []string{l.User}, "pk, pj")
+	if err != nil {
+		return nil
+	}
+	of := reader{item: items[l.User]}
+	if project := of.str("pj"); project != "" {
+		_, _ = s.balance(ctx, &t, project, month)
+	}
+	return of.err
 }
 
 // TopUp implements admission.Store with a compare-and-set on the lease.
 func (s *Store) TopUp(ctx context.Context, l admission.Lease, reserved usage.Nano) (admission.Lease, error) {
-	for range maxTries {
+	bounded, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	l, err := s.topUp(bounded, l, reserved)
+	return l, known(ctx, "top up", err)
+}
+
+func (s *Store) topUp(ctx context.Context, l admission.Lease, reserved usage.Nano) (admission.Lease, error) {
+	draws := 0
+	for try := 1; try <= maxTries; try++ {
 		if reserved <= l.Reserved {
 			return l, nil
 		}
@@ -112,19 +147,26 @@ func (s *Store) TopUp(ctx context.Context, l admission.Lease, reserved usage.Nan
 		}
 		old, ok := refused(err)
 		if !ok {
-			return admission.Lease{}, fail(ctx, "top up", err)
+			return admission.Lease{}, err
 		}
 		a, err := account(old)
 		if err != nil {
-			return admission.Lease{}, fail(ctx, "top up", err)
+			return admission.Lease{}, err
 		}
 		held := a.Leases[l.ID]
-		if _, err := a.TopUp(l, reserved); err != nil {
+		_, err = a.TopUp(l, reserved)
+		if admission.IsOverProject(err) && draws < maxDraws {
+			draws++
+			if err = s.draw(ctx, new(trips), a, l.Period(), reserved-held); err == nil {
+				try-- // as good as new
+			}
+		}
+		if err != nil {
 			return admission.Lease{}, err
 		}
 		l.Reserved = held // an earlier top-up, whose answer was lost: perhaps this very one
 	}
-	return admission.Lease{}, fail(ctx, "top up", errMoving)
+	return admission.Lease{}, errMoving
 }
 
 // leaseIn returns what the lease with that id holds, without reading the rest
@@ -141,12 +183,12 @@ func leaseIn(it map[string]types.AttributeValue, id string) (held usage.Nano, op
 func (s *Store) Expired(ctx context.Context, before time.Time) iter.Seq2[admission.Lease, error] {
 	return func(yield func(admission.Lease, error) bool) {
 		for after := ""; ; {
-			ids, err := s.userPage(ctx, after, pageSize)
+			ids, err := s.idPage(ctx, indexKey, userPrefix, after, pageSize)
 			if err != nil {
 				yield(admission.Lease{}, fail(ctx, "expired leases", err))
 				return
 			}
-			items, err := s.accountItems(ctx, ids, "pk, L, pj")
+			items, err := s.items(ctx, new(trips), userPrefix, ids, "pk, L, pj")
 			if err != nil {
 				yield(admission.Lease{}, fail(ctx, "expired leases", err))
 				return

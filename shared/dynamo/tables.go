@@ -18,7 +18,7 @@ const tableTimeout = 2 * time.Minute
 //
 //   - Both: pk and sk, strings; paid per request.
 //   - state: time to live in "ttl"; index "users" on gu and pk, keys only, which
-//     only accounts are in.
+//     only accounts and projects are in.
 //   - ledger: a stream of new images.
 func CreateTables(ctx context.Context, client *dynamodb.Client, state, ledger string) error {
 	hash, sort := types.KeyTypeHash, types.KeyTypeRange

@@ -19,28 +19,35 @@ import (
 )
 
 const (
-	// pageSize is how many users are read at once: a BatchGetItem's limit.
-	pageSize = 100
 	// maxChanges bounds the tries of a change that requests may get in the way
 	// of: they do so when a minute, day or month begins.
 	maxChanges = 10
+	// maxMoves is maxChanges for changes that any request gets in the way of.
+	maxMoves = 50
 	// manyPeriods is where a change of limits prunes before it adjusts.
 	manyPeriods = 20
 )
 
-var (
-	errUnprocessed = errors.New("some items were left out")
-	errBusyUser    = errors.New("the user changed under every try")
-)
+var errBusyUser = errors.New("the user changed under every try")
 
 func noUser(id string) error { return fault.New(fault.NotFound, "There is no user %q.", id) }
+
+func userExists(id string) error {
+	return fault.New(fault.Conflict, "There is a user %q already.", id)
+}
 
 // CreateUser implements admission.Users.
 func (s *Store) CreateUser(ctx context.Context, u admission.User) (admission.Account, error) {
 	a := admission.NewAccount(u)
 	a.Version = 1
-	it := item(a)
 	var t trips
+	if u.Project != "" {
+		if err := s.create(ctx, &t, a); err != nil {
+			return admission.Account{}, known(ctx, "create user", err)
+		}
+		return *a, nil
+	}
+	it := item(a)
 	err := s.put(ctx, &t, &dynamodb.PutItemInput{
 		TableName: &s.state, Item: it,
 		ConditionExpression: aws.String("attribute_not_exists(pk)"), ReturnValuesOnConditionCheckFailure: oldIfFail,
@@ -49,7 +56,7 @@ func (s *Store) CreateUser(ctx context.Context, u admission.User) (admission.Acc
 	switch {
 	case exists && t.unknown && reflect.DeepEqual(old, it): // an earlier attempt of ours, whose answer was lost
 	case exists:
-		return admission.Account{}, fault.New(fault.Conflict, "There is a user %q already.", u.ID)
+		return admission.Account{}, userExists(u.ID)
 	case err != nil:
 		return admission.Account{}, fail(ctx, "create user", err)
 	}
@@ -77,11 +84,11 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]admis
 	var all []admission.Account
 	for len(all) < limit {
 		want := min(limit-len(all), pageSize)
-		ids, err := s.userPage(ctx, after, want)
+		ids, err := s.idPage(ctx, indexKey, userPrefix, after, want)
 		if err != nil {
 			return nil, fail(ctx, "list users", err)
 		}
-		items, err := s.accountItems(ctx, ids, "")
+		items, err := s.items(ctx, new(trips), userPrefix, ids, "")
 		if err != nil {
 			return nil, fail(ctx, "list users", err)
 		}
@@ -104,71 +111,19 @@ func (s *Store) ListUsers(ctx context.Context, after string, limit int) ([]admis
 	return all, nil
 }
 
-// userPage returns the ids of the first users after the given one: fewer than
-// limit only if there are no more.
-func (s *Store) userPage(ctx context.Context, after string, limit int) ([]string, error) {
-	in := &dynamodb.QueryInput{
-		TableName: &s.state, IndexName: aws.String(usersIndex),
-		KeyConditionExpression:    aws.String("gu = :u AND pk > :after"),
-		ExpressionAttributeValues: map[string]types.AttributeValue{":u": str(indexKey), ":after": str(userPrefix + after)},
-	}
-	var ids []string
-	for {
-		in.Limit = aws.Int32(int32(limit - len(ids)))
-		out, err := s.query(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range out.Items {
-			r := reader{item: it}
-			ids = append(ids, strings.TrimPrefix(r.str("pk"), userPrefix))
-		}
-		if out.LastEvaluatedKey == nil || len(ids) >= limit {
-			return ids, nil
-		}
-		in.ExclusiveStartKey = out.LastEvaluatedKey
-	}
-}
-
-// accountItems reads the items of up to pageSize users, by id. An empty
-// projection means everything.
-func (s *Store) accountItems(ctx context.Context, ids []string, projection string) (map[string]map[string]types.AttributeValue, error) {
-	found := make(map[string]map[string]types.AttributeValue, len(ids))
-	if len(ids) == 0 {
-		return found, nil
-	}
-	want := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
-	if projection != "" {
-		want.ProjectionExpression = &projection
-	}
-	for _, id := range ids {
-		want.Keys = append(want.Keys, accountKey(id))
-	}
-	pending := map[string]types.KeysAndAttributes{s.state: want}
-	err := s.call(ctx, new(trips), func(ctx context.Context) error {
-		out, err := s.client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: pending}, tune)
-		if err != nil {
-			return err
-		}
-		for _, it := range out.Responses[s.state] {
-			r := reader{item: it}
-			found[strings.TrimPrefix(r.str("pk"), userPrefix)] = it
-		}
-		if pending = out.UnprocessedKeys; len(pending) > 0 {
-			return errUnprocessed
-		}
-		return nil
-	})
-	return found, err
-}
-
 // UpdateUser implements admission.Users. Amounts left are moved, not set, so
 // that concurrent requests count; and the condition pins down which periods
 // exist, because one that begins meanwhile would start from the old limit.
 func (s *Store) UpdateUser(ctx context.Context, seen admission.Account, u admission.User) (admission.Account, error) {
-	var t trips
-	now := seen.Clone()
-	for range maxChanges {
+	var (
+		t trips
+		e ends
+	)
+	now, tries := seen.Clone(), maxChanges
+	if u.Project != seen.Project {
+		tries = maxMoves
+	}
+	for range tries {
 		for old := stale(&now, time.Now()); len(old) > manyPeriods; old = stale(&now, time.Now()) {
 			if err := s.prune(ctx, &now, old); err != nil {
 				return admission.Account{}, fail(ctx, "update user", err)
@@ -176,23 +131,23 @@ func (s *Store) UpdateUser(ctx context.Context, seen admission.Account, u admiss
 		}
 		next := now.Clone()
 		next.Set(u)
-		out, err := s.update(ctx, &t, s.changeInput(&now, &next))
+		a, err := s.change(ctx, &t, &e, &now, &next)
 		if err == nil {
-			a, err := account(out.Attributes)
-			if err != nil {
-				return admission.Account{}, fail(ctx, "update user", err)
-			}
 			return *a, nil
 		}
 		old, ok := refused(err)
+		if !ok {
+			old, ok = refusedPart(err, 0)
+		}
 		switch {
+		case !ok && lostRace(err) && sleep(ctx, firstPause):
+			continue
 		case !ok:
-			return admission.Account{}, fail(ctx, "update user", err)
+			return admission.Account{}, known(ctx, "update user", err)
 		case old == nil:
 			return admission.Account{}, noUser(seen.ID)
 		}
-		a, err := account(old)
-		if err != nil {
+		if a, err = account(old); err != nil {
 			return admission.Account{}, fail(ctx, "update user", err)
 		}
 		if t.unknown && a.Version == next.Version && reflect.DeepEqual(settings(a), settings(&next)) {
@@ -204,6 +159,22 @@ func (s *Store) UpdateUser(ctx context.Context, seen admission.Account, u admiss
 		now = *a
 	}
 	return admission.Account{}, fail(ctx, "update user", errBusyUser)
+}
+
+// change turns now into next.
+func (s *Store) change(ctx context.Context, t *trips, e *ends, now, next *admission.Account) (*admission.Account, error) {
+	if next.Project != now.Project {
+		if err := s.move(ctx, t, e, now, next); err != nil {
+			return nil, err
+		}
+		a, err := s.User(ctx, now.ID)
+		return &a, err
+	}
+	out, err := s.update(ctx, t, s.changeInput(now, next))
+	if err != nil {
+		return nil, err
+	}
+	return account(out.Attributes)
 }
 
 // changeInput turns now into next, if its settings and periods are still those
@@ -237,6 +208,12 @@ func (s *Store) changeInput(now, next *admission.Account) *dynamodb.UpdateItemIn
 	adjust("d", slices.Collect(maps.Keys(now.DayLeft)), int64(next.Day-now.Day))
 	adjust("m", slices.Collect(maps.Keys(now.MonthLeft)), int64(next.Month-now.Month))
 	adjust("t", slices.Collect(maps.Keys(now.TokensLeft)), next.Tokens-now.Tokens)
+	if next.Project != now.Project {
+		condition += " AND p = :p AND G = :G AND gn = :gn AND L = :L"
+		values[":p"], values[":G"], values[":gn"], values[":L"] = numbers(now.ProjectLeft), n(int64(now.ProjectLimit)), n(now.Draws), numbers(now.Leases)
+		update += ", p = :grants, G = :state, gn = :draws"
+		values[":grants"], values[":state"], values[":draws"] = numbers(next.ProjectLeft), n(int64(next.ProjectLimit)), n(next.Draws)
+	}
 	if len(names) == 0 {
 		names = nil // DynamoDB takes no empty map
 	}
@@ -279,25 +256,58 @@ func (s *Store) prune(ctx context.Context, a *admission.Account, periods []strin
 // keys, then what describes them.
 func (s *Store) DeleteUser(ctx context.Context, id string) error {
 	var t trips
-	err := s.delete(ctx, &t, &dynamodb.DeleteItemInput{
-		TableName: &s.state, Key: accountKey(id),
-		ConditionExpression:                 aws.String("attribute_exists(pk) AND size(L) = :zero"),
-		ExpressionAttributeValues:           map[string]types.AttributeValue{":zero": n(0)},
-		ReturnValuesOnConditionCheckFailure: oldIfFail,
-	})
-	old, failed := refused(err)
-	switch {
-	case failed && old != nil:
-		return fault.New(fault.Conflict, "The user %q has open requests.", id)
-	case err != nil && !failed:
-		return fail(ctx, "delete user", err)
+	err := s.deleteAccount(ctx, &t, id)
+	gone := errors.Is(err, fault.NotFound)
+	if err != nil && !gone {
+		return known(ctx, "delete user", err)
 	}
 	// An account that is gone may have been left half deleted.
 	if err := s.deleteKeys(ctx, id); err != nil {
 		return fail(ctx, "delete user", err)
 	}
-	if failed && !t.unknown {
-		return noUser(id)
+	if gone && !t.unknown {
+		return err
+	}
+	return nil
+}
+
+func (s *Store) deleteAccount(ctx context.Context, t *trips, id string) error {
+	err := s.delete(ctx, t, &dynamodb.DeleteItemInput{
+		TableName: &s.state, Key: accountKey(id),
+		ConditionExpression:                 aws.String("pj = :nowhere AND size(L) = :zero"),
+		ExpressionAttributeValues:           map[string]types.AttributeValue{":nowhere": str(""), ":zero": n(0)},
+		ReturnValuesOnConditionCheckFailure: oldIfFail,
+	})
+	for range maxMoves {
+		old, failed := refused(err)
+		if !failed {
+			old, failed = refusedPart(err, 0)
+		}
+		switch {
+		case failed && old == nil:
+			return noUser(id)
+		case !failed && !lostRace(err):
+			return err
+		}
+		if !failed { // the project has changed
+			if old, err = s.get(ctx, s.state, accountKey(id)); err != nil {
+				return err
+			}
+			if old == nil {
+				return noUser(id)
+			}
+		}
+		a, broken := account(old)
+		switch {
+		case broken != nil:
+			return broken
+		case len(a.Leases) > 0:
+			return fault.New(fault.Conflict, "The user %q has open requests.", id)
+		}
+		err = s.remove(ctx, t, a)
+	}
+	if err != nil {
+		return errBusyUser
 	}
 	return nil
 }
