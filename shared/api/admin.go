@@ -30,6 +30,10 @@ func (s *Server) Admin() http.Handler {
 		"/admin/users/{id}/keys":              {"GET": own(s.listKeys), "POST": own(s.createKey)},
 		"/admin/users/{id}/keys/{kid}":        {"DELETE": own(s.revokeKey)},
 		"/admin/users/{id}/keys/{kid}/rotate": {"POST": own(s.rotateKey)},
+		"/admin/projects":                     {"GET": own(s.listProjects), "POST": own(s.createProject)},
+		"/admin/projects/{id}":                {"GET": own(s.getProject), "PATCH": own(s.patchProject), "DELETE": own(s.deleteProject)},
+		"/admin/ledger":                       {"GET": own(s.listLedger)},
+		"/admin/ledger/{id}/write-off":        {"POST": own(s.writeOff)},
 	})
 	mux.Handle("/admin/", s.endpoint("GET POST PATCH DELETE", own(func(v *visit) error {
 		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
@@ -106,14 +110,13 @@ func (s *Server) getUser(v *visit) error {
 	return v.json(http.StatusOK, showUser(a, time.Now()))
 }
 
-// patchUser changes what the body names. Somebody else's change in between is
-// retried on top of theirs: a patch says nothing about other fields.
+// patchUser changes what the body names, on top of others' changes.
 func (s *Server) patchUser(v *visit) error {
 	var b userBody
 	if err := v.decode(&b); err != nil {
 		return err
 	}
-	for try := 0; ; try++ {
+	return retryConflict(func() error {
 		seen, err := s.Users.User(v.r.Context(), v.r.PathValue("id"))
 		if err != nil {
 			return err
@@ -123,13 +126,11 @@ func (s *Server) patchUser(v *visit) error {
 			return err
 		}
 		a, err := s.Users.UpdateUser(v.r.Context(), seen, u)
-		if err == nil {
-			return v.json(http.StatusOK, showUser(a, time.Now()))
-		}
-		if fault.As(err).Kind != fault.Conflict || try == 4 {
+		if err != nil {
 			return err
 		}
-	}
+		return v.json(http.StatusOK, showUser(a, time.Now()))
+	})
 }
 
 // deleteUser deletes a user and what they have stored. Where the latter failed,

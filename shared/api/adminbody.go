@@ -80,6 +80,11 @@ func (b *userBody) patch(u admission.User) (admission.User, error) {
 	if err := optional("project", b.Project, 64, &u.Project); err != nil {
 		return u, err
 	}
+	if b.Project != nil && u.Project != "" {
+		if err := admission.CheckProjectID("project", u.Project); err != nil {
+			return u, err
+		}
+	}
 	if b.Status != nil {
 		switch s, _ := rawjson.String(b.Status); s {
 		case "active":
@@ -102,7 +107,7 @@ func (b *userBody) patch(u admission.User) (admission.User, error) {
 		}
 	}
 	if b.Budgets != nil {
-		if err := patchBudgets(b.Budgets, &u); err != nil {
+		if u.Day, u.Month, err = budgets(b.Budgets); err != nil {
 			return u, err
 		}
 	}
@@ -167,16 +172,16 @@ func patchLimits(object []byte, u *admission.User) error {
 	return whole("max_parallel", l.Parallel, admission.DefaultParallel, admission.MaxParallel, &u.Parallel)
 }
 
-// patchBudgets sets the whole list: periods that it does not name have none.
-func patchBudgets(array []byte, u *admission.User) error {
-	u.Day, u.Month = usage.None, usage.None
+// budgets reads the whole list: periods that it does not name have none.
+func budgets(array []byte) (day, month usage.Nano, err error) {
+	day, month = usage.None, usage.None
 	if rawjson.IsNull(array) {
-		return nil
+		return day, month, nil
 	}
 	if rawjson.Kind(array) != "array" {
-		return fault.WrongType("budgets", rawjson.Kind(array), "array")
+		return day, month, fault.WrongType("budgets", rawjson.Kind(array), "array")
 	}
-	return rawjson.Elements(array, func(i int, v []byte) error {
+	err = rawjson.Elements(array, func(i int, v []byte) error {
 		at := fmt.Sprintf("budgets[%d]", i)
 		var b struct {
 			Period string      `json:"period"`
@@ -192,7 +197,7 @@ func patchBudgets(array []byte, u *admission.User) error {
 		if err != nil || usd == 0 && b.USD == "" {
 			return fault.Field(at+".usd", "'%s.usd' must be an amount from 0 to 999999.999999999 dollars.", at)
 		}
-		into := map[string]*usage.Nano{"day": &u.Day, "month": &u.Month}[b.Period]
+		into := map[string]*usage.Nano{"day": &day, "month": &month}[b.Period]
 		if into == nil {
 			return fault.Field(at+".period", "'%s.period' must be \"day\" or \"month\".", at)
 		}
@@ -202,6 +207,7 @@ func patchBudgets(array []byte, u *admission.User) error {
 		*into = usd
 		return nil
 	})
+	return day, month, err
 }
 
 func (b *keyBody) newKey(now time.Time) (admission.Key, error) {

@@ -76,7 +76,7 @@ func newRig(t *testing.T, up http.HandlerFunc, p llm.Provider) *rig {
 	t.Cleanup(transport.CloseIdleConnections)
 	o := &openai.Provider{Name: "openai", BaseURL: backend.URL, Key: secret("sk-upstream-secret-123456"), HTTP: transport}
 	log := jsonlog.New(r.log, "info")
-	r.server = &api.Server{Users: store, Keys: store, Log: log, Version: "test", AdminKey: secret(adminKey),
+	r.server = &api.Server{Users: store, Keys: store, Projects: store, WriteOffs: store, Ledger: store, Log: log, Version: "test", AdminKey: secret(adminKey),
 		Gateway: &gateway.Gateway{Store: store, Log: log, Pepper: secret(pepper), Models: gateway.NewRegistry(
 			gateway.Instance{Name: "openai", Kind: "openai", Catalog: "openai", Chats: true, Embeds: true, Chat: o, Embedder: o},
 			gateway.Instance{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Missing: "ANTHROPIC_API_KEY"},

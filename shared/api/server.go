@@ -21,9 +21,11 @@ import (
 // Server serves every endpoint. A function that serves one endpoint needs only
 // the fields which that endpoint uses.
 type Server struct {
-	Gateway *gateway.Gateway
-	Users   admission.Users
-	Keys    admission.Keys
+	Gateway   *gateway.Gateway
+	Users     admission.Users
+	Keys      admission.Keys
+	Projects  admission.Projects
+	WriteOffs admission.WriteOffs
 
 	Library  rag.Library // what /ai/documents stores in
 	Passages rag.Finder  // what /ai/search asks: the same library
@@ -113,6 +115,13 @@ func Routes() []Route {
 		{"GET", "/admin/users/{id}/keys", "admin", (*Server).Admin},
 		{"DELETE", "/admin/users/{id}/keys/{kid}", "admin", (*Server).Admin},
 		{"POST", "/admin/users/{id}/keys/{kid}/rotate", "admin", (*Server).Admin},
+		{"POST", "/admin/projects", "admin", (*Server).Admin},
+		{"GET", "/admin/projects", "admin", (*Server).Admin},
+		{"GET", "/admin/projects/{id}", "admin", (*Server).Admin},
+		{"PATCH", "/admin/projects/{id}", "admin", (*Server).Admin},
+		{"DELETE", "/admin/projects/{id}", "admin", (*Server).Admin},
+		{"GET", "/admin/ledger", "admin", (*Server).Admin},
+		{"POST", "/admin/ledger/{id}/write-off", "admin", (*Server).Admin},
 		{"GET", "/health", "health", (*Server).Health},
 		{"GET", "/health/ready", "health", (*Server).Health},
 		{"GET", "/", "health", (*Server).Health},

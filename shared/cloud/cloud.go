@@ -80,7 +80,7 @@ func OpenBase() (*Base, error) {
 	b.Secrets = awssecret.New(b.AWS)
 	log := jsonlog.New(os.Stdout, c.LogLevel)
 	b.Server = &api.Server{
-		Users: b.Store, Keys: b.Store, Log: log, AdminKey: b.Secrets.Get(c.AdminKey),
+		Users: b.Store, Keys: b.Store, Projects: b.Store, WriteOffs: b.Store, Log: log, AdminKey: b.Secrets.Get(c.AdminKey),
 		Recipes: b.Store.Recipes(), Conversations: b.Store.Conversations(), Runs: b.Store.Runs(), Ledger: b.Store,
 		Gateway: &gateway.Gateway{Store: b.Store, Recipes: b.Store.Recipes(), Conversations: b.Store.Conversations(), Log: log, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen, Pepper: pepper(b.Secrets.Get(c.KeyPepper))},
 	}

@@ -51,6 +51,8 @@ type store interface {
 	admission.Users
 	admission.Keys
 	admission.Ledger
+	admission.Projects
+	admission.WriteOffs
 }
 
 // Gateway is an open gateway; serve Server.Handler and Close it at the end.
@@ -111,7 +113,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	metrics := prometheus.New(config.Version())
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
-		Users: g.store, Keys: g.store, Recipes: g.recipes, Conversations: g.conversations, Runs: g.runs, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
+		Users: g.store, Keys: g.store, Projects: g.store, WriteOffs: g.store, Recipes: g.recipes, Conversations: g.conversations, Runs: g.runs, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
 		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open, CodeTools: tidy.Tools{}, CodeModel: c.CodeModel,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Recipes: g.recipes, Conversations: g.conversations, Pepper: pepper, Log: log,

@@ -79,7 +79,38 @@ func TestKill(t *testing.T) {
 	if sum != a.Spent.Month || unsettled != open.Reserved || a.Budgets[0].Remaining != 100*usage.Dollar-sum {
 		t.Errorf("the records sum up to $%s, of which $%s by estimate; want $%s and $%s; account %+v", sum.USD(), unsettled.USD(), a.Spent.Month.USD(), open.Reserved.USD(), a)
 	}
+	p.start(t)
+	s = p.site()
+	forgive(t, s, records)
 	s.checkLogs(t)
+}
+
+// forgive writes off what a kill has left unsettled, and checks that it is
+// given back.
+func forgive(t *testing.T, s *site, records map[string]usage.Record) {
+	t.Helper()
+	before := s.account(t, "ana")
+	var back usage.Nano
+	for id, r := range records {
+		a := s.do(t, "POST", "/admin/ledger/"+id+"/write-off", s.admin, `{"user":"ana"}`)
+		if !r.Unsettled {
+			if a.status != 409 || a.fault(t).Code != "not_unsettled" {
+				t.Errorf("write-off of what was settled = %d %s, want 409", a.status, a.body)
+			}
+			continue
+		}
+		if a.status != 200 || !strings.Contains(a.body, `"written_off_usd":`+r.Cost.USD()) {
+			t.Errorf("write-off = %d %s, want $%s", a.status, a.body, r.Cost.USD())
+		}
+		back += r.Cost
+	}
+	after := s.account(t, "ana")
+	if after.Spent.Month != before.Spent.Month-back || after.Budgets[0].Remaining != before.Budgets[0].Remaining+back {
+		t.Errorf("account before %+v, after %+v: want $%s less spent", before, after, back.USD())
+	}
+	if list := s.do(t, "GET", "/admin/ledger?user=ana&unsettled=true", s.admin, "").body; !strings.Contains(list, `"data":[]`) {
+		t.Errorf("what is still unsettled: %s", list)
+	}
 }
 
 // TestKillUnderLoad kills at no particular moment, over and over.

@@ -11,6 +11,7 @@ import (
 // testLimits is what ends a request before its own end.
 func testLimits(t *testing.T, s *site) {
 	t.Run("budget in the middle of a stream", func(t *testing.T) { budgetMidStream(t, s) })
+	t.Run("one budget for a project", func(t *testing.T) { projectBudget(t, s) })
 	t.Run("the request's own limits", func(t *testing.T) { ownLimits(t, s) })
 	t.Run("the SDK waits and tries again", func(t *testing.T) { retryAfter429(t, s) })
 }

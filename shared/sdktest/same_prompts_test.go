@@ -137,7 +137,7 @@ func sameConversations() (k talk) {
 	k.does(200, "chat in a conversation, streamed", "", "POST", chat, ask("anthropic/claude-sonnet-4-5", "And which is larger?", `,"stream":true,"stream_options":{"include_usage":true},"gateway":{"conversation":"{conv}"}`))
 	k.does(200, "messages with both answers", "", "GET", messages, "")
 	k.does(200, "chat in an empty conversation", "", "POST", chat, ask("gemini/gemini-2.5-flash", "Anybody here?", `,"gateway":{"conversation":"{empty}"}`))
-	k.does(200, "a template in a conversation", "", "POST", chat, `{"gateway":{"conversation":"{conv}","template":{"name":"tutor","variables":{"topic":"turns"}}}}`)
+	k.does(200, "a template in a conversation", "", "POST", chat, `{"gateway":{"conversation":"{conv}","template":{"name":"filed","variables":{"topic":"turns"}}}}`)
 	k.add("a failing chat in a conversation", "", "POST", chat, ask("gpt-4o-mini", "It is #fail-400 here", `,"gateway":{"conversation":"{conv}"}`))
 	k.add("a broken chat in a conversation", "", "POST", chat, ask("gpt-4o-mini", "It is broken by #cut here", `,"stream":true,"gateway":{"conversation":"{conv}"}`))
 	k.does(200, "messages without the failures", "", "GET", messages, "")

@@ -103,7 +103,7 @@ func exchanges() (list talk) {
 	for _, path := range []string{chat, embed, "/ai/models", "/ai/models/gpt-4o-mini", "/admin/users", "/admin/users/x", "/admin/users/x/keys", "/admin/users/x/keys/y", "/admin/users/x/keys/y/rotate", "/health", "/health/ready", "/",
 		"/ai/templates", "/ai/templates/tutor", "/ai/templates/tutor/versions", "/ai/templates/tutor/export", "/ai/templates/tutor/render", "/ai/templates/tutor/usage", "/ai/templates/tutor/labels/production",
 		"/ai/chains", "/ai/chains/brief", "/ai/chains/brief/versions", "/ai/chains/brief/labels/production", "/ai/chains/brief/runs", "/ai/chains/brief/runs/run_x",
-		"/ai/conversations", "/ai/conversations/conv_x", "/ai/conversations/conv_x/messages", "/ai/documents", "/ai/documents/guides/x.md", "/ai/search", "/ai/code/generate"} {
+		"/ai/conversations", "/ai/conversations/conv_x", "/ai/conversations/conv_x/messages", "/ai/documents", "/ai/documents/guides/x.md", "/ai/search", "/ai/code/generate", "/admin/projects", "/admin/projects/x", "/admin/ledger", "/admin/ledger/x/write-off"} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 			add(method+" "+path+" without a key", "nobody", method, path, "")
 		}
@@ -148,7 +148,7 @@ func exchanges() (list talk) {
 		add("POST admin/nothing by "+who, who, "POST", "/admin/nothing", "")
 	}
 	add("metrics of a user", "admin", "GET", "/admin/users/ana", "")
-	return slices.Concat(list, sameTemplates(), sameConversations(), sameDocuments(), samePrompts(), sameChains(), sameCode(), samePartial())
+	return slices.Concat(list, sameTemplates(), sameConversations(), sameDocuments(), samePrompts(), sameChains(), sameCode(), samePartial(), sameProjects())
 }
 
 // TestSameAnswers is guarantee 6: the same request gives the same answer,
