@@ -32,7 +32,7 @@ var (
 )
 
 // Admit implements admission.Store with one UpdateItem; one more if the guess
-// about the rate limit's state was wrong.
+// about the rate limit's state was wrong, and two more to draw on a project.
 func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, error) {
 	if ask.KeyHash == "" || ask.User == "" {
 		return admission.Grant{}, admission.BadKey() // DynamoDB would call such an expression malformed
@@ -56,9 +56,10 @@ func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, 
 
 func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admission.Grant, error) {
 	isBusy := s.seen.busy(ask)
+	var drawn *draw
 	draws := 0
 	for try := 1; try <= maxTries; try++ {
-		out, err := s.update(ctx, t, s.admitInput(ask, isBusy))
+		out, err := s.update(ctx, t, s.admitInput(ask, isBusy, drawn))
 		if err == nil {
 			a, err := account(out.Attributes)
 			if err != nil {
@@ -82,29 +83,33 @@ func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admissi
 		if _, mine := a.Leases[ask.ID]; mine && ask.Lease {
 			return a.Grant(ask), nil // an earlier attempt of ours, whose answer was lost
 		}
+		isBusy, drawn = !a.Idle(ask.Now), nil
 		refusal := a.Refusal(ask)
-		if admission.IsOverProject(refusal) && draws < maxDraws {
-			draws++
-			var d trips
-			refusal = s.draw(ctx, &d, a, ask.Period(), ask.Reserve)
-			t.n += d.n // of no interest if unknown: they can be repeated
-			if refusal == nil {
-				try-- // as good as new
-			} else if !admission.IsOverProject(refusal) {
-				return admission.Grant{}, refusal
+		if admission.IsOverProject(refusal) {
+			if draws++; draws > maxDraws {
+				return admission.Grant{}, errBusyProject
 			}
-		} else if draws == maxDraws {
-			break
+			var d trips // which can be repeated: nothing to refund
+			drawn, err = s.draw(ctx, &d, a, ask.Period(), ask.Reserve)
+			t.n += d.n
+			switch {
+			case err == nil:
+				try-- // as good as new
+				continue
+			case !admission.IsOverProject(err):
+				return admission.Grant{}, err
+			}
+			refusal = err
 		}
 		if refusal != nil && (try == maxTries || !s.sweep(ctx, a, ask, refusal)) {
 			return admission.Grant{}, refusal
 		}
-		isBusy = !a.Idle(ask.Now)
 	}
 	return admission.Grant{}, errors.New("the account changed under every try")
 }
 
-func (s *Store) admitInput(ask admission.Ask, isBusy bool) *dynamodb.UpdateItemInput {
+// admitInput takes along what was drawn for ask, if anything.
+func (s *Store) admitInput(ask admission.Ask, isBusy bool, drawn *draw) *dynamodb.UpdateItemInput {
 	names := make(map[string]string, 5)
 	names["#k"] = ask.KeyHash
 	values := make(map[string]types.AttributeValue, 11)
@@ -118,11 +123,16 @@ func (s *Store) admitInput(ask admission.Ask, isBusy bool) *dynamodb.UpdateItemI
 		at := ask.Period()
 		names["#id"], names["#d"], names["#m"], names["#t"] = ask.ID, admission.Day(at), admission.Month(at), admission.Minute(at)
 		values[":est"], values[":tok"] = n(int64(ask.Reserve)), n(ask.Tokens)
+		values[":due"] = values[":est"]
+		if drawn != nil {
+			values[":due"] = n(int64(ask.Reserve - drawn.amount))
+			values[":before"], values[":gn"], values[":project"] = n(drawn.number-1), n(drawn.number), str(drawn.project)
+		}
 		if ask.Unpriced {
 			values[":none"] = none
 		}
 	}
-	w := admitWrites[formOf(ask.Lease, ask.Model != "", ask.Unpriced, isBusy)]
+	w := admitWrites[formOf(ask.Lease, ask.Model != "", ask.Unpriced, isBusy, drawn != nil)]
 	return &dynamodb.UpdateItemInput{
 		TableName: &s.state, Key: accountKey(ask.User),
 		UpdateExpression: &w.update, ConditionExpression: &w.condition,

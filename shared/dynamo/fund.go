@@ -60,12 +60,13 @@ type fund struct {
 	draws              map[string]draw       // by member
 }
 
-// draw is a grant on its way from the project's item into an account's. It
-// carries the number that the account's gn has after it.
+// draw is a grant on its way from the project's item into an account's, whose
+// gn is the number after it.
 type draw struct {
-	number int64
-	amount usage.Nano
-	month  string
+	project string
+	number  int64
+	amount  usage.Nano
+	month   string
 }
 
 func newFund(p admission.Project) *fund {
@@ -110,7 +111,7 @@ func readFund(it map[string]types.AttributeValue) (*fund, error) {
 	f.draws = make(map[string]draw, len(of.item))
 	for id := range of.item {
 		d := reader{item: of.attrs(id)}
-		f.draws[id] = draw{d.num("n"), usage.Nano(d.num("c")), d.str("m")}
+		f.draws[id] = draw{f.ID, d.num("n"), usage.Nano(d.num("c")), d.str("m")}
 		of.keep(id, d.err)
 	}
 	if of.err != nil {

@@ -153,10 +153,10 @@ func (g *fundGlimpses) note(f *fund, month string) {
 	g.change(f.ID, func(seen *fundGlimpse) { seen.month, seen.left, seen.members = month, f.leftOf(month), len(f.draws) })
 }
 
-func (g *fundGlimpses) drew(project, month string, amount usage.Nano) {
-	g.change(project, func(seen *fundGlimpse) {
-		if seen.month == month {
-			seen.left -= amount
+func (g *fundGlimpses) drew(d draw) {
+	g.change(d.project, func(seen *fundGlimpse) {
+		if seen.month == d.month {
+			seen.left -= d.amount
 		}
 	})
 }

@@ -26,59 +26,60 @@ func roomFor(path, whole, need string) string {
 	return "((attribute_not_exists(" + path + ") AND " + whole + " >= " + need + ") OR " + path + " >= " + need + ")"
 }
 
-// draw makes room for est in a's grants of at's month. If it returns nil, it is
-// worth asking for admission again; it fails with admission.OverProject if the
-// project has no room.
+// draw makes room for est in a's grants of at's month. If it succeeds, it is
+// worth asking for admission again; what it returns then, if anything, is still
+// on its way and has to be taken along, or handed over. It fails with
+// admission.OverProject if the project has no room.
 //
 // A draw is two writes, so that neither waits for other members as a
 // transaction would: the project's gives it a number, and the account takes
 // each number once, in order. What a crash leaves between them is completed by
 // whoever sees it next.
-func (s *Store) draw(ctx context.Context, t *trips, a *admission.Account, at time.Time, est usage.Nano) error {
+func (s *Store) draw(ctx context.Context, t *trips, a *admission.Account, at time.Time, est usage.Nano) (*draw, error) {
 	month := admission.Month(at)
 	if a.Project == "" {
-		return admission.OverProject(a.ProjectLeft[month], est)
+		return nil, admission.OverProject(a.ProjectLeft[month], est)
 	}
 	if a.ProjectLimit == frozen {
-		return s.thaw(ctx, t, a, month, est)
+		return nil, s.thaw(ctx, t, a, month, est)
 	}
 	need := est - unused(a, month)
 	amount, sure := s.funds.guess(a.Project, month, need)
 	for range maxTries {
-		d := draw{a.Draws + 1, amount, month}
+		d := draw{a.Project, a.Draws + 1, amount, month}
 		err := s.take(ctx, t, a, d, at, sure)
 		if err == nil {
-			s.funds.drew(a.Project, month, amount)
-			return s.hand(ctx, t, a.Project, a.ID, d)
+			s.funds.drew(d)
+			return &d, nil
 		}
 		old, ok := refused(err)
 		switch {
 		case !ok:
-			return err
+			return nil, err
 		case old == nil:
-			return nil // deleted, and so without this member
+			return nil, nil // deleted, and so without this member
 		}
 		f, err := readFund(old)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch last, in := f.draws[a.ID]; {
 		case in && last.number == a.Draws+1:
-			return s.hand(ctx, t, a.Project, a.ID, last)
+			return nil, s.hand(ctx, t, a.ID, last)
 		case !in || last.number != a.Draws:
-			return nil // others were faster: a is out of date
+			return nil, nil // others were faster: a is out of date
 		}
 		s.funds.note(f, month)
 		left := f.leftOf(month)
 		if left < need {
 			if total, dry := s.funds.dry(f, a, month, need); dry {
-				return admission.OverProject(total, est)
+				return nil, admission.OverProject(total, est)
 			}
-			return s.recall(ctx, t, a, month, est)
+			return nil, s.recall(ctx, t, a, month, est)
 		}
 		amount, sure = grant(left, len(f.draws), need), true
 	}
-	return errBusyProject
+	return nil, errBusyProject
 }
 
 // take is the first half of a draw. Unless it is sure of the amount, there has
@@ -102,14 +103,14 @@ func (s *Store) take(ctx context.Context, t *trips, a *admission.Account, d draw
 
 // hand is the second half of a draw. Whoever comes too late has nothing to do:
 // the user has it already, or has left the project, which then took it back.
-func (s *Store) hand(ctx context.Context, t *trips, project, user string, d draw) error {
+func (s *Store) hand(ctx context.Context, t *trips, user string, d draw) error {
 	_, err := s.update(ctx, t, &dynamodb.UpdateItemInput{
 		TableName: &s.state, Key: accountKey(user),
 		UpdateExpression:         aws.String("SET p.#m = if_not_exists(p.#m, G) + :c, gn = :n"),
 		ConditionExpression:      aws.String("gn = :before AND pj = :project"),
 		ExpressionAttributeNames: map[string]string{"#m": d.month},
 		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":c": n(int64(d.amount)), ":n": n(d.number), ":before": n(d.number - 1), ":project": str(project),
+			":c": n(int64(d.amount)), ":n": n(d.number), ":before": n(d.number - 1), ":project": str(d.project),
 		},
 	})
 	if _, late := refused(err); late {
@@ -124,7 +125,7 @@ func (s *Store) handAll(ctx context.Context, t *trips, b *books) (any bool, err 
 	for _, m := range b.members {
 		if d, ok := b.pending(m); ok {
 			any = true
-			if err := s.hand(ctx, t, b.ID, m.ID, d); err != nil {
+			if err := s.hand(ctx, t, m.ID, d); err != nil {
 				return any, err
 			}
 		}

@@ -204,7 +204,7 @@ func BenchmarkAdmitInput(b *testing.B) {
 		Model: "openai/gpt-4o-mini", Provider: "openai", Reserve: 2_462_550, Tokens: 4100, Now: now}
 	b.ReportAllocs()
 	for b.Loop() {
-		if in := s.admitInput(ask, false); in.UpdateExpression == nil {
+		if in := s.admitInput(ask, false, nil); in.UpdateExpression == nil {
 			b.Fatal("no expression")
 		}
 	}

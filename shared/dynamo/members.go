@@ -184,7 +184,11 @@ func (s *Store) left(ctx context.Context, id string) (*fund, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readFund(it)
+	f, err := readFund(it)
+	if err == nil {
+		f.ID = id // of one that is gone: the user must have left it, too
+	}
+	return f, err
 }
 
 // settleEnds balances the projects that a move may have left overdrawn: by what

@@ -137,7 +137,7 @@ func (s *Store) topUp(ctx context.Context, l admission.Lease, reserved usage.Nan
 			UpdateExpression: aws.String(topUp), ConditionExpression: aws.String(mayHold),
 			ExpressionAttributeNames: map[string]string{"#id": l.ID, "#d": admission.Day(l.Period()), "#m": admission.Month(l.Period())},
 			ExpressionAttributeValues: map[string]types.AttributeValue{
-				":cur": n(int64(l.Reserved)), ":new": n(int64(reserved)), ":est": more,
+				":cur": n(int64(l.Reserved)), ":new": n(int64(reserved)), ":est": more, ":due": more,
 			},
 			ReturnValuesOnConditionCheckFailure: oldIfFail,
 		})
@@ -155,9 +155,18 @@ func (s *Store) topUp(ctx context.Context, l admission.Lease, reserved usage.Nan
 		}
 		held := a.Leases[l.ID]
 		_, err = a.TopUp(l, reserved)
-		if admission.IsOverProject(err) && draws < maxDraws {
-			draws++
-			if err = s.draw(ctx, new(trips), a, l.Period(), reserved-held); err == nil {
+		if admission.IsOverProject(err) {
+			if draws++; draws > maxDraws {
+				return admission.Lease{}, errBusyProject
+			}
+			var (
+				t trips
+				d *draw
+			)
+			if d, err = s.draw(ctx, &t, a, l.Period(), reserved-held); d != nil {
+				err = s.hand(ctx, &t, l.User, *d)
+			}
+			if err == nil {
 				try-- // as good as new
 			}
 		}

@@ -52,6 +52,7 @@ func RunProjects(t *testing.T, open func(t *testing.T) Stores) {
 	run(t, open, []caseGroup{
 		{"Projects", projectCases},
 		{"Members", memberCases},
+		{"Overdraft", overdraftCases},
 		{"WriteOff", writeOffCases},
 		{"ProjectRace", projectRaceCases},
 	})
