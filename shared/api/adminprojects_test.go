@@ -25,7 +25,7 @@ func TestProjectFromBirthToEnd(t *testing.T) {
 	wantParts(t, "a project that nobody created", r.adminText("/admin/projects/Tutor%202"),
 		`"object":"project","id":"Tutor 2","name":"","created_at":null,"budgets":[],"spent":{"month_usd":0},"reserved_usd":0,"member_count":1,"members":["bob"]}`)
 	// One request more than a cent: 64 of hello fit, by what they reserve.
-	status, p := r.admin("POST", "/admin/projects", `{"id":"Tutor 2","name":"The tutor","budgets":[{"period":"month","usd":0.00001}]}`)
+	status, p := r.admin("POST", "/admin/projects", `{"id":"Tutor 2","name":"The tutor","budgets":[{"period":"month","usd":1e-05}]}`)
 	if status != 201 || p["name"] != "The tutor" || p["created_at"] == nil || p["member_count"] != 1.0 {
 		t.Fatalf("create project: %d %v", status, p)
 	}

@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -43,13 +44,35 @@ func (n Nano) AppendUSD(dst []byte) []byte {
 	return dst
 }
 
-// ParseUSD reads a non-negative decimal number of dollars, exactly. It refuses
-// more than nine decimals and anything from None upward.
+// ParseUSD reads a non-negative number of dollars, exactly: a decimal one or, as
+// some languages write small JSON numbers, one such as 6e-06. It refuses more
+// than nine decimals and anything from None upward.
 func ParseUSD(s string) (Nano, error) {
+	s, err := plain(s)
+	if err != nil {
+		return 0, err
+	}
 	if whole, _, _ := strings.Cut(s, "."); len(whole) > 6 {
 		return 0, fmt.Errorf("usage: %q is not an amount from 0 to 999999.999999999 dollars", s)
 	}
 	return parse(s)
+}
+
+// plain writes a number without its exponent.
+func plain(s string) (string, error) {
+	i := strings.IndexAny(s, "eE")
+	if i < 0 {
+		return s, nil
+	}
+	whole, frac, _ := strings.Cut(s[:i], ".")
+	shift, err := strconv.Atoi(s[i+1:])
+	if err != nil || shift < -30 || shift > 30 || whole == "" || len(s) > 40 {
+		return "", fmt.Errorf("usage: %q is not an amount of dollars", s)
+	}
+	digits := strings.Repeat("0", 31) + whole + frac + strings.Repeat("0", 31)
+	point := 31 + len(whole) + shift
+	whole = strings.TrimLeft(digits[:point], "0")
+	return cmp.Or(whole, "0") + "." + strings.TrimRight(digits[point:], "0"), nil
 }
 
 func parse(s string) (Nano, error) {

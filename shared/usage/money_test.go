@@ -41,13 +41,13 @@ func TestNanoSurvivesJSON(t *testing.T) {
 }
 
 func TestParseUSD(t *testing.T) {
-	for s, want := range map[string]usage.Nano{"0": 0, "25": 25 * usage.Dollar, "0.5": usage.Dollar / 2, "0.000000001": 1, "7.": 7 * usage.Dollar,
+	for s, want := range map[string]usage.Nano{"0": 0, "25": 25 * usage.Dollar, "0.5": usage.Dollar / 2, "0.000000001": 1, "7.": 7 * usage.Dollar, "6e-06": 6000, "1e3": 1000 * usage.Dollar, "1.25e+2": 125 * usage.Dollar, "0e5": 0, "12.5e-1": 1_250_000_000,
 		"999999.999999999": usage.None - 1} {
 		if got, err := usage.ParseUSD(s); err != nil || got != want {
 			t.Errorf("ParseUSD(%q) = %d, %v, want %d", s, int64(got), err, int64(want))
 		}
 	}
-	for _, bad := range []string{"", ".5", "-1", "+1", "1000000", "1e3", "1.0000000001", "1,5", " 1", "NaN", "1.2.3", "٣"} {
+	for _, bad := range []string{"", ".5", "-1", "+1", "1000000", "1e6", "1e99", "1e-10", "1e", "e5", "1e5e5", "1e+-5", "-1e3", "1.2.3e1", "1e999999999999", "1.0000000001", "1,5", " 1", "NaN", "1.2.3", "٣"} {
 		if got, err := usage.ParseUSD(bad); err == nil {
 			t.Errorf("ParseUSD(%q) = %d, want an error", bad, int64(got))
 		}
