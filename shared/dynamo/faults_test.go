@@ -19,16 +19,17 @@ import (
 // bench is a store behind a wire, and another that sees through it.
 type bench struct {
 	*testing.T
-	wire  *wire
-	store *dynamo.Store
-	calm  *dynamo.Store
-	state string
+	wire   *wire
+	store  *dynamo.Store
+	calm   *dynamo.Store
+	state  string
+	ledger string
 }
 
 func newBench(t *testing.T) *bench {
 	state, ledger := newTables(t)
 	w := newWire(t)
-	return &bench{T: t, wire: w, state: state, calm: open(dynamotest.Client(t), state, ledger),
+	return &bench{T: t, wire: w, state: state, ledger: ledger, calm: open(dynamotest.Client(t), state, ledger),
 		store: open(dynamotest.ClientOf(w.URL), state, ledger)}
 }
 

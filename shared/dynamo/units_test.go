@@ -49,6 +49,8 @@ func (m *meter) handle(ctx context.Context, in middleware.InitializeInput, next 
 		p.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	case *dynamodb.PutItemInput:
 		p.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
+	case *dynamodb.TransactWriteItemsInput:
+		p.ReturnConsumedCapacity = types.ReturnConsumedCapacityTotal
 	}
 	out, meta, err := next.HandleInitialize(ctx, in)
 	m.mu.Lock()
@@ -62,6 +64,10 @@ func (m *meter) handle(ctx context.Context, in middleware.InitializeInput, next 
 		m.units += *p.ConsumedCapacity.CapacityUnits
 	case *dynamodb.PutItemOutput:
 		m.units += *p.ConsumedCapacity.CapacityUnits
+	case *dynamodb.TransactWriteItemsOutput:
+		for _, c := range p.ConsumedCapacity {
+			m.units += *c.CapacityUnits
+		}
 	}
 	return out, meta, err
 }

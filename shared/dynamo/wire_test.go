@@ -35,6 +35,7 @@ const (
 	overloaded  trouble = "503 without a body"
 	canceled    trouble = "transaction canceled by another"
 	unprocessed trouble = "batch left unprocessed"
+	held        trouble = "request on its way for long"
 )
 
 var troubles = []trouble{lostRequest, lostReply, cutReply, brokenAfter, broken, throttled, conflict, overloaded}
@@ -42,9 +43,13 @@ var troubles = []trouble{lostRequest, lostReply, cutReply, brokenAfter, broken, 
 // wire is a proxy in front of DynamoDB with a will of its own.
 type wire struct {
 	*httptest.Server
-	mu    sync.Mutex
-	plan  func(op string) trouble
-	calls int
+	t      testing.TB
+	mu     sync.Mutex
+	plan   func(op string) trouble
+	within string // what a request must contain for plan to be asked
+	calls  int
+
+	arrived, release chan struct{} // of the request that is held
 }
 
 func newWire(t testing.TB) *wire {
@@ -52,7 +57,7 @@ func newWire(t testing.TB) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{}
+	w := &wire{t: t}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(proxy, rw, r) }))
@@ -63,7 +68,23 @@ func newWire(t testing.TB) *wire {
 func (w *wire) set(plan func(op string) trouble) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.plan, w.calls = plan, 0
+	w.plan, w.within, w.calls = plan, "", 0
+}
+
+// at sends the next calls that contain what, an expression perhaps, into the
+// given troubles, one each, and lets everything else through.
+func (w *wire) at(what string, ts ...trouble) {
+	w.set(func(string) trouble {
+		if len(ts) == 0 {
+			return fine
+		}
+		t := ts[0]
+		ts = ts[1:]
+		return t
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.within = what
 }
 
 // next sends the next calls of op into the given troubles, one each, and lets
@@ -90,6 +111,26 @@ func (w *wire) once(t trouble, ops ...string) {
 	})
 }
 
+// while starts f, whose first request that contains what takes so long that
+// meanwhile happens first, and waits for f.
+func (w *wire) while(what string, f, meanwhile func()) {
+	w.at(what, held)
+	w.arrived, w.release = make(chan struct{}), make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-w.arrived:
+		meanwhile()
+	case <-done:
+		w.t.Errorf("there was no request that contains %q", what)
+	}
+	close(w.release)
+	<-done
+}
+
 func (w *wire) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,10 +139,12 @@ func (w *wire) count() int {
 
 func (w *wire) serve(to http.Handler, rw http.ResponseWriter, r *http.Request) {
 	_, op, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	body, _ := io.ReadAll(r.Body) // all of it: only then does the server see that a client left
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	w.mu.Lock()
 	w.calls++
 	happens := fine
-	if w.plan != nil {
+	if w.plan != nil && bytes.Contains(body, []byte(w.within)) {
 		happens = w.plan(op)
 	}
 	w.mu.Unlock()
@@ -120,6 +163,10 @@ func (w *wire) serve(to http.Handler, rw http.ResponseWriter, r *http.Request) {
 		return rec
 	}
 	switch happens {
+	case held:
+		close(w.arrived)
+		<-w.release
+		to.ServeHTTP(rw, r)
 	case fine:
 		to.ServeHTTP(rw, r)
 	case lostRequest:
@@ -128,8 +175,6 @@ func (w *wire) serve(to http.Handler, rw http.ResponseWriter, r *http.Request) {
 		forward()
 		panic(http.ErrAbortHandler)
 	case noReply:
-		body, _ := io.ReadAll(r.Body) // only then does the server see that a client left
-		r.Body = io.NopCloser(bytes.NewReader(body))
 		forward()
 		<-r.Context().Done()
 	case cutReply:
