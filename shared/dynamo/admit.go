@@ -126,7 +126,7 @@ func (s *Store) admitInput(ask admission.Ask, isBusy bool, drawn *draw) *dynamod
 		values[":due"] = values[":est"]
 		if drawn != nil {
 			values[":due"] = n(int64(ask.Reserve - drawn.amount))
-			values[":before"], values[":gn"], values[":project"] = n(drawn.number-1), n(drawn.number), str(drawn.project)
+			values[":before"], values[":gn"] = n(drawn.number-1), n(drawn.number)
 		}
 		if ask.Unpriced {
 			values[":none"] = none

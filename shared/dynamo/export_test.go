@@ -52,5 +52,5 @@ func (s *Store) Left(ctx context.Context, project string, t time.Time) (left usa
 
 // Take is the first half of a draw.
 func (s *Store) Take(ctx context.Context, a *admission.Account, amount usage.Nano, at time.Time) error {
-	return s.take(ctx, new(trips), a, draw{a.Project, a.Draws + 1, amount, admission.Month(at)}, at, true)
+	return s.take(ctx, new(trips), a, draw{a.Draws + 1, amount, admission.Month(at)}, at, true)
 }

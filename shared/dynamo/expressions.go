@@ -18,8 +18,8 @@ const (
 	openLease = ", L.#id = :est, " + takeMoney + ", t.#t = if_not_exists(t.#t, T) - :tok"
 
 	// An admission may take what was drawn for it along: then less than :est is
-	// due, and each draw is taken once.
-	inOrder = " AND gn = :before AND pj = :project"
+	// due. Each draw is taken once.
+	inOrder = " AND gn = :before"
 	counted = ", gn = :gn"
 
 	// GCRA in two variants, because SET has no max(): from rest it starts at

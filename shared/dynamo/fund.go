@@ -63,10 +63,9 @@ type fund struct {
 // draw is a grant on its way from the project's item into an account's, whose
 // gn is the number after it.
 type draw struct {
-	project string
-	number  int64
-	amount  usage.Nano
-	month   string
+	number int64
+	amount usage.Nano
+	month  string
 }
 
 func newFund(p admission.Project) *fund {
@@ -111,7 +110,7 @@ func readFund(it map[string]types.AttributeValue) (*fund, error) {
 	f.draws = make(map[string]draw, len(of.item))
 	for id := range of.item {
 		d := reader{item: of.attrs(id)}
-		f.draws[id] = draw{f.ID, d.num("n"), usage.Nano(d.num("c")), d.str("m")}
+		f.draws[id] = draw{d.num("n"), usage.Nano(d.num("c")), d.str("m")}
 		of.keep(id, d.err)
 	}
 	if of.err != nil {

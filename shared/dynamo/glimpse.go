@@ -153,8 +153,8 @@ func (g *fundGlimpses) note(f *fund, month string) {
 	g.change(f.ID, func(seen *fundGlimpse) { seen.month, seen.left, seen.members = month, f.leftOf(month), len(f.draws) })
 }
 
-func (g *fundGlimpses) drew(d draw) {
-	g.change(d.project, func(seen *fundGlimpse) {
+func (g *fundGlimpses) drew(project string, d draw) {
+	g.change(project, func(seen *fundGlimpse) {
 		if seen.month == d.month {
 			seen.left -= d.amount
 		}

@@ -46,10 +46,10 @@ func (s *Store) draw(ctx context.Context, t *trips, a *admission.Account, at tim
 	need := est - unused(a, month)
 	amount, sure := s.funds.guess(a.Project, month, need)
 	for range maxTries {
-		d := draw{a.Project, a.Draws + 1, amount, month}
+		d := draw{a.Draws + 1, amount, month}
 		err := s.take(ctx, t, a, d, at, sure)
 		if err == nil {
-			s.funds.drew(d)
+			s.funds.drew(a.Project, d)
 			return &d, nil
 		}
 		old, ok := refused(err)
@@ -102,15 +102,16 @@ func (s *Store) take(ctx context.Context, t *trips, a *admission.Account, d draw
 }
 
 // hand is the second half of a draw. Whoever comes too late has nothing to do:
-// the user has it already, or has left the project, which then took it back.
+// the user has it already, or has left the project, which then took it back;
+// that counts its gn up, too.
 func (s *Store) hand(ctx context.Context, t *trips, user string, d draw) error {
 	_, err := s.update(ctx, t, &dynamodb.UpdateItemInput{
 		TableName: &s.state, Key: accountKey(user),
 		UpdateExpression:         aws.String("SET p.#m = if_not_exists(p.#m, G) + :c, gn = :n"),
-		ConditionExpression:      aws.String("gn = :before AND pj = :project"),
+		ConditionExpression:      aws.String("gn = :before"),
 		ExpressionAttributeNames: map[string]string{"#m": d.month},
 		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":c": n(int64(d.amount)), ":n": n(d.number), ":before": n(d.number - 1), ":project": str(d.project),
+			":c": n(int64(d.amount)), ":n": n(d.number), ":before": n(d.number - 1),
 		},
 	})
 	if _, late := refused(err); late {

@@ -100,8 +100,9 @@ func TestMemberThatSpendsWhenItIsTakenBack(t *testing.T) {
 
 func TestRequestsDuringAMove(t *testing.T) {
 	for name, meanwhile := range map[string]func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask){
-		"one that is opened":  func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) { b.admit(b.calm, ask(30)) },
-		"one that is settled": func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) { b.settle(b.calm, l, 7) },
+		"one that is opened":                  func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) { b.admit(b.calm, ask(30)) },
+		"one that is settled at what it held": func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) { b.settle(b.calm, l, 100) },
+		"one that is settled":                 func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) { b.settle(b.calm, l, 7) },
 		"one that is opened and settled": func(b *bench, l admission.Lease, ask func(usage.Nano) admission.Ask) {
 			b.settle(b.calm, b.admit(b.calm, ask(30)), 11)
 		},
@@ -131,6 +132,31 @@ func TestRequestsDuringAMove(t *testing.T) {
 			b.wantLeft(to, 1000-held)
 		})
 	}
+}
+
+func TestRecallDuringAMove(t *testing.T) {
+	b := newBench(t)
+	from, to := b.project(1000), b.project(1000)
+	idle, busy := b.member(from), b.member(from)
+	b.settle(b.calm, b.admit(b.calm, idle(900)), 0)
+	b.wire.while(leaves, func() { b.move(b.store, idle(0).User, to) }, func() { b.admit(b.calm, busy(950)) })
+	b.wantProject(from, 0, 950)
+	b.wantLeft(from, 50)
+	b.wantLeft(to, 1000)
+}
+
+func TestRecallDuringADeletion(t *testing.T) {
+	b := newBench(t)
+	id := b.project(1000)
+	idle, busy := b.member(id), b.member(id)
+	b.settle(b.calm, b.admit(b.calm, idle(900)), 0)
+	b.wire.while(leaves, func() {
+		if err := b.store.DeleteUser(t.Context(), idle(0).User); err != nil {
+			t.Errorf("DeleteUser = %v", err)
+		}
+	}, func() { b.admit(b.calm, busy(950)) })
+	b.wantProject(id, 0, 950)
+	b.wantLeft(id, 50)
 }
 
 func TestRequestDuringADeletion(t *testing.T) {

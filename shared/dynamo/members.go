@@ -221,9 +221,9 @@ func (s *Store) remove(ctx context.Context, t *trips, a *admission.Account) erro
 	}
 	err = s.transact(ctx, t, types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &s.state, Key: accountKey(a.ID),
-		ConditionExpression: aws.String("size(L) = :zero AND pj = :project AND p = :p AND gn = :gn AND G = :G"),
+		ConditionExpression: aws.String("size(L) = :zero AND pj = :project AND p = :p AND G = :G"),
 		ExpressionAttributeValues: map[string]types.AttributeValue{":zero": n(0), ":project": str(a.Project),
-			":p": numbers(a.ProjectLeft), ":gn": n(a.Draws), ":G": n(int64(a.ProjectLimit))},
+			":p": numbers(a.ProjectLeft), ":G": n(int64(a.ProjectLimit))},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}}, s.leavePart(f, a))
 	if err == nil {

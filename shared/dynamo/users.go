@@ -209,8 +209,8 @@ func (s *Store) changeInput(now, next *admission.Account) *dynamodb.UpdateItemIn
 	adjust("m", slices.Collect(maps.Keys(now.MonthLeft)), int64(next.Month-now.Month))
 	adjust("t", slices.Collect(maps.Keys(now.TokensLeft)), next.Tokens-now.Tokens)
 	if next.Project != now.Project {
-		condition += " AND p = :p AND G = :G AND gn = :gn AND L = :L"
-		values[":p"], values[":G"], values[":gn"], values[":L"] = numbers(now.ProjectLeft), n(int64(now.ProjectLimit)), n(now.Draws), numbers(now.Leases)
+		condition += " AND p = :p AND G = :G AND L = :L"
+		values[":p"], values[":G"], values[":L"] = numbers(now.ProjectLeft), n(int64(now.ProjectLimit)), numbers(now.Leases)
 		update += ", p = :grants, G = :state, gn = :draws"
 		values[":grants"], values[":state"], values[":draws"] = numbers(next.ProjectLeft), n(int64(next.ProjectLimit)), n(next.Draws)
 	}
