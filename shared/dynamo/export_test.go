@@ -37,6 +37,12 @@ func (s *Store) LastDraw(ctx context.Context, project, user string) (Draw, error
 // Pending says whether d still is on its way to a.
 func (d Draw) Pending(a *admission.Account) bool { return d.number == a.Draws+1 }
 
+// Amount is what d grants.
+func (d Draw) Amount() usage.Nano { return d.amount }
+
+// FullGrant is what a draw amounts to if there is plenty.
+const FullGrant = fullGrant
+
 // MaxMembers is how many members a project may have.
 const MaxMembers = maxMembers
 

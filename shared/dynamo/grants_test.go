@@ -53,7 +53,7 @@ func TestWriteUnitsPerDraw(t *testing.T) {
 				t.Errorf("the first request took %v units in %d calls, want at most %v in 5", units, calls, c.cold)
 			}
 			draws := 0
-			for i := range 300 {
+			for i := range 100 {
 				units, calls = request(ask(estimate))
 				switch {
 				case calls == 5:
@@ -62,9 +62,9 @@ func TestWriteUnitsPerDraw(t *testing.T) {
 					t.Errorf("request %d took %v units in %d calls, want 3 in 3, or a draw", i, units, calls)
 				}
 			}
-			t.Logf("%d draws in 300 requests more", draws)
+			t.Logf("%d draws in 100 requests more", draws)
 			if draws > 1 {
-				t.Errorf("%d draws in 300 requests of $0.0005, want one at most: grants are of a dollar", draws)
+				t.Errorf("%d draws in 100 requests of $0.0005, want one at most: grants are of a dollar", draws)
 			}
 
 			left := b.projectAccount(id)
@@ -75,6 +75,48 @@ func TestWriteUnitsPerDraw(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An instance that knows nothing of a project draws no more than one that does.
+func TestFirstDrawsLeaveEnoughToOthers(t *testing.T) {
+	b := newBench(t)
+	for _, c := range []struct{ budget, want usage.Nano }{
+		{1000 * usage.Dollar, dynamo.FullGrant}, {8 * usage.Dollar, usage.Dollar / 10},
+	} {
+		id := b.project(c.budget)
+		var asks []func(usage.Nano) admission.Ask
+		for range 12 {
+			asks = append(asks, b.member(id))
+		}
+		b.move(b.calm, asks[11](0).User, "")
+		if err := b.calm.DeleteUser(t.Context(), asks[10](0).User); err != nil {
+			t.Fatalf("DeleteUser = %v", err)
+		}
+		cold := open(dynamotest.Client(t), b.state, b.ledger)
+		a := asks[0](1000)
+		b.admit(cold, a)
+		if d, err := b.calm.LastDraw(t.Context(), id, a.User); err != nil || d.Amount() != c.want {
+			t.Errorf("the first draw on %d = %d, %v, want %d", c.budget, d.Amount(), err, c.want)
+		}
+		it := b.item("P#" + id)
+		if w := it["w"].(*types.AttributeValueMemberN).Value; w != fmt.Sprint(10*8*int64(dynamo.FullGrant)) {
+			t.Errorf("w = %s, want eight full grants for each of ten members", w)
+		}
+	}
+}
+
+// item reads an account's or project's item as it is.
+func (b *bench) item(pk string) map[string]types.AttributeValue {
+	b.Helper()
+	out, err := dynamotest.Client(b).GetItem(b.Context(), &dynamodb.GetItemInput{TableName: &b.state, Key: itemKey(pk)})
+	if err != nil {
+		b.Fatalf("GetItem = %v", err)
+	}
+	return out.Item
+}
+
+func itemKey(pk string) map[string]types.AttributeValue {
+	return map[string]types.AttributeValue{"pk": &types.AttributeValueMemberS{Value: pk}, "sk": &types.AttributeValueMemberS{Value: "A"}}
 }
 
 // Who floods a project without room is refused with few reads.
@@ -103,8 +145,22 @@ func TestRefusalsOfAnEmptyProjectAreCheap(t *testing.T) {
 		t.Errorf("Admit of less = %v, want it to fit", err)
 	}
 	b.settle(b.store, l, 500) // here, and so it counts at once
-	if _, err := b.store.Admit(t.Context(), ask(490)); err != nil {
-		t.Errorf("Admit after a settlement = %v, want it to fit", err)
+	g, err := b.store.Admit(t.Context(), ask(490))
+	if err != nil {
+		t.Fatalf("Admit after a settlement = %v, want it to fit", err)
+	}
+	r, err := b.store.Settle(t.Context(), g.Lease, g.Lease.Unsettled())
+	if err != nil {
+		t.Fatalf("Settle = %v", err)
+	}
+	if _, err := b.store.Admit(t.Context(), ask(490)); !admission.IsOverProject(err) {
+		t.Errorf("Admit = %v, want the project to refuse", err)
+	}
+	if _, err := b.store.WriteOff(t.Context(), r.User, r.ID); err != nil {
+		t.Fatalf("WriteOff = %v", err)
+	}
+	if _, err := b.store.Admit(t.Context(), b.member(id)(490)); err != nil {
+		t.Errorf("Admit after a write-off = %v, want it to fit", err)
 	}
 }
 
@@ -123,12 +179,7 @@ func TestProjectsDoNotGrowWithTime(t *testing.T) {
 	if len(p.Spent) == 0 || len(p.Spent) > 2 {
 		t.Errorf("Spent = %v, want the last months only", p.Spent)
 	}
-	out, err := dynamotest.Client(t).GetItem(t.Context(), &dynamodb.GetItemInput{TableName: &b.state, Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "P#" + id}, "sk": &types.AttributeValueMemberS{Value: "A"}}})
-	if err != nil {
-		t.Fatalf("GetItem = %v", err)
-	}
-	if l := out.Item["l"].(*types.AttributeValueMemberM).Value; len(l) > 2 {
+	if l := b.item("P#" + id)["l"].(*types.AttributeValueMemberM).Value; len(l) > 2 {
 		t.Errorf("%d months kept, want two at most", len(l))
 	}
 }
@@ -144,8 +195,7 @@ func TestAProjectIsFullBeforeItsItemIs(t *testing.T) {
 			"n": &types.AttributeValueMemberN{Value: "1795410996513"}, "c": &types.AttributeValueMemberN{Value: "1234567890123"},
 			"m": &types.AttributeValueMemberS{Value: "202611"}}}
 	}
-	if _, err := dynamotest.Client(t).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: &b.state, Key: map[string]types.AttributeValue{
-		"pk": &types.AttributeValueMemberS{Value: "P#" + id}, "sk": &types.AttributeValueMemberS{Value: "A"}},
+	if _, err := dynamotest.Client(t).UpdateItem(t.Context(), &dynamodb.UpdateItemInput{TableName: &b.state, Key: itemKey("P#" + id),
 		UpdateExpression: new("SET g = :g"), ExpressionAttributeValues: map[string]types.AttributeValue{":g": &types.AttributeValueMemberM{Value: g}},
 	}); err != nil {
 		t.Fatalf("UpdateItem = %v", err)

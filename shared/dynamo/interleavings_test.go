@@ -28,11 +28,24 @@ func (b *bench) refused(a admission.Ask) {
 	}
 }
 
+// crash lets nothing more through the wire.
+func (b *bench) crash() { b.wire.set(func(string) trouble { return broken }) }
+
 func TestBudgetThatWasRemovedAndSetAgain(t *testing.T) {
 	b := newBench(t)
 	id := b.project(100)
 	ask := b.member(id)
-	b.wire.while(flips, func() { b.setBudget(b.store, id, usage.None) }, func() { b.setBudget(b.calm, id, 50) })
+	seen := b.projectAccount(id)
+	p := seen.Project
+	p.Month = usage.None
+	b.wire.while(flips, func() {
+		if _, err := b.store.UpdateProject(t.Context(), seen, p); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("UpdateProject = %v, want unavailable", err)
+		}
+	}, func() {
+		b.setBudget(b.calm, id, 50)
+		b.crash()
+	})
 	b.refused(ask(51))
 	b.wantLeft(id, 50)
 }
@@ -48,12 +61,11 @@ func TestUserThatIsCreatedWhenABudgetIsSet(t *testing.T) {
 			}
 			u := b.account(b.member("")(0).User).User
 			u.ID, u.Project = "new-"+id, id
-			b.wire.while("P#"+id+`"`, func() {
+			b.wire.while("attribute_not_exists(pk)", func() {
 				if _, err := b.store.CreateUser(t.Context(), u); err != nil {
 					t.Errorf("CreateUser = %v", err)
 				}
 			}, func() {
-				b.wire.at(joins) // nothing more
 				if _, err := b.calm.CreateProject(t.Context(), admission.Project{ID: id, Month: 100, Created: time.Now()}); err != nil {
 					t.Errorf("CreateProject = %v", err)
 				}
@@ -197,24 +209,36 @@ func TestOverdraftWhenAnAccountIsThawed(t *testing.T) {
 	b := newBench(t)
 	id := b.project(300)
 	ask, other := b.member(id), b.member(id)
-	l, m := b.admit(b.calm, ask(100)), b.admit(b.calm, other(100))
-	b.setBudget(b.calm, id, 150) // of which 200 are reserved
-	b.wire.while(flips, func() { b.setBudget(b.store, id, 210) }, func() { b.settle(b.calm, m, 160) })
-	b.settle(b.calm, l, 10)
-	b.wantProject(id, 170, 0)
-	b.refused(ask(41))
-	b.wantLeft(id, 40)
+	l := b.admit(b.calm, ask(100))
+	b.setBudget(b.calm, id, 50)
+	seen := b.projectAccount(id)
+	p := seen.Project
+	p.Month = 120
+	b.wire.while(flips, func() {
+		if _, err := b.store.UpdateProject(t.Context(), seen, p); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("UpdateProject = %v, want unavailable", err)
+		}
+	}, func() {
+		b.settle(b.calm, b.admit(b.calm, other(20)), 70)
+		b.crash()
+	})
+	b.settle(b.calm, l, 60)
+	b.wantProject(id, 130, 0)
+	b.refused(ask(1))
+}
 
-	id = b.project(300)
-	ask, other = b.member(id), b.member(id)
-	l, m = b.admit(b.calm, ask(100)), b.admit(b.calm, other(100))
-	n := b.admit(b.calm, ask(20))
-	b.setBudget(b.calm, id, 150)
-	b.wire.while(flips, func() { b.setBudget(b.store, id, 220) }, func() { b.settle(b.calm, m, 160) })
-	b.settle(b.calm, l, 50)
-	b.refused(ask(1)) // 50 + 160 are spent, and 20 reserved
-	b.settle(b.calm, n, 5)
-	b.wantLeft(id, 5)
+func TestMoneyThatIsDrawnBeforeItIsCollected(t *testing.T) {
+	b := newBench(t)
+	id := b.project(1000)
+	idle, busy, third := b.member(id), b.member(id), b.member(id)
+	b.settle(b.calm, b.admit(b.calm, idle(400)), 0)
+	b.wire.while(transfers, func() {
+		if _, err := b.store.Admit(t.Context(), busy(900)); !admission.IsOverProject(err) {
+			t.Errorf("Admit = %v, want the project to refuse", err)
+		}
+	}, func() { b.admit(b.calm, third(550)) })
+	b.wantProject(id, 0, 550)
+	b.wantLeft(id, 450)
 }
 
 func TestProjectThatIsDeletedWhenAUserJoins(t *testing.T) {

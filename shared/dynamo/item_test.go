@@ -62,6 +62,21 @@ func TestEveryFieldIsStored(t *testing.T) {
 			t.Errorf("readKey(keyItem(k)): %v (-want +got):\n%s", err, diff)
 		}
 	})
+	t.Run("Project", func(t *testing.T) {
+		var want fund
+		fill(t, reflect.ValueOf(&want.Project).Elem())
+		want.version, want.transfers = 7, 8
+		want.left = map[string]usage.Nano{"202611": 5, "202612": -6}
+		want.draws = map[string]draw{"ada": {number: 1}, "b.o@b": {9, 10, "202611"}}
+		it := want.item()
+		got, err := readFund(it)
+		if err != nil || !reflect.DeepEqual(want, *got) {
+			t.Errorf("readFund(f.item()) = %+v, %v, want %+v", got, err, want)
+		}
+		if w := (&reader{item: it}).num("w"); usage.Nano(w) != 2*plenty {
+			t.Errorf("w = %d, want %d for two members", w, 2*plenty)
+		}
+	})
 	t.Run("Account", func(t *testing.T) {
 		var want admission.Account
 		fill(t, reflect.ValueOf(&want).Elem())
@@ -194,6 +209,41 @@ func TestGlimpsesStayBounded(t *testing.T) {
 	}
 	if len(g.of) > maxGlimpses {
 		t.Errorf("%d users remembered, want at most %d", len(g.of), maxGlimpses)
+	}
+}
+
+func TestProjectsThatAreRememberedAreBounded(t *testing.T) {
+	var g fundGlimpses
+	for i := range 3 * maxFunds {
+		f := newFund(admission.Project{ID: fmt.Sprint(i), Month: 1000})
+		g.note(f, "202611")
+		if amount, sure := g.guess(f.ID, "202611", 5); !sure || amount != 125 {
+			t.Fatalf("guess for the project seen last = %d, %v, want 125, true", amount, sure)
+		}
+	}
+	if len(g.of) > maxFunds {
+		t.Errorf("%d projects remembered, want at most %d", len(g.of), maxFunds)
+	}
+}
+
+func TestGrants(t *testing.T) {
+	for _, c := range []struct {
+		left    usage.Nano
+		members int
+		need    usage.Nano
+		want    usage.Nano
+	}{
+		{1000 * usage.Dollar, 10, 1, fullGrant},
+		{1000 * usage.Dollar, 10, 3 * usage.Dollar, 3 * usage.Dollar},
+		{8 * usage.Dollar, 10, 1, usage.Dollar / 10},
+		{8 * usage.Dollar, 10, usage.Dollar, usage.Dollar},
+		{79, 10, 1, 1},
+		{5, 10, 5, 5},
+		{800, 0, 1, 100},
+	} {
+		if got := grant(c.left, c.members, c.need); got != c.want {
+			t.Errorf("grant(%d, %d, %d) = %d, want %d", c.left, c.members, c.need, got, c.want)
+		}
 	}
 }
 

@@ -161,6 +161,12 @@ func TestDrawCutInTwo(t *testing.T) {
 				late(b, u.ID, d)
 				b.wantLeft(project, budget)
 			},
+			"cannot be spent if the budget is exceeded by then": func(b *bench, project string, ask func(usage.Nano) admission.Ask, d dynamo.Draw) {
+				b.settle(b.calm, b.admit(b.calm, b.member(project)(5000)), 5000)
+				b.setBudget(b.calm, project, 4000)
+				b.refused(ask(1))
+				b.wantProject(project, 5000, 0)
+			},
 			"counts when the budget changes": func(b *bench, project string, ask func(usage.Nano) admission.Ask, d dynamo.Draw) {
 				for _, month := range []usage.Nano{usage.None, 300_000} {
 					b.setBudget(b.calm, project, month)
