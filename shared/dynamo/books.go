@@ -147,7 +147,8 @@ func (s *Store) open(ctx context.Context, t *trips, items map[string]map[string]
 		all[id] = &books{fund: f, members: make(map[string]member, len(f.draws))}
 		members = slices.AppendSeq(members, maps.Keys(f.draws))
 	}
-	found, err := s.items(ctx, t, userPrefix, members, memberFields)
+	slices.Sort(members)
+	found, err := s.items(ctx, t, userPrefix, slices.Compact(members), memberFields) // one that moved meanwhile may be in two
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +157,6 @@ func (s *Store) open(ctx context.Context, t *trips, items map[string]map[string]
 		if err != nil {
 			return nil, err
 		}
-		// Who left meanwhile may be in another of these projects already.
 		if b := all[a.Project]; b != nil {
 			if _, in := b.draws[id]; in {
 				b.members[id] = member{a, a.Held()}

@@ -241,6 +241,31 @@ func TestMoneyThatIsDrawnBeforeItIsCollected(t *testing.T) {
 	b.wantLeft(id, 450)
 }
 
+func TestProjectThatChangesWhileItIsRead(t *testing.T) {
+	b := newBench(t)
+	id, other := b.project(1000), b.project(1000)
+	ask := b.member(id)
+	month := admission.Month(time.Now())
+	for what, meanwhile := range map[string]func(){
+		"a draw": func() { b.settle(b.calm, b.admit(b.calm, ask(300)), 40) },
+		"a move": func() { b.move(b.calm, ask(0).User, other) },
+	} {
+		var all []admission.ProjectAccount
+		b.wire.while("pk, pj, p, G, gn, L", func() {
+			var err error
+			if all, err = b.store.ListProjects(t.Context(), "", 10); err != nil {
+				t.Errorf("ListProjects = %v", err)
+			}
+		}, meanwhile)
+		for _, got := range all {
+			want := b.projectAccount(got.ID)
+			if len(got.Members) != len(want.Members) || got.Spent[month] != want.Spent[month] || got.Reserved[month] != want.Reserved[month] {
+				t.Errorf("ListProjects during %s = %+v, want %+v", what, got, want)
+			}
+		}
+	}
+}
+
 func TestProjectThatIsDeletedWhenAUserJoins(t *testing.T) {
 	b := newBench(t)
 	id := b.project(100)
