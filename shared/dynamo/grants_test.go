@@ -228,7 +228,7 @@ func TestAProjectIsFullBeforeItsItemIs(t *testing.T) {
 // A project of more members than one read can have.
 func TestManyMembers(t *testing.T) {
 	b := newBench(t)
-	const members, each = 130, 10
+	const members, each = 110, 10
 	id := b.project(members * each)
 	var wg sync.WaitGroup
 	for w := range 2 {

@@ -203,6 +203,39 @@ func TestMoveDuringAWriteOff(t *testing.T) {
 	b.wantMoney(l.User, time.Now(), 0, 0)
 }
 
+func TestUserThatIsReplacedDuringAWriteOff(t *testing.T) {
+	b := newBench(t)
+	id := b.project(1000)
+	l := b.admit(b.calm, b.member(id)(100))
+	r, err := b.calm.Settle(t.Context(), l, l.Unsettled())
+	if err != nil {
+		t.Fatalf("Settle = %v", err)
+	}
+	b.wire.while("writes_off", func() {
+		if _, err := b.store.WriteOff(t.Context(), r.User, r.ID); err != nil {
+			t.Errorf("WriteOff = %v", err)
+		}
+	}, func() {
+		u := b.account(r.User).User
+		if err := b.calm.DeleteUser(t.Context(), u.ID); err != nil {
+			t.Errorf("DeleteUser = %v", err)
+		}
+		u.Created = time.Now().UTC()
+		if _, err := b.calm.CreateUser(t.Context(), u); err != nil {
+			t.Errorf("CreateUser = %v", err)
+		}
+		_, hash := admission.NewKey(nil, u.ID)
+		if err := b.calm.PutKey(t.Context(), u.ID, admission.Key{ID: admission.KeyID(hash), Hash: hash, Scopes: []string{"inference"}}); err != nil {
+			t.Errorf("PutKey = %v", err)
+		}
+		now := time.Now()
+		b.settle(b.calm, b.admit(b.calm, admission.Ask{ID: requestid.New(now), User: u.ID, KeyHash: hash, Scope: "inference", Lease: true, Reserve: 30, Now: now}), 20)
+	})
+	b.wantProject(id, 20, 0)
+	b.wantMoney(r.User, time.Now(), 20, 0)
+	b.wantLeft(id, 980)
+}
+
 // An account is frozen because its project is overdrawn. It has to stay so if
 // the project is overdrawn again by the time it is to be thawed.
 func TestOverdraftWhenAnAccountIsThawed(t *testing.T) {
