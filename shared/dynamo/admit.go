@@ -32,7 +32,8 @@ var (
 )
 
 // Admit implements admission.Store with one UpdateItem; one more if the guess
-// about the rate limit's state was wrong, and two more to draw on a project.
+// about the rate limit's state was wrong, and one more to draw on a project, or
+// two if nobody knew that it would have to.
 func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, error) {
 	if ask.KeyHash == "" || ask.User == "" {
 		return admission.Grant{}, admission.BadKey() // DynamoDB would call such an expression malformed
@@ -56,7 +57,7 @@ func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, 
 
 func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admission.Grant, error) {
 	isBusy := s.seen.busy(ask)
-	var drawn *draw
+	drawn := s.foresee(ctx, t, ask)
 	draws := 0
 	for try := 1; try <= maxTries; try++ {
 		out, err := s.update(ctx, t, s.admitInput(ask, isBusy, drawn))
@@ -65,7 +66,7 @@ func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admissi
 			if err != nil {
 				return admission.Grant{}, err
 			}
-			s.seen.note(a, ask.Now)
+			s.seen.admitted(a, ask)
 			return a.Grant(ask), nil
 		}
 		old, ok := refused(err)
@@ -106,6 +107,23 @@ func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admissi
 		}
 	}
 	return admission.Grant{}, errors.New("the account changed under every try")
+}
+
+// foresee draws for a user whose grants were not enough for ask when they were
+// seen last, which spares the refusal. If they are by now, or the draw fails,
+// admission finds out by itself.
+func (s *Store) foresee(ctx context.Context, t *trips, ask admission.Ask) *draw {
+	a := s.seen.short(ask)
+	if a == nil {
+		return nil
+	}
+	var d trips
+	drawn, err := s.draw(ctx, &d, a, ask.Period(), ask.Reserve)
+	t.n += d.n
+	if err != nil {
+		return nil
+	}
+	return drawn
 }
 
 // admitInput takes along what was drawn for ask, if anything.

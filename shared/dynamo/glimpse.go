@@ -30,6 +30,29 @@ type glimpses struct {
 type glimpse struct {
 	tat   int64
 	stale []string // periods to prune: the map's letter, then the period
+	purse *purse   // nil: spends no grants, or the last request was refused
+}
+
+// purse is what a member had of its project's budget after an admission.
+type purse struct {
+	key            string // that was admitted; no other may draw before it is checked
+	project, month string
+	draws          int64
+	unused         usage.Nano
+}
+
+func (g *glimpses) admitted(a *admission.Account, ask admission.Ask) {
+	g.note(a, ask.Now)
+	if !ask.Lease || a.ProjectLimit != granted {
+		return
+	}
+	month := admission.Month(ask.Period())
+	p := &purse{ask.KeyHash, a.Project, month, a.Draws, unused(a, month)}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := g.of[a.ID]
+	seen.purse = p
+	g.of[a.ID] = seen
 }
 
 func (g *glimpses) note(a *admission.Account, now time.Time) {
@@ -57,6 +80,31 @@ func (g *glimpses) busy(ask admission.Ask) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.of[ask.User].tat > ask.Now.UnixMicro()
+}
+
+// short returns ask's user, as far as draws need it, if its grants were less
+// than ask needs.
+func (g *glimpses) short(ask admission.Ask) *admission.Account {
+	if !ask.Lease {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := g.of[ask.User].purse
+	if p == nil || p.unused >= ask.Reserve || p.key != ask.KeyHash || p.month != admission.Month(ask.Period()) {
+		return nil
+	}
+	return &admission.Account{User: admission.User{ID: ask.User, Project: p.project}, Draws: p.draws, ProjectLimit: granted,
+		ProjectLeft: map[string]usage.Nano{p.month: p.unused}}
+}
+
+// returned notes what a settlement has left of user's grants.
+func (g *glimpses) returned(user, month string, unused usage.Nano) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.of[user].purse; p != nil && p.month == month {
+		p.unused = unused
+	}
 }
 
 // stale returns the periods of user that may be pruned, and forgets them.

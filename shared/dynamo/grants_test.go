@@ -77,6 +77,72 @@ func TestWriteUnitsPerDraw(t *testing.T) {
 	}
 }
 
+// A draw that was to be expected takes two round trips; one that was not, or no
+// more, finds out.
+func TestDrawsAreForeseen(t *testing.T) {
+	state, ledger := newTables(t)
+	client := dynamotest.Client(t)
+	b := &bench{T: t, store: open(client, state, ledger), calm: open(client, state, ledger), state: state}
+	id := b.project(1000 * usage.Dollar)
+	ask := b.member(id)
+	admit := func(s *dynamo.Store, a admission.Ask, want int, when string) admission.Lease {
+		t.Helper()
+		g, err := s.Admit(t.Context(), a)
+		if err != nil {
+			t.Fatalf("%s: Admit = %v", when, err)
+		}
+		if g.Writes != want {
+			t.Errorf("%s: %d round trips, want %d", when, g.Writes, want)
+		}
+		return g.Lease
+	}
+	const most = 900_000_000 // of a grant of a dollar
+	admit(b.store, ask(most), 3, "the first request")
+	second := admit(b.store, ask(most), 2, "one that needs more than is left of the grant")
+	admit(b.store, ask(1), 1, "one that does not")
+	b.settle(b.store, second, 0)
+	admit(b.store, ask(most), 1, "one for which a settlement has made room")
+
+	other := open(client, state, ledger)
+	third := admit(other, ask(most), 3, "an instance that sees the user for the first time")
+	b.settle(other, third, 0) // which the first instance does not see
+	// It takes the other's draw for one that was left half done.
+	if got := admit(b.store, ask(most), 3, "a draw that is not needed any more"); got.Reserved != most {
+		t.Errorf("Reserved = %d, want %d", got.Reserved, most)
+	}
+
+	// A key that does not open the door any more draws once, before that shows;
+	// one that was not let in before draws nothing.
+	last := func() string {
+		members, _ := b.item("P#" + id)["g"].(*types.AttributeValueMemberM)
+		draw, _ := members.Value[third.User].(*types.AttributeValueMemberM)
+		number, _ := draw.Value["n"].(*types.AttributeValueMemberN)
+		return number.Value
+	}
+	revoked := ask(50 * usage.Dollar)
+	if err := b.store.RevokeKey(t.Context(), revoked.User, admission.KeyID(revoked.KeyHash)); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(a admission.Ask) (draws bool) {
+		t.Helper()
+		before := last()
+		if _, err := b.store.Admit(t.Context(), a); !errors.Is(err, fault.Unauthorized) {
+			t.Fatalf("Admit = %v, want the key refused", err)
+		}
+		return last() != before
+	}
+	unknown := revoked
+	unknown.KeyHash = "another-key-of-the-user"
+	for i, want := range []struct {
+		ask  admission.Ask
+		draw bool
+	}{{unknown, false}, {revoked, false}} {
+		if got := refused(want.ask); got != want.draw {
+			t.Errorf("refused key %d has drawn: %v, want %v", i, got, want.draw)
+		}
+	}
+}
+
 // An instance that knows nothing of a project draws no more than one that does.
 func TestFirstDrawsLeaveEnoughToOthers(t *testing.T) {
 	b := newBench(t)

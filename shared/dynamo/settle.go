@@ -100,7 +100,9 @@ func (s *Store) closeInput(l admission.Lease, held, cost usage.Nano, tokens int6
 func (s *Store) fill(ctx context.Context, l admission.Lease, now map[string]types.AttributeValue) error {
 	month := admission.Month(l.Period())
 	r := reader{item: now}
-	if left := readNumbers[usage.Nano](&r, "p")[month]; r.err != nil || left >= 0 {
+	left := readNumbers[usage.Nano](&r, "p")[month]
+	s.seen.returned(l.User, month, left)
+	if r.err != nil || left >= 0 {
 		return r.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.patience)
