@@ -78,7 +78,7 @@ type Account struct {
 	// budget it is usage.None.
 	ProjectLimit usage.Nano
 	ProjectLeft  map[string]usage.Nano
-	Draws        int64 // grants drawn, for stores that need to know
+	Draws        int64 // the number of the last grant drawn, in stores that number them
 }
 
 const (

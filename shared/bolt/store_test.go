@@ -15,23 +15,19 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	open := func(t *testing.T) storetest.Stores {
+	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := openTest(t, t.TempDir())
 		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: s}
-	}
-	storetest.Run(t, open)
-	storetest.RunProjects(t, open)
+	})
 }
 
 // TestContractWithTheLedger is the same with everything moved to the ledger at
 // once, where TestContract finds it in the journal still.
 func TestContractWithTheLedger(t *testing.T) {
-	open := func(t *testing.T) storetest.Stores {
+	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := openTest(t, t.TempDir())
 		return storetest.Stores{Admission: saved{s}, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: saved{s}}
-	}
-	storetest.Run(t, open)
-	storetest.RunProjects(t, open)
+	})
 }
 
 type saved struct{ *Store }

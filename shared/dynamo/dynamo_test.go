@@ -36,14 +36,6 @@ func TestStoreConforms(t *testing.T) {
 	state, ledger := newTables(t)
 	storetest.Run(t, func(t *testing.T) storetest.Stores {
 		s := open(dynamotest.Client(t), state, ledger)
-		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s}
-	})
-}
-
-func TestProjectsConform(t *testing.T) {
-	state, ledger := newTables(t)
-	storetest.RunProjects(t, func(t *testing.T) storetest.Stores {
-		s := open(dynamotest.Client(t), state, ledger)
 		return storetest.Stores{Admission: s, Users: s, Keys: s, Ledger: s, Projects: s, WriteOffs: s}
 	})
 }

@@ -20,13 +20,11 @@ import (
 
 // The suite must be possible to pass: here is the plainest store that does.
 func TestMemory(t *testing.T) {
-	open := func(*testing.T) storetest.Stores {
+	storetest.Run(t, func(*testing.T) storetest.Stores {
 		m := &memory{accounts: map[string]*admission.Account{}, keys: map[string]map[string]admission.Key{}, ledger: map[string]map[string]usage.Record{},
 			pools: map[string]*admission.Pool{}}
 		return storetest.Stores{Admission: m, Users: m, Keys: m, Ledger: m, Projects: m, WriteOffs: m}
-	}
-	storetest.Run(t, open)
-	storetest.RunProjects(t, open)
+	})
 }
 
 // memory is package admission's rules under one lock.

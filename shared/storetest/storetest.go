@@ -34,7 +34,10 @@ type Stores struct {
 // Run runs the whole suite. It calls open once per subtest; backends may
 // return the same tables each time.
 func Run(t *testing.T, open func(t *testing.T) Stores) {
-	run(t, open, []caseGroup{
+	for _, group := range []struct {
+		name  string
+		cases []testCase
+	}{
 		{"Key", keyCases},
 		{"Rate", rateCases},
 		{"Budget", budgetCases},
@@ -44,27 +47,12 @@ func Run(t *testing.T, open func(t *testing.T) Stores) {
 		{"Keys", keysCases},
 		{"Ledger", ledgerCases},
 		{"Race", raceCases},
-	})
-}
-
-// RunProjects is Run for projects and write-offs.
-func RunProjects(t *testing.T, open func(t *testing.T) Stores) {
-	run(t, open, []caseGroup{
 		{"Projects", projectCases},
 		{"Members", memberCases},
 		{"Overdraft", overdraftCases},
 		{"WriteOff", writeOffCases},
 		{"ProjectRace", projectRaceCases},
-	})
-}
-
-type caseGroup struct {
-	name  string
-	cases []testCase
-}
-
-func run(t *testing.T, open func(t *testing.T) Stores, groups []caseGroup) {
-	for _, group := range groups {
+	} {
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.name, func(t *testing.T) { c.run(&suite{Stores: open(t), T: t}) })
