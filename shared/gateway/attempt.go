@@ -132,11 +132,16 @@ func (b *bill) price(a *attempt, u llm.Usage, guess bool) {
 	a.known, a.usage, a.cost, a.guess = true, u, a.target.Price.Cost(u), guess
 }
 
+// estimate prices what the provider has not counted.
+func (b *bill) estimate(a *attempt, input func() int64) {
+	b.price(a, llm.Usage{Input: input(), Output: (a.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual}, true)
+}
+
 // close ends an attempt. If something was generated and the provider did not
 // say what it bills, or was not let finish, that is counted here.
 func (b *bill) close(a *attempt, input func() int64, err error) {
 	if a.seen && !a.billed {
-		b.price(a, llm.Usage{Input: input(), Output: (a.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual}, true)
+		b.estimate(a, input)
 	}
 	a.result.Err = err
 	if a.known && b.g.Trace != nil {

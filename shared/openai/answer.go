@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -234,6 +235,24 @@ func member(v []byte, name string) []byte {
 	return rawjson.Get(rawjson.Fields(make([]rawjson.Field, 0, 8), v), name)
 }
 
+// readCount reads a number of tokens, which some write as 12.0 or 1.2e3.
+func readCount(v []byte) (int64, bool) {
+	n, ok := rawjson.Int(v)
+	if !ok && rawjson.Kind(v) == "number" {
+		f, err := strconv.ParseFloat(string(v), 64)
+		if n = int64(min(math.Ceil(f), maxCount+1)); err == nil {
+			ok = true
+		}
+	}
+	if !ok || n < 0 || n > maxCount {
+		return 0, false
+	}
+	return n, true
+}
+
+// maxCount is more tokens than any answer has: their prices can be added up.
+const maxCount = 1e12
+
 // parseUsage reads a usage object, or returns nil if there is none.
 func parseUsage(v []byte) *llm.Usage {
 	if rawjson.Kind(v) != "object" {
@@ -241,12 +260,17 @@ func parseUsage(v []byte) *llm.Usage {
 	}
 	f := rawjson.Fields(make([]rawjson.Field, 0, 12), v)
 	count := func(v []byte) int64 {
-		n, _ := rawjson.Int(v)
-		return max(0, n)
+		n, _ := readCount(v)
+		return n
 	}
 	input, output := rawjson.Get(f, "prompt_tokens"), rawjson.Get(f, "completion_tokens")
 	if rawjson.IsNull(input) && rawjson.IsNull(output) {
 		return nil
+	}
+	for _, v := range [][]byte{input, output} { // what makes no sense is as good as nothing, and not nothing to pay
+		if _, ok := readCount(v); !ok && !rawjson.IsNull(v) {
+			return nil
+		}
 	}
 	in, out := rawjson.Get(f, "prompt_tokens_details"), rawjson.Get(f, "completion_tokens_details")
 	u := &llm.Usage{
