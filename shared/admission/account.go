@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -179,7 +180,8 @@ func (a *Account) refuseKey(ask Ask) error {
 	}
 	if !ask.AllowedBy(rule.Models) || !ask.AllowedBy(a.Models) {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "model_not_allowed",
-			Message: "This key may not use the model '" + ask.Model + "'."}
+			Message: "This key may not use the model '" + ask.Model + "': its list of models, or its user's, has neither of '" +
+				strings.Join(slices.Compact(ask.Candidates()), "', '") + "'."}
 	}
 	return nil
 }
@@ -187,7 +189,7 @@ func (a *Account) refuseKey(ask Ask) error {
 func (a *Account) refuseLease(ask Ask) error {
 	if ask.Unpriced && a.Budgeted() {
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
-			Message: "No price is known for '" + ask.Model + "', and this user has a budget."}
+			Message: "No price is known for '" + ask.Model + "', and this user, or its project, has a budget."}
 	}
 	if int64(len(a.Leases)) >= a.Parallel {
 		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", RetryAfter: time.Second,
@@ -197,10 +199,16 @@ func (a *Account) refuseLease(ask Ask) error {
 	if err := left.refuse(ask.Reserve); err != nil {
 		return err
 	}
+	if ask.Tokens > a.Tokens { // it will not fit into any minute
+		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded",
+			Message: "This request may need " + strconv.FormatInt(ask.Tokens, 10) + " tokens, and this user may use " + strconv.FormatInt(a.Tokens, 10) +
+				" per minute. Lower 'max_completion_tokens' or send a shorter prompt."}
+	}
 	if left.tokens < ask.Tokens {
 		end := ask.Now.Truncate(time.Minute).Add(time.Minute)
-		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", Param: "tokens", RetryAfter: end.Sub(ask.Now),
-			Message: "Token limit reached: this user may use " + strconv.FormatInt(a.Tokens, 10) + " tokens per minute."}
+		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded", RetryAfter: end.Sub(ask.Now),
+			Message: "Token limit reached: this user may use " + strconv.FormatInt(a.Tokens, 10) + " tokens per minute; " +
+				strconv.FormatInt(max(0, left.tokens), 10) + " are left, and this request may need " + strconv.FormatInt(ask.Tokens, 10) + "."}
 	}
 	return nil
 }
@@ -376,6 +384,15 @@ func (a *Account) LeasesBefore(t time.Time) iter.Seq[Lease] {
 			}
 		}
 	}
+}
+
+// Refused is what a refusal tells besides its reason: how much is left, to who
+// wants too much at once.
+func (a *Account) Refused(ask Ask, err error) (g Grant) {
+	if errors.Is(err, fault.RateLimited) {
+		g.Limits = a.Remaining(ask.Now)
+	}
+	return g
 }
 
 // Grant describes the admission of ask, as a stands after it.

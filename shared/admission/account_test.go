@@ -258,7 +258,7 @@ func TestRefusalsComeInOrder(t *testing.T) {
 		{fault.RateLimited, "", func() { a.Parallel = 2 }},
 		{fault.Quota, "", func() { a.DayLeft[admission.Day(start)] = 6 }},
 		{fault.Quota, "", func() { a.MonthLeft[admission.Month(start)] = 6 }},
-		{fault.RateLimited, "tokens", func() { a.TokensLeft[admission.Minute(start)] = 6 }},
+		{fault.RateLimited, "", func() { a.TokensLeft[admission.Minute(start)] = 6 }},
 		{fault.RateLimited, "", func() { ask.Now = start.Add(time.Second) }},
 	} {
 		err := a.Refusal(ask)

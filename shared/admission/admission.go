@@ -97,7 +97,7 @@ type Remaining struct {
 type Store interface {
 	// Admit lets a request in or refuses it: fault.Unauthorized, Forbidden,
 	// RateLimited (with RetryAfter), Quota, or Unavailable if the store cannot
-	// say. Asking twice with one id admits once: while the lease is open the
+	// say. With RateLimited the grant holds the limits, and nothing else. Asking twice with one id admits once: while the lease is open the
 	// answer stays the same, whatever happened to key and limits. If leases of
 	// dead requests are what is in the way, they are settled first.
 	Admit(ctx context.Context, a Ask) (Grant, error)

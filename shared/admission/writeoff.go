@@ -29,6 +29,9 @@ const OperationWriteOff = "write_off"
 
 // WriteOff returns the record that takes r back. It fails as WriteOffs does.
 func WriteOff(r usage.Record) (usage.Record, error) {
+	if r.Operation == OperationWriteOff {
+		return usage.Record{}, &fault.Error{Kind: fault.Conflict, Code: "not_unsettled", Message: "The record " + r.ID + " is a write-off itself, of " + r.WritesOff + "."}
+	}
 	if !r.Unsettled {
 		return usage.Record{}, &fault.Error{Kind: fault.Conflict, Code: "not_unsettled",
 			Message: "The request " + r.ID + " was settled with what it really cost; only records marked 'unsettled' can be written off."}

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"errors"
 	"log/slog"
 
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 )
 
@@ -12,6 +14,9 @@ func (s *Server) note(v *visit, c *gateway.Call, err error) {
 	status := v.status
 	if err != nil && !v.sent {
 		status = Status(err)
+		if errors.Is(err, fault.RateLimited) {
+			limits(v.Header(), c.Grant.Limits)
+		}
 	}
 	path := v.r.URL.Path // of users and keys
 	if c.Record.Operation != "admin" {

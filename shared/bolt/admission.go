@@ -27,7 +27,7 @@ func (s *Store) Admit(_ context.Context, ask admission.Ask) (admission.Grant, er
 	}
 	if _, open := a.Leases[ask.ID]; !open {
 		if err := s.admit(a, ask); err != nil {
-			return admission.Grant{}, err
+			return a.Refused(ask, err), err
 		}
 	}
 	g := a.Grant(ask)

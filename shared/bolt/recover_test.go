@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,7 +187,7 @@ func TestRatesSurvive(t *testing.T) {
 		s = openTest(t, dir)
 		a := testAsk("u", now, 0)
 		a.Tokens = 41
-		if _, err := s.Admit(t.Context(), a); err == nil || fault.As(err).Param != "tokens" {
+		if _, err := s.Admit(t.Context(), a); err == nil || !strings.Contains(err.Error(), "Token limit") {
 			t.Errorf("rotated %v: Admit of 41 tokens with 40 left in the minute = %v", rotated, err)
 		}
 		a.Tokens = 40

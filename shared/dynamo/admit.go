@@ -49,7 +49,7 @@ func (s *Store) Admit(ctx context.Context, ask admission.Ask) (admission.Grant, 
 		if _, known := errors.AsType[*fault.Error](err); !known {
 			err = fail(ctx, "admit", err)
 		}
-		return admission.Grant{}, err
+		return grant, err
 	}
 	grant.Writes = t.n
 	return grant, nil
@@ -103,7 +103,7 @@ func (s *Store) admit(ctx context.Context, t *trips, ask admission.Ask) (admissi
 			refusal = err
 		}
 		if refusal != nil && (try == maxTries || !s.sweep(ctx, a, ask, refusal)) {
-			return admission.Grant{}, refusal
+			return a.Refused(ask, refusal), refusal
 		}
 	}
 	return admission.Grant{}, errors.New("the account changed under every try")

@@ -143,9 +143,7 @@ func (g *Gateway) Begin(ctx context.Context, id, key, operation string, start ti
 // call no model: listings, and those whose body turned out to be wrong.
 func (g *Gateway) Touch(ctx context.Context, c *Call, scope string) error {
 	grant, err := g.Store.Admit(ctx, admission.Ask{ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: scope, Now: time.Now()})
-	if err == nil {
-		c.Grant = grant
-	}
+	c.Grant = grant
 	return err
 }
 

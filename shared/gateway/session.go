@@ -126,6 +126,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 		grant, err = admission.Grant{Lease: admission.Lease{ID: ask.ID, User: ask.User, Admitted: ask.Period()}, KeyModels: all, UserModels: all}, nil
 	}
 	if err != nil {
+		c.Grant = grant
 		return nil, err
 	}
 	c.Grant, c.admitted = grant, true

@@ -54,7 +54,7 @@ func (m *memory) Admit(_ context.Context, ask admission.Ask) (admission.Grant, e
 			err = a.Refusal(ask)
 		}
 		if err != nil {
-			return admission.Grant{}, err
+			return a.Refused(ask, err), err
 		}
 		a.Admit(ask)
 	}

@@ -20,6 +20,8 @@ var rateCases = []testCase{
 			want := admission.Remaining{Requests: 5, RequestsLeft: int64(4 - i), RequestsReset: time.Duration(i+1) * 100 * time.Millisecond}
 			wantEqual(p.T, "Limits", g.Limits, want)
 		}
+		g, _ := p.Admission.Admit(p.Context(), p.ask(noon(), 0))
+		wantEqual(p.T, "a refusal's grant", g, admission.Grant{Limits: admission.Remaining{Requests: 5, RequestsReset: 500 * time.Millisecond}})
 		f := p.refused(p.ask(noon(), 0), fault.RateLimited)
 		if f.RetryAfter != 100*time.Millisecond || f.Code != "rate_limit_exceeded" {
 			p.Errorf("RetryAfter, Code = %v, %q, want 100ms, rate_limit_exceeded", f.RetryAfter, f.Code)
