@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -125,6 +126,10 @@ func (s *Server) patchUser(v *visit) error {
 		if err != nil {
 			return err
 		}
+		if n := len(seen.Leases); n > 0 && u.Project != seen.Project {
+			return &fault.Error{Kind: fault.Conflict, Param: "project", Code: "open_requests", Message: fmt.Sprintf("The user '%s' has %d open requests, which its present project pays. "+
+				"Change the project when they have ended; suspend the user if there is always one.", u.ID, n)}
+		}
 		a, err := s.Users.UpdateUser(v.r.Context(), seen, u)
 		if err != nil {
 			return err
@@ -212,7 +217,7 @@ func (s *Server) rotateKey(v *visit) error {
 		return err
 	}
 	for _, k := range keys {
-		if k.ID != kid || k.Revoked {
+		if k.ID != kid || !k.Live(time.Now()) {
 			continue
 		}
 		if err := s.Keys.RevokeKey(v.r.Context(), user, kid); err != nil {

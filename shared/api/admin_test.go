@@ -4,6 +4,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/requestid"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 type object map[string]any
@@ -132,6 +137,11 @@ func TestAdminRefuses(t *testing.T) {
 		{"POST", "/admin/users", `{"id":"a","budgets":[{"period":"day","usd":1},{"period":"day","usd":2}]}`, "budgets[1].period"},
 		{"POST", "/admin/users", `{"id":"a","models":[]}`, "models"},
 		{"POST", "/admin/users", `{"id":"a","models":["x","x"]}`, "models"},
+		{"POST", "/admin/users", `{"id":"a","models":["*","gpt-*"]}`, "models[1]"},
+		{"POST", "/admin/users", `{"id":"a","models":["a/b/*"]}`, "models[0]"},
+		{"POST", "/admin/users", `{"id":"a","models":["/*"]}`, "models[0]"},
+		{"POST", "/admin/users", `{"id":"a","models":["*x"]}`, "models[0]"},
+		{"POST", "/admin/users/ana/keys", `{"models":["openai/gpt-*"]}`, "models[0]"},
 		{"POST", "/admin/users", `{"id":"a","status":"asleep"}`, "status"},
 		{"PATCH", "/admin/users/ana", `{"id":"bob"}`, "id"},
 		{"POST", "/admin/users/ana/keys", `{"scopes":["root"]}`, "scopes"},
@@ -179,5 +189,83 @@ func TestListingPages(t *testing.T) {
 	}
 	if _, page := r.admin("GET", "/admin/users?limit=2&after=c", ""); page["has_more"] != false {
 		t.Errorf("last page = %v", page)
+	}
+}
+
+func TestExpiredKeysAreNotRotated(t *testing.T) {
+	r := newRig(t, nil, nil)
+	_, hash := admission.NewKey([]byte(pepper), "ana")
+	old := admission.Key{ID: admission.KeyID(hash), Hash: hash, Models: []string{"*"}, Scopes: []string{"inference"}, Created: time.Now(), Expires: time.Now().Add(-time.Second)}
+	if err := r.store.PutKey(t.Context(), "ana", old); err != nil {
+		t.Fatal(err)
+	}
+	if status, o := r.admin("POST", "/admin/users/ana/keys/"+old.ID+"/rotate", ""); status != 404 || o["key"] != nil {
+		t.Errorf("rotate an expired key: %d %v, want 404", status, o)
+	}
+}
+
+// TestProjectsDoNotChangeUnderOpenRequests: the project that a request was
+// admitted in pays for it.
+func TestProjectsDoNotChangeUnderOpenRequests(t *testing.T) {
+	r := newRig(t, nil, nil)
+	r.admin("PATCH", "/admin/users/ana", `{"project":"from"}`)
+	_, hash, err := admission.ParseKey([]byte(pepper), r.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	g, err := r.store.Admit(t.Context(), admission.Ask{ID: requestid.New(now), User: "ana", KeyHash: hash, Scope: "inference", Model: "m", Reserve: 5, Lease: true, Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.do("PATCH", "/admin/users/ana", `{"project":"to"}`, "Authorization", "Bearer "+adminKey)
+	if _, _, param, code := a.fail(t); a.status != 409 || param != "project" || code != "open_requests" {
+		t.Errorf("change the project under an open request: %d %s", a.status, a.body)
+	}
+	if status, _ := r.admin("PATCH", "/admin/users/ana", `{"project":"from","name":"Ana"}`); status != 200 {
+		t.Errorf("change something else: %d", status)
+	}
+	if _, err := r.store.Settle(t.Context(), g.Lease, usage.Record{ID: g.Lease.ID, Time: now, User: "ana", Cost: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if status, u := r.admin("PATCH", "/admin/users/ana", `{"project":null}`); status != 200 || u["project"] != nil {
+		t.Errorf("leave the project: %d %v", status, u)
+	}
+}
+
+// TestRefusalsTellTheLimits: who is too fast learns what would be slow enough.
+func TestRefusalsTellTheLimits(t *testing.T) {
+	r := newRig(t, reply("application/json", completion), nil)
+	r.admin("PATCH", "/admin/users/ana", `{"limits":{"requests_per_second":0.01,"burst":1,"tokens_per_minute":1000}}`)
+	big := r.chat(hello)
+	if message, _, _, _ := big.fail(t); big.status != 429 || !strings.Contains(message, "may use 1000") || !strings.Contains(message, "max_completion_tokens") {
+		t.Errorf("a request above the limit: %d %s, want to be told what to do", big.status, big.body)
+	}
+	small := strings.Replace(hello, "{", `{"max_tokens":10,`, 1)
+	if a := r.chat(small); a.status != 200 {
+		t.Fatalf("the first: %d %s", a.status, a.body)
+	}
+	for _, path := range []string{"/ai/chat/completions", "/ai/models"} {
+		a := r.do(map[string]string{"/ai/models": "GET"}[path]+map[string]string{"/ai/chat/completions": "POST"}[path], path, small)
+		if a.status != 429 || a.header.Get("X-Ratelimit-Limit-Requests") != "1" || a.header.Get("X-Ratelimit-Remaining-Requests") != "0" || a.header.Get("X-Ratelimit-Reset-Requests") == "" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s too fast: %d %v", path, a.status, a.header)
+		}
+	}
+}
+
+// TestUncountedAnswersHaveTheirPrice: what is estimated here is told, too.
+func TestUncountedAnswersHaveTheirPrice(t *testing.T) {
+	for name, counted := range map[string]string{"none": `null`, "nonsense": `{"prompt_tokens":-1000000,"completion_tokens":99999999999999999999}`, "too much": `{"prompt_tokens":1e300,"completion_tokens":1}`} {
+		r := newRig(t, reply("application/json", `{"id":"c","object":"chat.completion","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"`+strings.Repeat("word ", 100)+`"},"finish_reason":"stop"}],"usage":`+counted+`}`), nil)
+		a := r.chat(hello)
+		rec := r.records("ana")[0]
+		if a.status != 200 || rec.Cost <= 0 || !rec.Estimated || a.header.Get("X-Gateway-Cost-Usd") != rec.Cost.USD() {
+			t.Errorf("usage %s: x-gateway-cost-usd = %q, record %+v, want the estimate in both", name, a.header.Get("X-Gateway-Cost-Usd"), rec)
+		}
+	}
+	r := newRig(t, reply("application/json", `{"id":"c","object":"chat.completion","model":"gpt-4o-mini","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":150000.0,"completion_tokens":1.0e3}}`), nil)
+	r.chat(hello)
+	if rec := r.records("ana")[0]; rec.InputTokens != 150_000 || rec.OutputTokens != 1000 || rec.Estimated {
+		t.Errorf("usage in floating point: %+v", rec)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
@@ -97,7 +98,7 @@ func (b *userBody) patch(u admission.User) (admission.User, error) {
 	}
 	var err error
 	if b.Models != nil {
-		if u.Models, err = nameList("models", b.Models); err != nil {
+		if u.Models, err = modelList(b.Models); err != nil {
 			return u, err
 		}
 	}
@@ -227,7 +228,7 @@ func (b *keyBody) newKey(now time.Time) (admission.Key, error) {
 		}
 	}
 	if b.Models != nil {
-		if k.Models, err = nameList("models", b.Models); err != nil {
+		if k.Models, err = modelList(b.Models); err != nil {
 			return k, err
 		}
 	}
@@ -239,6 +240,19 @@ func (b *keyBody) newKey(now time.Time) (admission.Key, error) {
 		k.Expires = k.Expires.UTC()
 	}
 	return k, nil
+}
+
+// modelList is nameList for an allow-list: "*", "provider/*" and whole names. A
+// pattern of another kind would allow nothing, and nobody would see why.
+func modelList(v json.RawMessage) ([]string, error) {
+	list, err := nameList("models", v)
+	for i, s := range list {
+		provider, pattern := strings.CutSuffix(s, "/*")
+		if s != "*" && (strings.Contains(provider, "*") || pattern && (provider == "" || strings.Contains(provider, "/"))) {
+			return nil, fault.Field(fmt.Sprintf("models[%d]", i), "'models[%d]' must be \"*\", \"provider/*\" or the whole name of a model.", i)
+		}
+	}
+	return list, err
 }
 
 // nameList reads a list of 1 to 50 distinct names. It is bounded because every

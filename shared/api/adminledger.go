@@ -15,12 +15,24 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
+// recordObject is a record whose times are in milliseconds, as everywhere.
 type recordObject struct {
 	Object string `json:"object"`
 	usage.Record
+	TTFT     float64 `json:"ttft_ms,omitempty"`
+	Duration float64 `json:"duration_ms,omitempty"`
+	Overhead float64 `json:"overhead_ms,omitempty"`
+
+	// These hide the record's own, in nanoseconds.
+	NanoTTFT     *int `json:"ttft_ns,omitempty"`
+	NanoDuration *int `json:"duration_ns,omitempty"`
+	NanoOverhead *int `json:"overhead_ns,omitempty"`
 }
 
-func showRecord(r usage.Record) recordObject { return recordObject{"ledger.record", r} }
+func showRecord(r usage.Record) recordObject {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+	return recordObject{Object: "ledger.record", Record: r, TTFT: ms(r.TTFT), Duration: ms(r.Duration), Overhead: ms(r.Overhead)}
+}
 
 // listLedger lists a user's records, oldest first: those of the last week,
 // or of what ?from= and ?to= say. With ?unsettled=true it lists only what could

@@ -64,7 +64,7 @@ type projectObject struct {
 	Spent    monthObject    `json:"spent"`
 	Reserved usage.Nano     `json:"reserved_usd"` // by open requests of this month
 	Count    int            `json:"member_count"`
-	Members  []string       `json:"members,omitempty"` // not in lists
+	Members  *[]string      `json:"members,omitempty"` // not in lists
 }
 
 type monthObject struct {
@@ -74,7 +74,9 @@ type monthObject struct {
 func showProject(p admission.ProjectAccount, now time.Time) projectObject {
 	month := admission.Month(now)
 	o := projectObject{Object: "project", ID: p.ID, Name: p.Name, Budgets: []budgetObject{}, Spent: monthObject{p.Spent[month]}, Reserved: p.Reserved[month],
-		Count: len(p.Members), Members: p.Members}
+		Count: len(p.Members)}
+	members := append([]string{}, p.Members...)
+	o.Members = &members
 	if !p.Created.IsZero() {
 		o.Created = &stamp{p.Created}
 	}

@@ -206,6 +206,9 @@ func TestLedgerIsListed(t *testing.T) {
 	if data, _ := page["data"].([]any); len(data) != 1 || page["has_more"] != false || data[0].(map[string]any)["id"] != all[2].ID {
 		t.Errorf("second page = %v, want %s", page, all[2].ID)
 	}
+	if text := r.adminText("/admin/ledger?user=ana"); strings.Contains(text, "_ns") || !strings.Contains(text, `"duration_ms":`) {
+		t.Errorf("records = %s, want times in milliseconds", text)
+	}
 	if _, page := r.admin("GET", "/admin/ledger?user=ana&to=2026-01-31&from=2026-01-01", ""); page["has_more"] != false {
 		t.Errorf("another month = %v, want nothing", page)
 	}

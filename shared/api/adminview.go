@@ -22,7 +22,7 @@ type userObject struct {
 	Object  string         `json:"object"`
 	ID      string         `json:"id"`
 	Name    string         `json:"name"`
-	Project string         `json:"project,omitempty"`
+	Project *string        `json:"project"`
 	Status  string         `json:"status"`
 	Created stamp          `json:"created_at"`
 	Models  []string       `json:"models"`
@@ -58,9 +58,12 @@ type leasesObject struct {
 }
 
 func showUser(a admission.Account, now time.Time) userObject {
-	o := userObject{Object: "user", ID: a.ID, Name: a.Name, Project: a.Project, Status: "suspended", Created: stamp{a.Created}, Models: a.Models,
+	o := userObject{Object: "user", ID: a.ID, Name: a.Name, Status: "suspended", Created: stamp{a.Created}, Models: a.Models,
 		Limits:  limitsObject{Burst: a.Burst, Parallel: a.Parallel},
 		Budgets: []budgetObject{}, Leases: leasesObject{Count: len(a.Leases), Reserved: a.Reserved()}}
+	if a.Project != "" {
+		o.Project = &a.Project
+	}
 	if a.Active {
 		o.Status = "active"
 	}

@@ -131,6 +131,6 @@ func (g *Gateway) greet(w io.Writer, addr net.Addr) {
 	if len(names) == 1 && names[0] == "echo" {
 		fmt.Fprintln(w, "             (offline stand-in only: set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or AWS credentials for real models)")
 	}
-	fmt.Fprintf(w, "\nTry it:\n\n  curl -N %s/chat/completions -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' \\\n"+
+	fmt.Fprintf(w, "\nTry it:\n\n  curl -N %s/chat/completions -H \"Authorization: Bearer %s\" -H 'Content-Type: application/json' \\\n"+
 		"    -d '{\"model\":\"echo\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n\n", base, key)
 }
