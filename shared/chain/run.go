@@ -17,11 +17,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-const (
-	maxCalls     = 16               // of a run at a time
-	saveInterval = 10 * time.Second // between saves while a run goes on
-	saveTimeout  = 10 * time.Second
-)
+const maxCalls = 16 // of a run at a time
 
 // Calls is what a run asks of the world. Steps call it concurrently.
 type Calls interface {
@@ -73,8 +69,9 @@ type Options struct {
 	// Resume is an earlier run with the same id, version and input: what it has
 	// finished is not done again.
 	Resume *Run
-	// Save stores the run as Runs.Save does: from time to time and at its end, and
-	// before a resumption, so that nobody else resumes it, too. Nil: it cannot be
+	// Save stores the run as Runs.Save does: before its first step, so that it can
+	// be found from then on and nobody else resumes it, too, soon after each step,
+	// from time to time and at its end; never twice at once. Nil: it cannot be
 	// resumed.
 	Save func(context.Context, *Run) error
 }
@@ -82,8 +79,9 @@ type Options struct {
 // errStopped is why steps are cancelled when another one has failed.
 var errStopped = fault.New(fault.Canceled, "Another step failed first.")
 
-// runner is a run under way. The goroutine of Run alone changes results; mu
-// guards what steps change.
+// runner is a run under way. The goroutine of Run alone changes which results
+// there are, and no result itself. mu guards what steps change, and what is
+// read to be saved.
 type runner struct {
 	c     *Chain
 	o     Options
@@ -99,8 +97,11 @@ type runner struct {
 	size   int // bytes of all outputs
 
 	telling sync.Mutex // one event at a time
-	saved   time.Time
-	broken  bool // the store has failed
+
+	over  time.Time     // when the run must be over
+	news  chan struct{} // there is something worth saving
+	saved time.Time
+	taken bool // the store has another's revision
 }
 
 // Run runs c. The run it returns is never nil and holds all results there are;
@@ -113,18 +114,22 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 		}
 	}
 	now := time.Now()
-	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, maxCalls), saved: now, memory: memory{}}
-	r.run = &Run{ID: o.ID, Chain: c.Name, Version: o.Version, Input: o.Input, Status: Running, Created: now, Updated: now, Until: now.Add(c.Timeout)}
+	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, maxCalls), memory: memory{},
+		over: now.Add(c.Timeout), news: make(chan struct{}, 1)}
+	r.run = &Run{ID: o.ID, Chain: c.Name, Version: o.Version, Input: o.Input, Status: Running, Created: now, Updated: now}
 	for _, s := range c.Steps {
 		r.run.Steps = append(r.run.Steps, &Result{ID: s.ID, Type: s.Type, Status: Canceled})
 	}
-	if deadline, ok := ctx.Deadline(); ok && deadline.Before(r.run.Until) {
-		r.run.Until = deadline
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(r.over) {
+		r.over = deadline
 	}
+	r.run.Until = r.until(now)
 	if o.Resume != nil {
 		if err := r.takeUp(ctx, o.Resume); err != nil {
 			return o.Resume, err
 		}
+	} else {
+		r.save(ctx)
 	}
 	caller := ctx
 	ctx, r.stop = context.WithCancelCause(ctx)
@@ -133,7 +138,9 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 	defer cancel()
 
 	r.tell(Event{Type: "run.start", Item: -1, Run: r.run})
+	done := r.keepSaved(ctx)
 	err := r.steps(ctx)
+	done()
 	if err == nil {
 		r.run.Output, err = r.output()
 	}
@@ -156,28 +163,6 @@ func (c *Chain) resumable(was *Run, o Options) error {
 	case was.Status == Running && time.Now().Before(was.Until):
 		return &fault.Error{Kind: fault.Conflict, Code: "run_in_progress", RetryAfter: time.Until(was.Until),
 			Message: "The run '" + was.ID + "' is still going on; if it was broken off, it can be resumed after " + was.Until.UTC().Format(time.RFC3339) + "."}
-	}
-	return nil
-}
-
-// takeUp goes on with what was done before.
-func (r *runner) takeUp(ctx context.Context, was *Run) error {
-	r.run.Created, r.run.Rev, r.run.Cost, r.run.Usage = was.Created, was.Rev, was.Cost, was.Usage
-	r.memory.load(was.Memory)
-	if r.o.Save != nil {
-		claim := *was
-		claim.Status, claim.Updated, claim.Until, claim.Rev = Running, r.run.Updated, r.run.Until, was.Rev+1
-		if err := r.o.Save(ctx, &claim); err != nil {
-			return err
-		}
-		r.run.Rev++
-	}
-	for i, s := range r.run.Steps {
-		if old := was.Step(s.ID); old != nil && (old.Status == OK || old.Status == Skipped && old.Error != nil) {
-			done := *old
-			done.Resumed, done.value = true, decode(old.Output)
-			r.run.Steps[i] = &done
-		}
 	}
 	return nil
 }
@@ -208,6 +193,7 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 		started  = make([]bool, n)
 		finished = make(chan finish)
 		active   = 0
+		news     = false // a step has ended
 	)
 	for i, res := range r.run.Steps {
 		if res.Resumed {
@@ -226,7 +212,7 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 			case !ready:
 			case r.skips(s):
 				started[i], over[i] = true, true
-				r.run.Steps[i].Status = Skipped
+				r.settle(i, &Result{ID: s.ID, Type: s.Type, Status: Skipped})
 				r.tell(Event{Type: "step.end", Step: s.ID, Item: -1, Result: r.run.Steps[i]})
 			default:
 				started[i] = true
@@ -240,23 +226,33 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 			}
 		}
 		if active == 0 {
-			break
+			break // and what is new is saved with the end
+		}
+		if news {
+			r.saveSoon()
 		}
 		f := <-finished
+		news = true
 		active--
 		over[f.step] = true
-		r.run.Steps[f.step] = f.res
+		r.settle(f.step, f.res)
 		r.tell(Event{Type: "step.end", Step: f.res.ID, Item: -1, Result: f.res})
 		if f.res.Status == Failed && failed == nil {
 			failed = f.err
 			r.stop(errStopped)
 		}
-		r.saveNow(ctx)
 	}
 	if failed == nil && ctx.Err() != nil {
 		failed = context.Cause(ctx)
 	}
 	return failed
+}
+
+// settle notes how a step ended.
+func (r *runner) settle(i int, res *Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.run.Steps[i] = res
 }
 
 // skips says that nothing is left for s to do: its condition chose the other
@@ -327,49 +323,4 @@ func (r *runner) end(ctx context.Context, err error) {
 	}
 	r.save(ctx)
 	r.tell(Event{Type: "run.end", Item: -1, Run: run})
-}
-
-// saveNow saves if it is time to.
-func (r *runner) saveNow(ctx context.Context) {
-	if time.Since(r.saved) >= saveInterval && !r.broken {
-		r.save(ctx)
-	}
-}
-
-// save stores the run. A run that cannot be stored goes on, and says so.
-func (r *runner) save(ctx context.Context) {
-	if r.o.Save == nil {
-		r.run.Lost = "runs are not stored here"
-		return
-	}
-	r.mu.Lock() // steps are adding to what it has cost
-	r.run.Memory = r.memory.list(r.run)
-	r.run.Updated = time.Now()
-	now := *r.run
-	r.mu.Unlock()
-	now.Rev++
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer cancel()
-	err := r.o.Save(ctx, &now)
-	if errors.Is(err, fault.TooLarge) {
-		now.Lost = fault.As(err).Message
-		err = r.o.Save(ctx, now.small())
-	}
-	if r.saved, r.broken = time.Now(), err != nil; err != nil {
-		r.run.Lost = "it could not be stored"
-		return
-	}
-	r.run.Rev, r.run.Lost = now.Rev, now.Lost
-}
-
-// small is r without what makes it large.
-func (r *Run) small() *Run {
-	s := *r
-	s.Input, s.Output, s.Memory, s.Steps = nil, nil, nil, nil
-	for _, res := range r.Steps {
-		one := *res
-		one.Output, one.Items = nil, nil
-		s.Steps = append(s.Steps, &one)
-	}
-	return &s
 }
