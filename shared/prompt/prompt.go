@@ -34,7 +34,7 @@ type Parts struct {
 	System   []json.RawMessage   // system and developer messages
 	Project  string              // what is known of the project that the request belongs to
 	Examples []json.RawMessage   // turns that show what is wanted
-	Memory   [][]json.RawMessage // earlier turns, oldest first; one is kept or dropped whole
+	Memory   [][]json.RawMessage // earlier turns, oldest first; one is kept or dropped whole, with those whose calls it answers
 	Older    int                 // turns before those, which nobody has read: they are dropped
 	Passages []Passage           // found for the newest user message, best first
 	Own      []json.RawMessage   // the request's own messages
@@ -226,49 +226,6 @@ func project(text string, budget int64, count Count) (json.RawMessage, Part) {
 		rest = strings.TrimSpace(rest[:end])
 	}
 	return nil, Part{Name: "project", Dropped: 1}
-}
-
-// remember keeps the newest turns that fit, and of those none whose tool calls
-// and results would be torn apart.
-func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count Count) (kept [][]json.RawMessage, dropped int) {
-	next := own
-	for i, turn := range slices.Backward(turns) {
-		if len(turn) == 0 {
-			continue
-		}
-		answered := role(first(next)) == "tool"
-		if calls(turn[len(turn)-1]) != answered {
-			if answered { // the results that follow have lost their calls
-				dropped += i + 1
-				break
-			}
-			dropped++ // calls that were never answered: no provider takes them
-			continue
-		}
-		if budget -= count.messages(turn); budget < 0 {
-			dropped += i + 1
-			break
-		}
-		kept = slices.Insert(kept, 0, turn)
-		next = turn
-	}
-	rest := trim(kept)
-	return rest, dropped + len(kept) - len(rest)
-}
-
-// trim leaves out turns at the beginning that answer calls which are not there.
-func trim(turns [][]json.RawMessage) [][]json.RawMessage {
-	for len(turns) > 0 && role(first(turns[0])) == "tool" {
-		turns = turns[1:]
-	}
-	return turns
-}
-
-func first(turn []json.RawMessage) json.RawMessage {
-	if len(turn) == 0 {
-		return nil
-	}
-	return turn[0]
 }
 
 func role(m json.RawMessage) string {

@@ -212,37 +212,3 @@ func TestTheProjectComesBeforeRules(t *testing.T) {
 		t.Errorf("account = %+v", a)
 	}
 }
-
-func FuzzBuildKeepsToolResultsWithTheirCalls(f *testing.F) {
-	f.Add([]byte("ucrauarcr"), int64(60), false)
-	f.Add([]byte("ccrr"), int64(1000), true)
-	f.Fuzz(func(t *testing.T, shape []byte, budget int64, answers bool) {
-		var turns [][]json.RawMessage
-		for _, c := range shape {
-			switch c % 4 {
-			case 0:
-				turns = append(turns, raw(user("q"), assistant("a")))
-			case 1:
-				turns = append(turns, raw(user("q"), call))
-			case 2:
-				turns = append(turns, raw(result, assistant("a")))
-			default:
-				turns = append(turns, raw(result, call))
-			}
-		}
-		own := raw(user("q"))
-		if answers {
-			own = raw(result)
-		}
-		got, _, _ := prompt.Build(prompt.Parts{Memory: turns, Own: own}, prompt.Budget{Memory: budget}, letters)
-		for i, m := range got[:len(got)-len(own)] {
-			next := got[i+1]
-			if string(m) == call != (string(next) == result) {
-				t.Fatalf("message %d is torn from the next in\n%s", i, text(got))
-			}
-		}
-		if string(got[0]) == result && !answers {
-			t.Fatalf("results without calls:\n%s", text(got))
-		}
-	})
-}

@@ -1,0 +1,142 @@
+package prompt
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
+
+// remember keeps the newest exchanges that fit. An exchange is a turn, or
+// several of which each answers the calls of the one before. It stands where it
+// ended: if others spoke meanwhile, its turns still follow each other, as
+// providers want it. What is no part of a complete exchange is left out.
+//
+// If own begins with results, the exchange that waits for them comes last.
+func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count Count) (kept [][]json.RawMessage, dropped int) {
+	links := linked(turns)
+	taken := make([]bool, len(turns))
+	take := func(last int) (fits bool) {
+		var exchange [][]json.RawMessage
+		for i := last; i >= 0; i = links[i].before {
+			if taken[i] { // calls that were answered twice: the newest answer counts
+				return true
+			}
+			exchange = append(exchange, turns[i])
+			budget -= count.messages(turns[i])
+		}
+		if budget < 0 {
+			return false
+		}
+		for i := last; i >= 0; i = links[i].before {
+			taken[i] = true
+		}
+		slices.Reverse(exchange)
+		kept = slices.Insert(kept, 0, exchange...)
+		return true
+	}
+	fits := true
+	if begin := steps(own[:min(1, len(own))]); len(begin) > 0 && begin[0].result {
+		fits = take(caller(links, begin[0].id))
+	}
+	for i := len(turns) - 1; i >= 0 && fits; i-- {
+		if links[i].whole && len(links[i].waits) == 0 {
+			fits = take(i)
+		}
+	}
+	for _, turn := range turns {
+		if len(turn) > 0 {
+			dropped++
+		}
+	}
+	return kept, dropped - len(kept)
+}
+
+// link is how a turn hangs together with others.
+type link struct {
+	whole  bool     // every result in it has its call, there or before; every call is answered or waits
+	before int      // the turn whose calls it answers; -1 for none
+	waits  []string // the ids of calls without results at its end
+}
+
+// linked finds for every turn that begins with a result the newest one before
+// it that waits for it.
+func linked(turns [][]json.RawMessage) []link {
+	links := make([]link, len(turns))
+	for i, turn := range turns {
+		l := link{before: -1}
+		list := steps(turn)
+		if len(list) > 0 && list[0].result {
+			if l.before = caller(links[:i], list[0].id); l.before >= 0 {
+				l.waits = links[l.before].waits
+			}
+		}
+		l.waits, l.whole = follow(l.waits, list)
+		l.whole = l.whole && len(list) > 0
+		links[i] = l
+	}
+	return links
+}
+
+// caller is the newest turn that waits for the result of a call; -1 for none.
+func caller(links []link, id string) int {
+	for i, l := range slices.Backward(links) {
+		if l.whole && slices.Contains(l.waits, id) {
+			return i
+		}
+	}
+	return -1
+}
+
+// step is what a message is to the calls of tools.
+type step struct {
+	result bool
+	id     string   // of the call that a result answers
+	calls  []string // ids
+}
+
+func steps(messages []json.RawMessage) []step {
+	list := make([]step, len(messages))
+	for i, m := range messages {
+		fields := rawjson.Fields(nil, m)
+		if name, _ := rawjson.String(rawjson.Get(fields, "role")); name == "tool" {
+			list[i].result = true
+			list[i].id, _ = rawjson.String(rawjson.Get(fields, "tool_call_id"))
+		}
+		calls := rawjson.Get(fields, "tool_calls")
+		if rawjson.Kind(calls) != "array" {
+			continue
+		}
+		rawjson.Elements(calls, func(_ int, call []byte) error {
+			id := ""
+			if rawjson.Kind(call) == "object" {
+				id, _ = rawjson.String(rawjson.Get(rawjson.Fields(nil, call), "id"))
+			}
+			list[i].calls = append(list[i].calls, id)
+			return nil
+		})
+	}
+	return list
+}
+
+// follow goes through messages while calls wait for results. It returns the
+// calls that wait at the end, and says whether every result had its call and
+// nothing else came between them.
+func follow(waits []string, list []step) (rest []string, ok bool) {
+	rest = slices.Clone(waits)
+	for _, s := range list {
+		if !s.result {
+			if len(rest) > 0 {
+				return nil, false
+			}
+			rest = s.calls
+			continue
+		}
+		i := slices.Index(rest, s.id)
+		if i < 0 {
+			return nil, false
+		}
+		rest = slices.Delete(rest, i, i+1)
+	}
+	return rest, true
+}
