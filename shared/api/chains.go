@@ -85,7 +85,7 @@ func refuseChain(v *visit, err error) error {
 }
 
 // checkTemplates wants every template that the chain names to be there now,
-// and to take the variables that it is given.
+// and to take the variables that it is given, as far as their types are known.
 func (s *Server) checkTemplates(ctx context.Context, c *gateway.Call, ch *chain.Chain) error {
 	for _, use := range ch.Templates() {
 		at := use.At + ".template"
@@ -102,7 +102,11 @@ func (s *Server) checkTemplates(ctx context.Context, c *gateway.Call, ch *chain.
 				return fault.Field(at+".variables."+name, "The template '%s' has no variable '%s'.", use.Template.Name, name)
 			}
 		}
-		for _, want := range t.Variables {
+		for i := range t.Variables {
+			want := &t.Variables[i]
+			if err := use.Template.Check(at+".variables."+want.Name, want); err != nil {
+				return err
+			}
 			if want.Required && want.Default == nil && !slices.Contains(given, want.Name) {
 				return fault.Field(at+".variables", "The template '%s' requires the variable '%s'.", use.Template.Name, want.Name)
 			}

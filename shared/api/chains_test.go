@@ -199,8 +199,46 @@ func TestBadChainsAreRefusedWithEverythingThatIsWrong(t *testing.T) {
 			t.Errorf("POST with %s = a problem at %q, want %q", step, param, want)
 		}
 	}
+	r.do("POST", "/ai/templates", `{"name":"typed","model":"gpt-4o-mini","user":"{{len .l}}{{.n}}{{.s}}{{.o}}","variables":[{"name":"l","type":"array","required":false},
+		{"name":"n","type":"integer","required":false},{"name":"s","max_length":4,"required":true},{"name":"o","type":"object","required":false}]}`).want(t, 201, `{}`)
+	typed := func(variables string) string {
+		return `{"name":"typed","input":[{"name":"topic"},{"name":"count","type":"number"},{"name":"list","type":"array"},{"name":"any","type":"any"}],"steps":[
+			{"id":"f","type":"retrieve","collection":"docs","query":"q"},
+			{"id":"m","type":"map","over":"$.steps.f.output","do":{"type":"prompt","template":{"name":"typed","variables":` + variables + `}}}]}`
+	}
+	for variables, want := range map[string]string{
+		`{"s":"x","l":"text"}`:                            "l: expected an array, got string.",
+		`{"s":"x","l":"{{.input.list}}"}`:                 "l: expected an array, got string.",
+		`{"s":"x","l":{"path":"$.input.topic"}}`:          "l: expected an array, got string.",
+		`{"s":"x","l":{"a":1}}`:                           "l: expected an array, got object.",
+		`{"s":"x","n":1.5}`:                               "n: expected an integer, got the number 1.5.",
+		`{"s":"x","n":{"path":"$.item.text"}}`:            "n: expected an integer, got string.",
+		`{"s":"x","o":{"path":"$.steps.f.output[*].id"}}`: "o: expected an object, got array.",
+		`{"s":"x","o":{"path":"$.index"}}`:                "o: expected an object, got number.",
+		`{"s":7}`:                                         "s: expected a string, got the number 7.",
+		`{"s":null}`:                                      "s must not be null: the template requires it.",
+		`{"s":"12345"}`:                                   "s has 5 characters; the limit is 4.",
+	} {
+		name, rest, _ := strings.Cut(want, " ")
+		at := "steps[1].do.template.variables." + strings.TrimSuffix(name, ":")
+		message := "'" + at + "' " + rest
+		if strings.HasSuffix(name, ":") {
+			message = "Invalid type for '" + at + "': " + rest
+		}
+		a := r.do("POST", "/ai/chains", typed(variables))
+		if got, _, param, _ := a.fail(t); a.status != 400 || param != at || got != message {
+			t.Errorf("POST with %s = %d %s, want %q at %s", variables, a.status, a.body, message, at)
+		}
+	}
 	if list := r.do("GET", "/ai/chains", "").object(t)["data"].([]any); len(list) != 0 {
 		t.Errorf("chains = %v, want nothing stored", list)
+	}
+	for _, variables := range []string{
+		`{"s":"{{.item.text}} is long","l":[],"n":12,"o":{"a":1}}`,
+		`{"s":{"path":"$.item.text"},"l":{"path":"$.steps.f.output[*].id"},"n":{"path":"$.input.count"},"o":{"path":"$.item.metadata"}}`,
+		`{"s":{"path":"$.input.any"},"l":null,"n":{"path":"$.index"},"o":{"path":"$.item"}}`,
+	} {
+		r.saves(typed(variables))
 	}
 	r.do("POST", "/ai/chains", "x", "Authorization", "Bearer gw_nobody_x").want(t, 401, `{}`)
 	r.do("PATCH", "/ai/chains/c", "").want(t, 405, `{}`)

@@ -124,6 +124,7 @@ type binding struct {
 	name  string
 	text  *text
 	path  *path
+	kind  string // of what path selects, as far as it is known
 	value json.RawMessage
 }
 
@@ -181,12 +182,4 @@ func (c *Chain) Models() (list []Use) {
 type Use struct {
 	At string
 	*Step
-}
-
-// Variables are the names that the reference gives values to.
-func (t *TemplateRef) Variables() (names []string) {
-	for _, b := range t.variables {
-		names = append(names, b.name)
-	}
-	return names
 }

@@ -185,6 +185,9 @@ func (c *Chain) typed(p *Problems, s *Step) *shape {
 	for _, u := range s.uses {
 		c.check(p, u, item)
 	}
+	for of := s; of != nil; of = of.Do {
+		c.bound(of, item)
+	}
 	out := c.gives(s, item)
 	switch {
 	case s.OnError.Default != nil && !out.may(constShape(s.OnError.Default).kind):

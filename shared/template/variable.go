@@ -99,7 +99,7 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 		v.MaxLength = n
 	}
 	if def := rawjson.Get(fields, "default"); !rawjson.IsNull(def) {
-		if err := v.accepts(at+".default", def); err != nil {
+		if err := v.Accepts(at+".default", def); err != nil {
 			return v, err
 		}
 		if v.Default, err = canonical(nil, at+".default", def); err != nil {
@@ -113,8 +113,8 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 	return v, err
 }
 
-// accepts checks a value that is not null. param names it in errors.
-func (v *Variable) accepts(param string, value []byte) error {
+// Accepts checks a value that is not null. param names it in errors.
+func (v *Variable) Accepts(param string, value []byte) error {
 	kind := rawjson.Kind(value)
 	ok := string(v.Type) == kind || v.Type == Integer && kind == "number" && !bytes.ContainsAny(value, ".eE")
 	if !ok {
@@ -168,7 +168,7 @@ func (t *Template) values(given json.RawMessage, prefix string) (map[string]any,
 		raw := rawjson.Get(fields, v.Name)
 		switch {
 		case !rawjson.IsNull(raw):
-			if err := v.accepts(prefix+"."+v.Name, raw); err != nil {
+			if err := v.Accepts(prefix+"."+v.Name, raw); err != nil {
 				return nil, err
 			}
 		case v.Default != nil:
