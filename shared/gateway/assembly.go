@@ -87,15 +87,31 @@ func (w *Work) own() (m said, examples []json.RawMessage) {
 	return m, examples
 }
 
+// source is the field that says what is asked: the client's messages or, where
+// it sends none, its template.
+func (w *Work) source() string {
+	if w.filled != nil {
+		if m := messagesOf(w.filled.own); len(m.system)+len(m.rest) == 0 {
+			return "gateway.template"
+		}
+	}
+	return "messages"
+}
+
 // assemble puts the prompt together from all that the request asks for. It
 // fails with what the client has to change.
 func (s *Session) assemble(ctx context.Context, w *Work) error {
 	own, examples := w.own()
+	w.said = own.rest
+	if w.opts.Conversation != "" {
+		if err := w.keepable(); err != nil {
+			return err
+		}
+	}
 	found, err := s.gather(ctx, w, own)
 	if err != nil {
 		return err
 	}
-	w.said = own.rest
 	p := prompt.Parts{System: own.system, Project: found.project, Examples: examples, Own: own.rest}
 	if p.Older = max(0, len(found.turns)-maxTurns); p.Older > 0 {
 		found.turns = found.turns[:maxTurns]

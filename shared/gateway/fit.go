@@ -28,7 +28,7 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	}
 	f, err := window.Fit(messages)
 	if err != nil {
-		return nil, err
+		return nil, blame(err, w.source(), "")
 	}
 	if f.Summary != nil {
 		text, err := s.summarize(ctx, w, f.Summary)

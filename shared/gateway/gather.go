@@ -239,6 +239,25 @@ func (s *Session) embedQuestion(ctx context.Context, model string, texts []strin
 	return s.Vectors(ctx, w)
 }
 
+// keepable fails if what w says is too large for a turn of its conversation
+// whatever the answer is: nobody is to pay for that.
+func (w *Work) keepable() error {
+	if n := len(w.said); n+1 > conversation.MaxMessages {
+		return fault.Field(w.source(), "A request with 'gateway.conversation' may add at most %d messages, which are kept with the answer; this one has %d. Append earlier ones to the conversation first.", conversation.MaxMessages-1, n)
+	}
+	if size := bytesOf(w.said); size > conversation.MaxAppend {
+		return fault.Field(w.source(), "A request with 'gateway.conversation' may add messages of at most %d bytes, which are kept with the answer; this one's have %d.", conversation.MaxAppend, size)
+	}
+	return nil
+}
+
+func bytesOf(messages []json.RawMessage) (size int) {
+	for _, m := range messages {
+		size += len(m)
+	}
+	return size
+}
+
 // keep appends what was said to the conversation. An answer that cannot be
 // kept was given all the same: it is noted as skipped.
 func (s *Session) keep(ctx context.Context, w *Work, a *llm.Answer) {
@@ -246,10 +265,7 @@ func (s *Session) keep(ctx context.Context, w *Work, a *llm.Answer) {
 		return
 	}
 	t := conversation.Turn{Request: s.c.Record.ID, Created: s.c.Record.Time, Messages: append(slices.Clone(w.said), a.Choices[0].Message())}
-	size := 0
-	for _, m := range t.Messages {
-		size += len(m)
-	}
+	size := bytesOf(t.Messages)
 	err := error(fault.New(fault.Invalid, "a turn of %d messages and %d bytes is too large to be kept", len(t.Messages), size))
 	if len(t.Messages) <= conversation.MaxMessages && size <= conversation.MaxAppend {
 		err = s.g.Conversations.Append(context.WithoutCancel(ctx), s.c.User, w.opts.Conversation, t)

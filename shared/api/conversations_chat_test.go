@@ -1,0 +1,110 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/conversation"
+	"github.com/devmentor/ai-gateway/shared/requestid"
+)
+
+// TestTurnsThatCannotBeKeptAreRefused: a chat that its conversation has no room
+// for, whatever the answer, is refused before anybody is asked and paid.
+func TestTurnsThatCannotBeKeptAreRefused(t *testing.T) {
+	say := func(n int) string {
+		return strings.TrimSuffix(strings.Repeat(`{"role":"user","content":"x"},`, n), ",")
+	}
+	bytes := func(n int) string {
+		frame := len(`{"role":"user","content":""}`)
+		return `{"role":"user","content":"` + strings.Repeat("x", n-frame) + `"}`
+	}
+	for _, tc := range []struct {
+		name, messages, gateway string
+		param, message          string // of the error; "": the answer comes
+		skipped                 bool
+	}{
+		{"as many messages as can be kept", say(conversation.MaxMessages - 1), "", "", "", false},
+		{"one more", say(conversation.MaxMessages), "", "messages", "at most 63 messages, which are kept with the answer; this one has 64", false},
+		{"system messages are not kept", `{"role":"system","content":"S"},` + say(conversation.MaxMessages-1), "", "", "", false},
+		{"the template's message is kept", say(conversation.MaxMessages - 1), `,"template":{"name":"greeting"}`, "messages", "this one has 64", false},
+		{"one byte too many", bytes(conversation.MaxAppend + 1), "", "messages", "at most 262144 bytes, which are kept with the answer; this one's have 262145", false},
+		{"too large with the answer alone", bytes(conversation.MaxAppend), "", "", "", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLibrary(t, reply("application/json", completion))
+			l.template("greeting", `{"user":"Hello."}`, "production")
+			id := l.converse("conv_0123456789")
+			a := l.chat(`{"model":"gpt-4o-mini","messages":[` + tc.messages + `],"gateway":{"conversation":"` + id + `"` + tc.gateway + `}}`)
+			turns, err := l.store.Conversations().Turns(t.Context(), "ana", id, "", 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.param == "" {
+				if skipped := l.records("ana")[0].Skipped; a.status != 200 || slices.Contains(skipped, "conversation.append") != tc.skipped || len(turns) == 0 != tc.skipped {
+					t.Errorf("answer = %d %s, %d turns are kept, %v skipped", a.status, a.body, len(turns), skipped)
+				}
+				return
+			}
+			if msg, _, param, _ := a.fail(t); a.status != 400 || param != tc.param || !strings.Contains(msg, tc.message) {
+				t.Errorf("answer = %d %s, want a 400 for %q saying %q", a.status, a.body, tc.param, tc.message)
+			}
+			if day, _ := l.accountOf("ana"); day != 0 || len(l.asked) > 0 || len(turns) > 0 {
+				t.Errorf("$%s paid for %d calls, %d turns kept, want none", day.USD(), len(l.asked), len(turns))
+			}
+		})
+	}
+}
+
+// TestTooLongTemplatesAreNamed: whoever sends no messages has none to shorten.
+// gpt-4 takes 8,192 tokens.
+func TestTooLongTemplatesAreNamed(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	l.template("long", `{"user":`+quote(strings.Repeat("word ", 12_000))+`}`, "production")
+	for _, strategy := range []string{"error", "truncate"} {
+		for messages, want := range map[string]string{
+			``:               "gateway.template",
+			`"messages":[],`: "gateway.template",
+			`"messages":[{"role":"user","content":"x"}],`: "messages",
+		} {
+			a := l.chat(`{"model":"gpt-4",` + messages + `"gateway":{"context":"` + strategy + `","template":{"name":"long"}}}`)
+			if strategy == "truncate" && want == "messages" {
+				if a.status != 200 { // the client's message stays, the template's goes
+					t.Errorf("truncate, with a message: %d %s", a.status, a.body)
+				}
+				continue
+			}
+			if _, _, param, code := a.fail(t); a.status != 400 || param != want || code != "context_length_exceeded" {
+				t.Errorf("%s, with %q: %d %s, want %q", strategy, messages, a.status, a.body, want)
+			}
+		}
+	}
+}
+
+// TestStrayResultsHideNothing: an unpaired message of a tool is left out of what
+// is sent, and older turns are not.
+func TestStrayResultsHideNothing(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	id := l.converse("conv_0123456789")
+	for i, messages := range []string{
+		`[{"role":"user","content":"Q1"},{"role":"assistant","content":"A1"}]`,
+		`[{"role":"tool","tool_call_id":"zz","content":"42"}]`,
+	} {
+		turn := conversation.Turn{Request: requestid.New(time.UnixMilli(int64(1_790_000_000_000 + i))), Created: time.Now()}
+		if err := json.Unmarshal([]byte(messages), &turn.Messages); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store.Conversations().Append(t.Context(), "ana", id, turn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := l.chat(fmt.Sprintf(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Q2"}],"gateway":{"conversation":%q}}`, id))
+	if diff := cmp.Diff([]string{"user: Q1", "assistant: A1", "user: Q2"}, l.last()); diff != "" || !strings.Contains(a.header.Get("x-gateway-context"), ";dropped=1 ") {
+		t.Errorf("%d, x-gateway-context = %q, messages (-want +got):\n%s", a.status, a.header.Get("x-gateway-context"), diff)
+	}
+}
