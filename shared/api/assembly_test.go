@@ -102,6 +102,9 @@ func TestTemplateMakesTheRequest(t *testing.T) {
 	if a.status != 200 || !strings.Contains(a.body, `"Hi."`) {
 		t.Fatalf("answer = %d %s", a.status, a.body)
 	}
+	if h := a.header.Get("X-Gateway-Context"); !strings.HasPrefix(h, "system=") || !strings.Contains(h, " examples=") || !strings.Contains(a.body, `"context":{`) {
+		t.Errorf("x-gateway-context = %q, answer = %s, want an account of the prompt", h, a.body)
+	}
 	want := []string{`system: You teach "maps".`, "user: hm?", "assistant: Ask again.", `user: Explain "maps" to a child.`}
 	if diff := cmp.Diff(want, l.last()); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
@@ -111,7 +114,7 @@ func TestTemplateMakesTheRequest(t *testing.T) {
 	}
 	l.chat(`{"model":"gpt-4o","temperature":1,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"And x?"}],
 		"gateway":{"template":{"name":"tutor","version":"production","variables":{"topic":"y"}}}}`)
-	want = []string{"system: You teach y.", "user: hm?", "assistant: Ask again.", "user: Explain y to a child.", "system: Be brief.", "user: And x?"}
+	want = []string{"system: You teach y.", "system: Be brief.", "user: hm?", "assistant: Ask again.", "user: Explain y to a child.", "user: And x?"}
 	if diff := cmp.Diff(want, l.last()); diff != "" || !strings.Contains(l.asked[1], `"temperature":1`) || !strings.Contains(l.asked[1], `"seed":1`) {
 		t.Errorf("with the client's own fields: %s\n%s", diff, l.asked[1])
 	}

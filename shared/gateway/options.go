@@ -36,7 +36,7 @@ type Options struct {
 
 // assembles says whether the prompt is made of more than the client sent.
 func (o *Options) assembles() bool {
-	return o.RAG != nil || o.Conversation != "" || o.Project != "" || o.Context != "" || o.Optimize
+	return o.Template != nil || o.RAG != nil || o.Conversation != "" || o.Project != "" || o.Context != "" || o.Optimize
 }
 
 // chatOnly refuses what embeddings have no use for.
