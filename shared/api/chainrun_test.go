@@ -285,6 +285,31 @@ func TestAClientThatLeavesEndsTheRun(t *testing.T) {
 	}
 }
 
+func TestARunThatGoesOnCanBeFoundAndNotResumed(t *testing.T) {
+	up := &parrot{hang: make(chan struct{})}
+	r := newChainRig(t, up, nil)
+	r.saves(chainOf("c", step("a", "hang")))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", r.url+"/ai/chains/c/runs", strings.NewReader(`{"stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	<-up.hang
+	id := "run_" + resp.Header.Get("X-Request-Id")
+	r.do("GET", "/ai/chains/c/runs/"+id, "").want(t, 200, `{"id":"`+id+`","status":"running","output":null,"resumable":true}`)
+	a := r.do("POST", "/ai/chains/c/runs", `{"run_id":"`+id+`"}`)
+	if _, _, _, code := a.fail(t); a.status != 409 || code != "run_in_progress" || atoi(a.header.Get("Retry-After")) > 30 {
+		t.Errorf("resumption = %d %s %v, want it refused for half a minute at most", a.status, a.body, a.header)
+	}
+}
+
 // passages finds the same for everybody, and notes who asked.
 type passages struct{ tenants []string }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,16 +149,57 @@ func TestAResumptionIsAliveAsLongAsItIsSaved(t *testing.T) {
 			_, err := c.Run(t.Context(), o)
 			over <- err
 		}()
+		synctest.Wait()
+		if r := store.load(); r.Status != chain.Running || r.Error != nil || r.Output != nil {
+			t.Errorf("stored = %s, %+v, %s, want it to be running again", r.Status, r.Error, r.Output)
+		}
 		for range 3 {
 			time.Sleep(35 * time.Second)
 			other := o
 			other.Calls, other.Resume = &world{}, store.load()
-			if _, err := c.Run(t.Context(), other); !errors.Is(err, fault.Conflict) || other.Resume.Error != nil {
-				t.Errorf("another resumption of %+v = %v, want conflict", other.Resume, err)
+			if _, err := c.Run(t.Context(), other); !errors.Is(err, fault.Conflict) {
+				t.Errorf("another resumption = %v, want conflict", err)
 			}
 		}
 		if err := <-over; err != nil {
 			t.Errorf("resumption = %v", err)
+		}
+	})
+}
+
+func TestARunIsNeverSavedTwiceAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, c := &shelf{t: t}, parse(t, with(prompt("a", "x")))
+		var saving atomic.Int64
+		r, err := c.Run(t.Context(), chain.Options{ID: runID, Input: inputs(t, c, ""), Calls: taking(12 * time.Second), Save: func(ctx context.Context, r *chain.Run) error {
+			if saving.Add(1) > 1 {
+				t.Error("saved twice at once")
+			}
+			defer saving.Add(-1)
+			time.Sleep(5 * time.Second)
+			return store.save(ctx, r)
+		}})
+		if err != nil || r.Lost != "" || store.load().Status != chain.OK {
+			t.Errorf("run = %v, lost %q, want it to be stored", err, r.Lost)
+		}
+	})
+}
+
+func TestARunThatSomebodyElseHasIsNotSavedAgainUntilItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := parse(t, with(prompt("a", "x")))
+		for _, tt := range []struct {
+			err   error
+			saves int
+		}{{chain.TakenRun(runID), 2}, {errors.New("disk full"), 4}} {
+			saves := 0
+			r, err := c.Run(t.Context(), chain.Options{ID: runID, Input: inputs(t, c, ""), Calls: taking(25 * time.Second), Save: func(context.Context, *chain.Run) error {
+				saves++
+				return tt.err
+			}})
+			if err != nil || saves != tt.saves || r.Lost == "" {
+				t.Errorf("with %v: %d saves, %v, lost %q, want %d, and the run to go on", tt.err, saves, err, r.Lost, tt.saves)
+			}
 		}
 	})
 }

@@ -47,7 +47,7 @@ type Run struct {
 
 	Created time.Time `json:"created"`
 	Updated time.Time `json:"updated"`
-	Until   time.Time `json:"until"`            // if it is running: when it must be over
+	Until   time.Time `json:"until"`            // if it is running: when it counts as broken off, unless it is saved again
 	Rev     int       `json:"rev"`              // 1 when it is first saved, and one more each time
 	Lost    string    `json:"lost,omitempty"`   // why it cannot be resumed; "" if it can
 	Memory  []Memory  `json:"memory,omitempty"` // the calls of steps with a cache
