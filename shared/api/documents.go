@@ -160,10 +160,20 @@ func (b *documentBody) kind(d *rag.Document) error {
 		d.Kind = rag.Kind(given)
 	case d.Language != "":
 		d.Kind = rag.Code
+	}
+	kind, language, named := rag.KindByName(d.ID)
+	switch {
+	case d.Kind != "":
+	case named:
+		d.Kind = kind
 	default:
 		d.Kind = rag.GuessKind(d.Text)
 	}
-	if d.Kind == rag.Code && d.Language == "" {
+	switch {
+	case d.Kind != rag.Code || d.Language != "":
+	case named && kind == rag.Code:
+		d.Language = language
+	default:
 		d.Language = rag.GuessLanguage(d.Text)
 	}
 	return nil

@@ -259,6 +259,26 @@ func TestWrongDocumentsNameTheField(t *testing.T) {
 	}
 }
 
+// TestDocumentsAreWhatTheirNamesSay: an id that is a file's name tells more
+// than a guess from the text.
+func TestDocumentsAreWhatTheirNamesSay(t *testing.T) {
+	l := newLibrary(t, nil)
+	for id, want := range map[string]string{"src/Foo.java": `"type":"code","language":"java"`, "x.kt": `"type":"code","language":"kotlin"`, "p.html": `"type":"html"`, "notes.md": `"type":"markdown"`, "notes": `"type":"text"`} {
+		body, err := json.Marshal(map[string]string{"collection": "docs", "id": id, "text": "fun main() = println(1)"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := l.do("POST", "/ai/documents", string(body)); a.status != 201 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d %s, want %s", id, a.status, a.body, want)
+		}
+	}
+	for given, want := range map[string]string{`"type":"text"`: `"type":"text"`, `"language":"go"`: `"type":"code","language":"go"`} {
+		if a := l.do("POST", "/ai/documents", `{"collection":"docs","id":"y.kt","text":"x",`+given+`}`); !strings.Contains(a.body, want) {
+			t.Errorf("with %s: %d %s, want %s", given, a.status, a.body, want)
+		}
+	}
+}
+
 func TestDocumentsAskForTheKeyFirst(t *testing.T) {
 	r := newReader(t)
 	for _, c := range [][2]string{{"POST", "/ai/documents"}, {"GET", "/ai/documents"}, {"GET", "/ai/documents/a"}, {"DELETE", "/ai/documents/a"}, {"POST", "/ai/search"}} {

@@ -220,3 +220,19 @@ func FuzzSplit(f *testing.F) {
 		GuessKind(text)
 	})
 }
+
+func TestKindByName(t *testing.T) {
+	for name, want := range map[string]string{
+		"src/Foo.java": "code java", "a/b/x.kt": "code kotlin", "main.GO": "code go", "x.test.ts": "code typescript", "q.sql": "code sql", "run.sh": "code shell",
+		"README.md": "markdown ", "p.html": "html ", "page.HTM": "html ", "notes.txt": " false", "v1.2": " false", "java": " false", "": " false", "dir.go/": " false", "x.": " false",
+	} {
+		kind, language, ok := KindByName(name)
+		got := string(kind) + " " + language
+		if !ok {
+			got += "false"
+		}
+		if got != want {
+			t.Errorf("KindByName(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
