@@ -55,6 +55,9 @@ func (k *chainCalls) prepare(ctx context.Context, ch *chain.Chain) error {
 			if err != nil {
 				return at(m.At+".template", err)
 			}
+			if err := fits(m.At+".template", m.Template, t); err != nil { // a label may have moved since it was proved
+				return err
+			}
 			if model = cmp.Or(model, t.Model); model == "" {
 				return fault.Field(m.At+".template", "'%s': neither the step nor its template names a model.", m.At)
 			}

@@ -303,7 +303,11 @@ func TestARunThatGoesOnCanBeFoundAndNotResumed(t *testing.T) {
 	defer resp.Body.Close()
 	<-up.hang
 	id := "run_" + resp.Header.Get("X-Request-Id")
-	r.do("GET", "/ai/chains/c/runs/"+id, "").want(t, 200, `{"id":"`+id+`","status":"running","output":null,"resumable":true}`)
+	going := r.do("GET", "/ai/chains/c/runs/"+id, "")
+	going.want(t, 200, `{"id":"`+id+`","status":"running","output":null,"resumable":true}`)
+	if got := ends(going.object(t)); !strings.Contains(got, ":pending") || strings.Contains(got, "canceled") {
+		t.Errorf("steps of a run that goes on = %s, want what has not ended pending", got)
+	}
 	a := r.do("POST", "/ai/chains/c/runs", `{"run_id":"`+id+`"}`)
 	if _, _, _, code := a.fail(t); a.status != 409 || code != "run_in_progress" || atoi(a.header.Get("Retry-After")) > 30 {
 		t.Errorf("resumption = %d %s %v, want it refused for half a minute at most", a.status, a.body, a.header)
@@ -423,5 +427,28 @@ func TestAFailingStoreOfRunsIsToldToTheLogOnly(t *testing.T) {
 		if log := r.log.String(); !strings.Contains(log, `"chains failed"`) || !strings.Contains(log, `"request_id":"`+a.header.Get("X-Request-Id")+`","err":"disk of machine 7 is gone"`) {
 			t.Errorf("%s: log = %s, want the cause with the request's id", method, log)
 		}
+	}
+}
+
+// TestALabelThatMovesDoesNotBreakRunsHalfWay: what a chain gives a template is
+// proved again before anything is paid for.
+func TestALabelThatMovesDoesNotBreakRunsHalfWay(t *testing.T) {
+	up := &parrot{}
+	r := newChainRig(t, up, nil)
+	save := func(kind, text string) {
+		t.Helper()
+		r.do("POST", "/ai/templates", `{"name":"t","user":"`+text+`","variables":[{"name":"l","type":"`+kind+`","required":true}],"model":"gpt-4o-mini","labels":["production"]}`).want(t, 201, `{}`)
+	}
+	save("string", "Say {{.l}}")
+	r.saves(`{"name":"c","steps":[` + step("a", "x") + `,{"id":"b","type":"prompt","template":{"name":"t","version":"production","variables":{"l":"{{.steps.a.output}}"}}}]}`)
+	r.do("POST", "/ai/chains/c/runs", `{}`).want(t, 200, `{"status":"ok","output":"Say x"}`)
+	save("array", "Say {{range .l}}{{.}}{{end}}")
+	before := len(r.records("ana"))
+	a := r.do("POST", "/ai/chains/c/runs", `{}`)
+	if _, _, param, code := a.fail(t); a.status != 400 || param != "steps[1].template.variables.l" || code != "invalid_type" {
+		t.Errorf("run = %d %s, want a 400 for the variable", a.status, a.body)
+	}
+	if n := len(r.records("ana")); n != before {
+		t.Errorf("%d records, want %d: nothing was admitted", n, before)
 	}
 }

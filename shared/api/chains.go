@@ -96,23 +96,31 @@ func (s *Server) checkTemplates(ctx context.Context, c *gateway.Call, ch *chain.
 		if err != nil {
 			return err
 		}
-		given := use.Template.Variables()
-		for _, name := range given {
-			if !slices.ContainsFunc(t.Variables, func(v template.Variable) bool { return v.Name == name }) {
-				return fault.Field(at+".variables."+name, "The template '%s' has no variable '%s'.", use.Template.Name, name)
-			}
-		}
-		for i := range t.Variables {
-			want := &t.Variables[i]
-			if err := use.Template.Check(at+".variables."+want.Name, want); err != nil {
-				return err
-			}
-			if want.Required && want.Default == nil && !slices.Contains(given, want.Name) {
-				return fault.Field(at+".variables", "The template '%s' requires the variable '%s'.", use.Template.Name, want.Name)
-			}
+		if err := fits(at, use.Template, t); err != nil {
+			return err
 		}
 		if t.Model == "" && use.Model == "" {
 			return fault.Field(at, "'%s': neither the step nor the template '%s' names a model.", at, use.Template.Name)
+		}
+	}
+	return nil
+}
+
+// fits says whether t takes what ref, which stands at the given place, gives it.
+func fits(at string, ref *chain.TemplateRef, t *template.Template) error {
+	given := ref.Variables()
+	for _, name := range given {
+		if !slices.ContainsFunc(t.Variables, func(v template.Variable) bool { return v.Name == name }) {
+			return fault.Field(at+".variables."+name, "The template '%s' has no variable '%s'.", ref.Name, name)
+		}
+	}
+	for i := range t.Variables {
+		want := &t.Variables[i]
+		if err := ref.Check(at+".variables."+want.Name, want); err != nil {
+			return err
+		}
+		if want.Required && want.Default == nil && !slices.Contains(given, want.Name) {
+			return fault.Field(at+".variables", "The template '%s' requires the variable '%s'.", ref.Name, want.Name)
 		}
 	}
 	return nil

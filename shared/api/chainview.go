@@ -70,10 +70,17 @@ func showRun(r *chain.Run) runObject {
 	o := runObject{ID: r.ID, Object: "chain.run", Chain: r.Chain, Version: r.Version, Status: r.Status, Output: r.Output, Error: showFailure(r.Error),
 		Steps: []stepObject{}, Usage: showUsage(r.Usage), Cost: r.Cost, Resumable: r.Lost == "", Note: r.Lost, Created: stamp{r.Created}, Updated: stamp{r.Updated}}
 	for _, s := range r.Steps {
-		o.Steps = append(o.Steps, showStep(s))
+		step := showStep(s)
+		if r.Status == chain.Running && s.Status == chain.Canceled { // nothing has ended it yet
+			step.Status = pending
+		}
+		o.Steps = append(o.Steps, step)
 	}
 	return o
 }
+
+// pending is what a step is in a run that goes on, until it has ended.
+const pending chain.Status = "pending"
 
 func showStep(s *chain.Result) stepObject {
 	o := stepObject{ID: s.ID, Type: s.Type, Status: s.Status, Output: s.Output, Error: showFailure(s.Error), Attempts: s.Attempts, Cached: s.Cached,
