@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,11 +52,7 @@ func (s *Store) joinPart(f *fund, a *admission.Account) types.TransactWriteItem 
 	names := map[string]string{"#u": a.ID}
 	values := map[string]types.AttributeValue{":d": draw{number: a.Draws}.attr(), ":plenty": n(int64(plenty)), ":none": none, ":most": n(maxMembers)}
 	update := "SET w = w + :plenty, g.#u = :d"
-	for month, money := range held {
-		id := strconv.Itoa(len(names))
-		names["#"+id], values[":"+id] = month, n(int64(money))
-		update += ", l.#" + id + " = if_not_exists(l.#" + id + ", B) - :" + id
-	}
+	update += leftParts(names, values, held, -1)
 	return asUpdate(&dynamodb.UpdateItemInput{
 		TableName: &s.state, Key: fundKey(f.ID), UpdateExpression: &update,
 		ConditionExpression:      aws.String(budget + " AND attribute_not_exists(g.#u) AND size(g) < :most"),
@@ -69,16 +66,24 @@ func (s *Store) leavePart(f *fund, a *admission.Account) types.TransactWriteItem
 	names := map[string]string{"#u": a.ID}
 	values := map[string]types.AttributeValue{":d": f.draws[a.ID].attr(), ":plenty": n(int64(plenty))}
 	update := "SET w = w - :plenty"
-	for month, money := range f.back(a) {
-		id := strconv.Itoa(len(names))
-		names["#"+id], values[":"+id] = month, n(int64(money))
-		update += ", l.#" + id + " = if_not_exists(l.#" + id + ", B) + :" + id
-	}
+	update += leftParts(names, values, f.back(a), 1)
 	update += " REMOVE g.#u"
 	return asUpdate(&dynamodb.UpdateItemInput{
 		TableName: &s.state, Key: fundKey(f.ID), UpdateExpression: &update, ConditionExpression: aws.String("g.#u = :d"),
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 	})
+}
+
+// leftParts are those of an update that add money to what is left of a
+// project's months, or, with the sign -1, take it away.
+func leftParts(names map[string]string, values map[string]types.AttributeValue, money map[string]usage.Nano, sign usage.Nano) string {
+	var update strings.Builder
+	for month, m := range money {
+		id := strconv.Itoa(len(names))
+		names["#"+id], values[":"+id] = month, n(int64(sign*m))
+		update.WriteString(", l.#" + id + " = if_not_exists(l.#" + id + ", B) + :" + id)
+	}
+	return update.String()
 }
 
 // back is what f takes back when a leaves, by month.

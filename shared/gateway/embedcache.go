@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"container/list"
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
@@ -9,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/lru"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/router"
 )
@@ -21,13 +21,9 @@ const entryBytes = 320
 // another one asked for. A new configuration empties it. It may be used
 // concurrently.
 type VectorCache struct {
-	most int64
-
 	mu      sync.Mutex
-	bytes   int64
-	entries map[digest]*list.Element
-	order   list.List // of *entry, the newest first
-	offer   *offer    // what the entries were made under
+	entries lru.Cache[digest, *entry]
+	offer   *offer // what the entries were made under
 }
 
 // NewVectorCache returns a cache that holds up to most bytes; nil, which is no
@@ -36,7 +32,7 @@ func NewVectorCache(most int64) *VectorCache {
 	if most <= 0 {
 		return nil
 	}
-	return &VectorCache{most: most, entries: map[digest]*list.Element{}}
+	return &VectorCache{entries: lru.Cache[digest, *entry]{Most: most}}
 }
 
 type digest [sha256.Size]byte
@@ -56,14 +52,12 @@ func (c *VectorCache) find(under *offer, keys []digest, fn func(i int, e *entry)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.offer != under {
-		clear(c.entries)
-		c.order.Init()
-		c.bytes, c.offer = 0, under
+		c.entries.Clear()
+		c.offer = under
 	}
 	for i, k := range keys {
-		if el := c.entries[k]; el != nil {
-			c.order.MoveToFront(el)
-			fn(i, el.Value.(*entry))
+		if e, ok := c.entries.Get(k); ok {
+			fn(i, e)
 		}
 	}
 }
@@ -72,23 +66,9 @@ func (c *VectorCache) find(under *offer, keys []digest, fn func(i int, e *entry)
 func (c *VectorCache) put(under *offer, e *entry) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.offer != under || e.bytes() > c.most {
-		return
+	if c.offer == under {
+		c.entries.Put(e.key, e, e.bytes())
 	}
-	if el := c.entries[e.key]; el != nil {
-		c.drop(el)
-	}
-	c.entries[e.key] = c.order.PushFront(e)
-	c.bytes += e.bytes()
-	for c.bytes > c.most {
-		c.drop(c.order.Back())
-	}
-}
-
-func (c *VectorCache) drop(el *list.Element) {
-	e := c.order.Remove(el).(*entry)
-	delete(c.entries, e.key)
-	c.bytes -= e.bytes()
 }
 
 // memory is the cache as one request uses it.
@@ -202,7 +182,7 @@ func (e *embedding) remember() {
 	}
 	var read [][]float32
 	if e.whole != nil {
-		if e.got[0].fades || int64(len(e.whole.Raw))/4 > m.cache.most {
+		if e.got[0].fades || int64(len(e.whole.Raw))/4 > m.cache.entries.Most {
 			return // it is not to stay, or would drive out everything else
 		}
 		var err error

@@ -1,12 +1,13 @@
 package projectservice
 
 import (
-	"container/list"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/devmentor/ai-gateway/shared/lru"
 )
 
 const (
@@ -19,35 +20,26 @@ const (
 type key struct{ user, project string }
 
 // answers are those that the service allows to be kept, for as long as it does.
-// What nobody has asked for longest goes first. The zero value is ready.
 type answers struct {
-	mu    sync.Mutex
-	bytes int
-	of    map[key]*list.Element
-	order list.List // of *kept, the newest first
+	mu   sync.Mutex
+	kept lru.Cache[key, kept]
 }
 
 type kept struct {
-	key
 	text  string
 	until time.Time
 }
 
-func (k *kept) bytes() int { return len(k.user) + len(k.project) + len(k.text) + entryBytes }
+func newAnswers() *answers { return &answers{kept: lru.Cache[key, kept]{Most: maxKept}} }
 
 func (c *answers) get(k key) (text string, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	el := c.of[k]
-	if el == nil {
+	e, ok := c.kept.Get(k)
+	if !ok || !time.Now().Before(e.until) {
+		c.kept.Drop(k)
 		return "", false
 	}
-	e := el.Value.(*kept)
-	if !time.Now().Before(e.until) {
-		c.drop(el)
-		return "", false
-	}
-	c.order.MoveToFront(el)
 	return e.text, true
 }
 
@@ -56,27 +48,10 @@ func (c *answers) put(k key, a answer) {
 	if a.keep <= 0 {
 		return
 	}
+	k.project = strings.Clone(k.project) // it may be a piece of a request's body
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if el := c.of[k]; el != nil {
-		c.drop(el)
-	}
-	if c.of == nil {
-		c.of = map[key]*list.Element{}
-	}
-	k.project = strings.Clone(k.project) // it may be a piece of a request's body
-	e := &kept{key: k, text: a.text, until: time.Now().Add(a.keep)}
-	c.of[k] = c.order.PushFront(e)
-	c.bytes += e.bytes()
-	for c.bytes > maxKept {
-		c.drop(c.order.Back())
-	}
-}
-
-func (c *answers) drop(el *list.Element) {
-	e := c.order.Remove(el).(*kept)
-	delete(c.of, e.key)
-	c.bytes -= e.bytes()
+	c.kept.Put(k, kept{a.text, time.Now().Add(a.keep)}, int64(len(k.user)+len(k.project)+len(a.text)+entryBytes))
 }
 
 // freshness is how long an answer may be kept: its max-age less the age it came

@@ -39,7 +39,7 @@ type Service struct {
 	base    string
 	options Options
 	breaker *gobreaker.CircuitBreaker[answer]
-	answers answers
+	answers *answers
 }
 
 // New returns a client, without calling the service. It fails if the URL has
@@ -52,7 +52,7 @@ func New(o Options) (*Service, error) {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
-	return &Service{base: base, options: o, breaker: newBreaker()}, nil
+	return &Service{answers: newAnswers(), base: base, options: o, breaker: newBreaker()}, nil
 }
 
 // checkURL refuses what would have to be merged with our own path, or must not
