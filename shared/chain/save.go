@@ -3,6 +3,8 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -107,16 +109,27 @@ func (r *runner) save(ctx context.Context) {
 	now.Lost = ""
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	err := r.o.Save(ctx, &now)
+	err := r.store(ctx, &now)
 	if errors.Is(err, fault.TooLarge) {
 		now.Lost = fault.As(err).Message
-		err = r.o.Save(ctx, now.small())
+		err = r.store(ctx, now.small())
 	}
 	if r.saved, r.taken = time.Now(), errors.Is(err, fault.Conflict); err != nil {
 		r.run.Lost = "it could not be stored"
 		return
 	}
 	r.run.Rev, r.run.Lost = now.Rev, now.Lost
+}
+
+// store is Save. A panic in it must not end the process: nobody is above it in
+// the goroutine that keeps a run saved.
+func (r *runner) store(ctx context.Context, run *Run) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fault.Wrap(fault.Internal, fmt.Errorf("panic in saving a run: %v\n%s", p, debug.Stack()), errPanic.Message)
+		}
+	}()
+	return r.o.Save(ctx, run)
 }
 
 // small is r without what makes it large.

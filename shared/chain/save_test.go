@@ -203,3 +203,18 @@ func TestARunThatSomebodyElseHasIsNotSavedAgainUntilItsEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestAPanicInTheStoreEndsNoProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+			time.Sleep(15 * time.Second) // a save comes meanwhile, in its own goroutine
+			return chain.Answer{Text: "x"}, nil
+		}}
+		c := parse(t, with(prompt("a", "x"), `"output":"$.steps.a.output"`))
+		r, err := c.Run(t.Context(), chain.Options{ID: runID, Version: 1, Input: inputs(t, c, `{}`), Calls: w,
+			Save: func(context.Context, *chain.Run) error { panic("ouch") }})
+		if err != nil || r.Status != chain.OK || r.Lost == "" {
+			t.Errorf("run = %s, %v, lost %q, want it to go on, and to say that it is not stored", r.Status, err, r.Lost)
+		}
+	})
+}
