@@ -150,16 +150,49 @@ func TestHTMLIsReadAsPeopleDo(t *testing.T) {
 <pre>  x &lt; y
   z</pre><table><tr><td>a</td><td>b</td></tr></table>1 < 2 <unclosed`
 	got := htmlText(page)
-	want := "# Fish & chips\n\nTwo hot, crisp.\nLine two.\n\none\ntwo\n\n## More\n\n  x < y\n  z\n\na b\n\n1 < 2"
-	for strings.Contains(got, "\n\n\n") {
-		got = strings.ReplaceAll(got, "\n\n\n", "\n\n")
-	}
+	want := "# T\n\n# Fish & chips\n\nTwo hot, crisp.\nLine two.\n\none\ntwo\n\n## More\n\n```\n  x < y\n  z\n```\n\na b\n\n1 < 2"
 	if got != want {
 		t.Errorf("htmlText = %q\nwant       %q", got, want)
 	}
 	list := Split(HTML, "", page)
 	if len(list) != 2 || list[1].Context != "Fish & chips" {
 		t.Errorf("passages = %+v", list)
+	}
+}
+
+func TestHTMLText(t *testing.T) {
+	for _, c := range []struct{ name, page, want string }{
+		{"the title is a heading", "<title>All about\n fish &amp; chips</title><p>Text.<h2>More</h2>x", "# All about fish & chips\n\nText.\n\n## More\n\nx"},
+		{"a title alone", "<html><head><title>T</title></head></html>", "# T"},
+		{"the first heading repeats the title", "<title>Fish</title><h1>Fish</h1><p>Text.", "# Fish\n\nText."},
+		{"the first heading begins like the title", "<title>Fish</title><h1>Fishes</h1>", "# Fish\n\n# Fishes"},
+		{"two titles, one of a drawing", "<svg><title>Icon</title></svg><title>One</title><title>Two</title>x", "# One\n\nx"},
+		{"a head without an end", "<head><meta charset=utf-8><title>T</title><style>p</style><body>x", "# T\n\nx"},
+		{"images", `<p>See<img src="a.png" alt="the  map &lt;1&gt;">, <IMG ALT='here'><img alt=""><img alt><img src=x>.`, "See the map <1> , here ."},
+		{"the hidden attribute", "a<div hidden>b<div>c</div>d</div>e<p hidden=''>f<p>g<span HIDDEN>h</span>", "ae\n\ng"},
+		{"what a search on the page finds", `<div hidden="until-found">a</div>`, "a"},
+		{"what is not read aloud", `<a aria-hidden="true">#</a>a<i aria-hidden=false>b</i>`, "ab"},
+		{"what is not displayed", `<p style="color:red; display : none">a</p><p style="display:block">b</p>`, "b"},
+		{"void elements hide nothing else", `<input type=text hidden>a<img hidden alt=b><br hidden>c`, "ac"},
+		{"ends that may be left out", "<ul><li hidden>a<li>b<li hidden>c</ul>d<table><tr hidden><td>e<td>f<tr><td>g<tbody hidden><tr><td>h</table>i<dl><dt hidden>j<dd>k</dl>",
+			"b\n\nd\n\ng\n\ni\n\nk"},
+		{"ends that come too late", "<div><span hidden>a</div>b", "b"},
+		{"ends of nothing", "<div hidden>a</p></b>c</div>d</div>e", "d\n\ne"},
+		{"a page that a script shows", "<html hidden><body style=display:none>a", "a"},
+		{"elements that nobody reads", "a<template><template>b</template>c</template><noscript>d</noscript><object>e</object><iframe><p></iframe><svg><path/><text>f</text></svg>g", "ag"},
+		{"scripts with tags in them", "a<script hidden>'<div hidden>' </scripts> < </script >b<style>c</style >d", "abd"},
+		{"titles, images and breaks in what is hidden", "<div hidden><title>a</title><img alt=b><pre>c</pre><br><h1>d</h1></div>e", "e"},
+		{"attributes as people write them", `<p title=it's data-x = "a>b" hidden>a</p><p title="hidden" class=hidden>b</p><p nothidden>c</p><p x=hidden/ hidden/>d</p>`, "b\n\nc"},
+		{"preformatted text has no headings", "<h1>A</h1><pre>\n# a comment\n  <b>x</b>\n\n</pre><p>b", "# A\n\n```\n# a comment\n  x\n```\n\nb"},
+		{"preformatted fences", "<pre>```\n# a\n```</pre>", "~~~\n```\n# a\n```\n~~~"},
+		{"preformatted blocks", "<pre>a<br>b<h1>c</h1></pre><pre> </pre>d", "```\na\nb\nc\n```\n\nd"},
+		{"preformatted to the end", "<pre>a", "```\na\n```"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := htmlText(c.page); got != c.want {
+				t.Errorf("htmlText(%q)\n = %q\nwant %q", c.page, got, c.want)
+			}
+		})
 	}
 }
 
@@ -189,7 +222,7 @@ func TestGuessKind(t *testing.T) {
 // TestNoTextIsSlow would run for minutes if any step were quadratic.
 func TestNoTextIsSlow(t *testing.T) {
 	var a Analyzer
-	for _, s := range []string{"<", "</", "<script></", "<p", "<p>", "<a href='", "<!--", "&", "\n", " ", "# a\n", "```\n", "a", "_", "A", "aB", "def f(", "def f():\n", "日", ". ", "\xff", "#", "\n\n",
+	for _, s := range []string{"<", "</", "<script></", "<p", "<p>", "<p hidden>", "<div><li><td>", "<b></i>", "<pre>", "<pre></pre>a", "<title>", "<title>a</title>", "<img alt=a>", "<p a='b' c=d ", "<a href='", "<!--", "&", "\n", " ", "# a\n", "```\n", "a", "_", "A", "aB", "def f(", "def f():\n", "日", ". ", "\xff", "#", "\n\n",
 		"public static final ", "class a\n", "from a", "\t"} {
 		text := strings.Repeat(s, 256<<10/len(s))
 		for _, kind := range Kinds {
