@@ -27,6 +27,7 @@ func appendAssembly(dst []byte, a *gateway.Assembly) []byte {
 			dst = strconv.AppendInt(dst, int64(h.Passage), 10)
 			dst = append(dst, `,"score":`...)
 			dst = strconv.AppendFloat(dst, h.Score, 'g', -1, 64)
+			dst = rawjson.AppendString(append(dst, `,"heading":`...), h.Heading)
 			dst = rawjson.AppendString(append(dst, `,"text":`...), h.Text)
 			dst = append(append(dst, `,"metadata":`...), metadata(h.Metadata)...)
 			dst = append(dst, '}')

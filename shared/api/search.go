@@ -28,6 +28,7 @@ type searchBody struct {
 type hitObject struct {
 	ID       string          `json:"id"`
 	Score    float64         `json:"score"`
+	Heading  string          `json:"heading"`
 	Text     string          `json:"text"`
 	Metadata json.RawMessage `json:"metadata"`
 	Passage  int             `json:"passage"`
@@ -74,7 +75,7 @@ func (s *Server) question(body []byte) (q rag.Query, err error) {
 func showHits(hits []rag.Hit) []hitObject {
 	data := []hitObject{}
 	for _, h := range hits {
-		data = append(data, hitObject{ID: h.ID, Score: h.Score, Text: h.Text, Metadata: metadata(h.Metadata), Passage: h.Passage})
+		data = append(data, hitObject{ID: h.ID, Score: h.Score, Heading: h.Heading, Text: h.Text, Metadata: metadata(h.Metadata), Passage: h.Passage})
 	}
 	return data
 }

@@ -418,7 +418,7 @@ func (w *work) retrieve(ctx context.Context, q rag.Query) (any, error) {
 		if !ok {
 			metadata = map[string]any{}
 		}
-		list = append(list, map[string]any{"id": h.ID, "collection": h.Collection, "text": h.Text, "metadata": metadata,
+		list = append(list, map[string]any{"id": h.ID, "collection": h.Collection, "heading": h.Heading, "text": h.Text, "metadata": metadata,
 			"score": json.Number(strconv.FormatFloat(h.Score, 'g', -1, 64)), "passage": json.Number(strconv.Itoa(h.Passage))})
 	}
 	return list, nil

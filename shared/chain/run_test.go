@@ -111,7 +111,7 @@ func states(r *chain.Run) string {
 }
 
 func TestDataFlowsThroughAllTypesOfSteps(t *testing.T) {
-	w := &world{hits: []rag.Hit{{Key: rag.Key{Collection: "docs", ID: "d1"}, Passage: 2, Text: "Maps are tables.", Score: 1.5, Metadata: json.RawMessage(`{"lang":"go"}`)}, {Key: rag.Key{ID: "d2"}, Text: "And more."}},
+	w := &world{hits: []rag.Hit{{Key: rag.Key{Collection: "docs", ID: "d1"}, Passage: 2, Heading: "Types", Text: "Maps are tables.", Score: 1.5, Metadata: json.RawMessage(`{"lang":"go"}`)}, {Key: rag.Key{ID: "d2"}, Text: "And more."}},
 		say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
 			a := chain.Answer{Text: user, Model: "m-1", Usage: llm.Usage{Input: 2, Output: 1}, Cost: 10}
 			switch ask.Step {
@@ -142,7 +142,7 @@ func TestDataFlowsThroughAllTypesOfSteps(t *testing.T) {
 	if r.Status != chain.OK || r.Error != nil || r.Cost != 50 || r.Usage != (llm.Usage{Input: 10, Output: 5}) {
 		t.Errorf("run = %s, %v, %s, %+v, want ok at 50 nano-dollars", r.Status, r.Error, r.Cost.USD(), r.Usage)
 	}
-	if got := string(r.Step("find").Output); !strings.HasPrefix(got, `[{"collection":"docs","id":"d1","metadata":{"lang":"go"},"passage":2,"score":1.5,"text":"Maps are tables."},`) {
+	if got := string(r.Step("find").Output); !strings.HasPrefix(got, `[{"collection":"docs","heading":"Types","id":"d1","metadata":{"lang":"go"},"passage":2,"score":1.5,"text":"Maps are tables."},`) {
 		t.Errorf("passages = %s", got)
 	}
 	if each := r.Step("each"); each.Cost != 20 || each.Attempts != 2 || each.Model != "m-1" {

@@ -123,7 +123,7 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 		p.Cite = w.opts.RAG.Citations
 	}
 	for _, h := range found.hits {
-		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Text: h.Text})
+		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Heading: h.Heading, Text: h.Text})
 	}
 	counter := w.counter()
 	if w.opts.Optimize {

@@ -44,8 +44,9 @@ type Parts struct {
 // Passage is a piece of a document. Whoever wrote the document may be nobody
 // the user trusts.
 type Passage struct {
-	Source string // what to call the document
-	Text   string
+	Source  string // what to call the document
+	Heading string // what it stands under there; "" if unknown
+	Text    string
 }
 
 // Budget bounds parts, in tokens. Of Project, Memory and Passages, 0 leaves
@@ -258,7 +259,11 @@ func guard(tag string, cite bool) string {
 func passages(tag string, list []Passage, budget int64, count Count) (block string, used int, tokens int64) {
 	var b strings.Builder
 	for _, p := range list {
-		one := fmt.Sprintf("<%s number=\"%d\" source=%q>\n%s\n</%s>\n\n", tag, used+1, p.Source, strings.TrimSpace(p.Text), tag)
+		text := strings.TrimSpace(p.Text)
+		if p.Heading != "" { // a quotation, too, so not beside the number
+			text = p.Heading + "\n\n" + text
+		}
+		one := fmt.Sprintf("<%s number=\"%d\" source=%q>\n%s\n</%s>\n\n", tag, used+1, p.Source, text, tag)
 		n := count(one)
 		if tokens+n > budget {
 			break
@@ -272,9 +277,9 @@ func passages(tag string, list []Passage, budget int64, count Count) (block stri
 
 // passageTag names the tag of passages.
 func passageTag(list []Passage) string {
-	texts := make([]string, 0, 2*len(list))
+	texts := make([]string, 0, 3*len(list))
 	for _, p := range list {
-		texts = append(texts, p.Text, p.Source)
+		texts = append(texts, p.Text, p.Source, p.Heading)
 	}
 	return tagFor("passage", texts...)
 }

@@ -225,6 +225,9 @@ func (p *putting) write(ctx context.Context, gen string) error {
 	}
 	for i, passage := range p.passages {
 		payload := map[string]*qdrant.Value{"n": qdrant.NewValueInt(int64(i)), "text": qdrant.NewValueString(passage.Text)}
+		if h := passage.Heading(p.d.Language); h != "" {
+			payload["heading"] = qdrant.NewValueString(h)
+		}
 		for field, v := range about {
 			payload[field] = v
 		}

@@ -119,7 +119,7 @@ func (x *search) query(ctx context.Context, fetch []*qdrant.PrefetchQuery, k int
 	}
 	fields := []string{"tenant", "head", "gen", "n"}
 	if k <= withTexts {
-		fields = append(fields, "text")
+		fields = append(fields, "text", "heading")
 	}
 	points, err := call(ctx, x.s, reading, func(ctx context.Context, c *qdrant.Client) ([]*qdrant.ScoredPoint, error) {
 		return c.Query(ctx, &qdrant.QueryPoints{
@@ -201,33 +201,34 @@ func (x *search) lookAt(ctx context.Context, points []*qdrant.ScoredPoint) error
 
 // hits shows points as what they are, with their texts.
 func (x *search) hits(ctx context.Context, points []*qdrant.ScoredPoint) ([]rag.Hit, error) {
-	have := map[string]string{}
+	have := map[string]map[string]*qdrant.Value{}
 	var ids []*qdrant.PointId
 	for _, p := range points {
-		if v, ok := p.GetPayload()["text"]; ok {
-			have[p.GetId().GetUuid()] = v.GetStringValue()
+		if _, ok := p.GetPayload()["text"]; ok {
+			have[p.GetId().GetUuid()] = p.GetPayload()
 		} else {
 			ids = append(ids, p.GetId())
 		}
 	}
 	if ids != nil {
-		list, err := x.s.get(ctx, x.s.passages(x.of.dimensions), qdrant.NewWithPayloadInclude("text"), ids...)
+		list, err := x.s.get(ctx, x.s.passages(x.of.dimensions), qdrant.NewWithPayloadInclude("text", "heading"), ids...)
 		if err != nil {
 			return nil, err
 		}
 		for _, p := range list {
-			have[p.GetId().GetUuid()] = text(p.GetPayload(), "text")
+			have[p.GetId().GetUuid()] = p.GetPayload()
 		}
 	}
 	var hits []rag.Hit
 	for _, p := range points {
 		h := x.heads[text(p.GetPayload(), "head")]
-		t, ok := have[p.GetId().GetUuid()]
+		said, ok := have[p.GetId().GetUuid()]
 		if !ok {
 			x.stale = true
 			continue
 		}
-		hits = append(hits, rag.Hit{Key: h.Key, Passage: int(p.GetPayload()["n"].GetIntegerValue()), Text: t, Score: float64(p.GetScore()), Metadata: h.Metadata})
+		hits = append(hits, rag.Hit{Key: h.Key, Passage: int(p.GetPayload()["n"].GetIntegerValue()), Text: text(said, "text"),
+			Heading: text(said, "heading"), Score: float64(p.GetScore()), Metadata: h.Metadata})
 	}
 	return hits, nil
 }

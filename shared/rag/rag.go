@@ -6,6 +6,7 @@ package rag
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -18,6 +19,17 @@ type Passage struct {
 	Context string // what is above it and helps to find it: headings, a signature, the language
 	Lead    int    // the length of the title that Text begins with; 0 for none
 	Code    bool   // definitions in it have names
+}
+
+// Heading is what the passage stands under and does not say itself, in one line:
+// headings, outermost first, or the first line of the definition that it
+// continues; "" for nothing. language is that of the document.
+func (p Passage) Heading(language string) string {
+	context := p.Context
+	if p.Code {
+		context = strings.TrimPrefix(context, language)
+	}
+	return strings.Join(strings.FieldsFunc(context, func(r rune) bool { return r == '\n' }), " > ")
 }
 
 // Key names a document of a tenant.
@@ -64,6 +76,7 @@ type Hit struct {
 	Key
 	Passage  int // its number within the document, from 0
 	Text     string
+	Heading  string  // as Passage.Heading
 	Score    float64 // higher is better; comparable within one answer only
 	Metadata json.RawMessage
 }

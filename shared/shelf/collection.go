@@ -52,10 +52,11 @@ type document struct {
 
 // place is where a passage is.
 type place struct {
-	doc    *document
-	number int
-	pos    int64
-	length int
+	doc     *document
+	number  int
+	pos     int64
+	length  int
+	heading string
 }
 
 func (c *collection) close() error {
@@ -180,13 +181,16 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 	if len(terms) > 0 {
 		c.kind.use(about.Embedding, about.Dimensions)
 	}
-	where := d.text + int64(d.size)
+	where, heading := d.text+int64(d.size), ""
 	for i, p := range about.Passages {
 		slot := c.index.Add(terms[i])
 		for len(c.slots) <= int(slot) {
 			c.slots = append(c.slots, place{})
 		}
-		c.slots[slot] = place{d, i, where, p.Length}
+		if h := (rag.Passage{Context: p.Context, Code: p.Code}).Heading(about.Language); h != heading { // neighbours share one
+			heading = h
+		}
+		c.slots[slot] = place{d, i, where, p.Length, heading}
 		d.slots = append(d.slots, slot)
 		if vectors != nil {
 			c.kind.vectors.Add(slot, vectors[i])
@@ -324,7 +328,7 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 		if err != nil {
 			return nil, err
 		}
-		hits[i] = rag.Hit{Key: p.doc.Key, Passage: p.number, Text: string(text), Score: float64(b.Score), Metadata: p.doc.Metadata}
+		hits[i] = rag.Hit{Key: p.doc.Key, Passage: p.number, Text: string(text), Heading: p.heading, Score: float64(b.Score), Metadata: p.doc.Metadata}
 	}
 	return hits, nil
 }

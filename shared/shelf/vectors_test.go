@@ -41,6 +41,10 @@ func TestFilesFromBeforeVectors(t *testing.T) {
 	if got := found(t, s, "heron stork"); got != "guide:## Storks\n\nThey nest on chimneys.:1.7072\na:A heron in the water.:1.6453" {
 		t.Errorf("hits = %q", got)
 	}
+	hits, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "storks", Limit: 1})
+	if err != nil || len(hits) != 1 || hits[0].Heading != "Birds" {
+		t.Errorf("hits = %+v, %v, want one under Birds", hits, err)
+	}
 	embed(t, s, "b", "Another heron.")
 	if d, err := s.Get(t.Context(), tenant, key("b")); err != nil || d.Embedding != "" {
 		t.Errorf("Get = %+v, %v, want no vectors where others have none", d, err)
