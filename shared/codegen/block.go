@@ -9,7 +9,7 @@ import (
 
 // open begins a block at an opening fence.
 func (p *Parser) open(f fence, line string) {
-	b := &block{fence: f, line: line}
+	b := &block{fence: f, line: line, before: p.held}
 	b.lang, b.path = readInfo(f.info)
 	b.named = b.path != ""
 	switch {
@@ -24,36 +24,53 @@ func (p *Parser) open(f fence, line string) {
 			b.hint = h
 		}
 	}
-	p.held, p.path, p.prev, p.blank = "", "", "", false
-	p.block = b
-	if b.path != "" {
-		p.start()
-		return
-	}
+	p.held, p.path, p.head, p.prev, p.blank, p.tags = "", "", header{}, "", false, false
 	b.fresh = true
+	p.block = b
 }
 
 // inside reads a whole line of a block.
 func (p *Parser) inside(line string) {
 	b := p.block
-	if b.closing != "" && p.closes(line) {
+	switch {
+	case b.element != nil:
+		p.insideElement(line)
+		return
+	case b.bare && b.patch:
+		p.insidePatch(line)
+		return
+	case b.bare:
+		p.insideHeaded(line)
+		return
+	case b.closing != "" && p.closes(line):
 		p.close()
 		p.take(line)
 		return
 	}
 	f, ok := readFence(line, b.length)
 	ok = ok && f.char == b.char && f.indent < b.indent+tab
+	began := !b.fresh
 	if b.fresh {
-		if ok && f.info == "" { // an empty block without a name
-			p.block = nil
+		if ok && f.info == "" { // an empty block
+			if b.path == "" {
+				p.block = nil
+				return
+			}
+			p.start()
+			p.close()
 			return
 		}
-		p.first(line)
+		if p.first(line) {
+			return
+		}
 		ok = ok && f.info != ""
 		b = p.block
 	}
 	switch {
 	case !ok:
+		if began && b.head.style != "" && b.depth == 0 && p.splits(line) {
+			return
+		}
 	case f.info == "" && b.depth > 0:
 		b.depth--
 	case f.info == "" && b.markdown:
@@ -114,16 +131,29 @@ func (p *Parser) closes(next string) bool {
 	return false
 }
 
-// first decides, by its first line, what a block without a path is.
-func (p *Parser) first(line string) {
+// first decides, by its first line, what a block is. The line may be no part
+// of the file; then it is done.
+func (p *Parser) first(line string) (done bool) {
 	b := p.block
 	b.fresh = false
-	if len(line) <= maxPathLine {
-		if file, ok := commentPath(line, b.lang); ok {
-			b.path = file
-			p.start()
-			return
-		}
+	if (isPatch(line) || b.lang == "diff") && !p.wantsPatch(b) && !(b.lang == "yaml" && strings.HasPrefix(line, "---")) {
+		p.keepPatch()
+		return false
+	}
+	if b.path != "" {
+		p.start()
+		return false
+	}
+	file, comment := commentPath(line, b.lang)
+	if h, ok := readHeader(line); ok && (h.strong || h.label && comment) && compatible(h.path, b.lang) {
+		b.head, b.path = h, h.path
+		p.start()
+		return !comment || !h.isComment(line)
+	}
+	if comment {
+		b.path = file
+		p.start()
+		return false
 	}
 	asked := p.hints.Language
 	switch trimmed := strings.TrimSpace(line); {
@@ -139,6 +169,7 @@ func (p *Parser) first(line string) {
 	default:
 		p.start()
 	}
+	return false
 }
 
 // start begins the file of the open block.
@@ -188,11 +219,6 @@ func (p *Parser) name(b *block) (name, lang string) {
 		name = p.generated(lang)
 		p.diagnose(Diagnostic{Path: name, Severity: Warning, Code: UnsafePath, Message: fmt.Sprintf("The path %q was refused: %v.", whole(given, 100), err)})
 		return name, lang
-	}
-	if b.lang == "diff" && lang != "diff" && CheckPath(given+".diff") == nil {
-		name = given + ".diff"
-		p.diagnose(Diagnostic{Path: name, Severity: Warning, Code: Patch, Message: fmt.Sprintf("The answer has a patch for %q instead of the file.", given)})
-		return name, b.lang
 	}
 	if lang == "javascript" && b.lang == "jsx" || lang == "text" && b.lang != "" {
 		lang = b.lang
@@ -269,9 +295,9 @@ func (p *Parser) unpack() {
 	b := p.block
 	text := b.text.String()
 	b.text.Reset()
-	if list, note, ok := readObject(text); ok {
+	if a, ok := readJSON(text); ok && isBlank(a.rest) {
 		b.target = toNowhere
-		p.addAll(list, note)
+		p.addAll(a)
 		return
 	}
 	if b.lang == "" && json.Valid([]byte(text)) {
@@ -291,12 +317,16 @@ func (p *Parser) close() {
 	case toFile:
 		p.tell(Event{Kind: FileEnd, Index: b.file, Path: p.files[b.file].Path})
 	case toNote:
-		p.explain(strings.Repeat(string(b.char), b.length) + "\n")
-		if text := b.text.String(); !slices.Contains([]string{"text", "console", "mermaid", "http"}, b.lang) && !isTree(text) && strings.TrimSpace(text) != "" {
+		if !b.bare {
+			p.explain(strings.Repeat(string(b.char), b.length) + "\n")
+		}
+		if b.patch {
+			p.tellPatch(b)
+		} else if text := b.text.String(); !slices.Contains([]string{"text", "console", "mermaid", "http"}, b.lang) && !isTree(text) && strings.TrimSpace(text) != "" {
 			p.aside = append(p.aside, aside{b.lang, text})
 		}
 	}
-	p.block, p.prev, p.blank = nil, "", false
+	p.block, p.prev, p.blank, p.tags = nil, "", false, b.wrapped
 }
 
 // unclosed tells that the open block's file has no end.

@@ -34,8 +34,12 @@ func readFence(line string, least int) (f fence, ok bool) {
 		f.length++
 	}
 	f.info = strings.TrimSpace(rest[f.length:])
-	return f, f.length >= least && strings.IndexByte(f.info, f.char) < 0
+	return f, f.length >= least && strings.IndexByte(f.info, f.char) < 0 && !notInfo(f.info)
 }
+
+// notInfo says that what stands behind backticks is code, such as the end of a
+// string: no fence goes on like this.
+func notInfo(info string) bool { return info != "" && strings.IndexByte(";,)+\"'", info[0]) >= 0 }
 
 // readOpener is readFence for a line that may also be a list's item.
 func readOpener(line string) (fence, bool) {
@@ -180,7 +184,7 @@ func readPathLine(line string) (string, verdict) {
 		if !pathLike(word) {
 			return "", no
 		}
-		after = strings.TrimLeft(after, "*_:`#\"'.]) \t")
+		after = strings.TrimLeft(after, "*_:`#\"'.]) \t=-~+@%<>/")
 		if after == "" || after[0] == '(' {
 			return word, maybe
 		}
@@ -250,6 +254,9 @@ var comments = [][2]string{{"{/*", "*/}"}, {"/*", "*/"}, {"<!--", "-->"}, {"<%--
 
 var fileLabel = pattern.Pattern{Expr: `(?i)^(?:file ?name|file ?path|file|path) *[:=] *`}
 
+// remark is what may stand behind a path: app.py - the entry point.
+var remark = pattern.Pattern{Expr: ` (?:[-–—] |\()`}
+
 // commentPath finds the path in a block's first line, if it is a comment that
 // says nothing else: // file: main.go.
 func commentPath(line, lang string) (string, bool) {
@@ -265,7 +272,11 @@ func commentPath(line, lang string) (string, bool) {
 		rest = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), c[1]))
 		rest = strings.TrimLeft(rest, "/*#-=; ")
 		label := fileLabel.Regexp().FindString(rest)
-		rest = strings.Trim(strings.TrimRight(rest[len(label):], " -=*#"), "`\"'")
+		rest = rest[len(label):]
+		if i := remark.Regexp().FindStringIndex(rest); i != nil {
+			rest = rest[:i[0]]
+		}
+		rest = strings.Trim(strings.TrimRight(rest, " -=*#"), "`\"'")
 		switch {
 		case strings.ContainsFunc(rest, unicode.IsSpace):
 			return "", false

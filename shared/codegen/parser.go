@@ -19,10 +19,11 @@ type Hints struct {
 // Parser reads an answer while it comes. How it is cut into pieces changes
 // nothing but the pieces of deltas.
 //
-// Files are what stands in fenced blocks, and everything else is explanation,
-// and so are blocks that only show commands or output. A block's path stands
-// behind the fence, in the line before it, or in a comment in its first line.
-// The text of a file is never changed, but for the indentation of the block.
+// Files are what stands in fenced blocks, in elements such as <file path="a.go">,
+// and behind headers such as === a.go ===; everything else is explanation, and
+// so are blocks that only show commands or output. A block's path stands behind
+// the fence, in the line before it, or in a comment in its first line. The text
+// of a file is never changed, but for the indentation of the block.
 type Parser struct {
 	hints Hints
 	emit  func(Event) error
@@ -32,13 +33,16 @@ type Parser struct {
 	deltas strings.Builder
 
 	phase  phase
+	end    string // of the thoughts
 	intro  []byte // text before the phase is known, or the whole of a JSON answer
 	carry  []byte // the beginning of a character
 	line   []byte // the beginning of a line whose meaning is not known yet
 	passed int    // bytes of the present line that have been passed on
 
-	held  string // outside: a line that names a path, and blank lines
-	path  string // in held
+	held  string // outside: lines that name a path, and blank ones
+	path  string // in held; "" if they only may lead to one
+	head  header // held is a line that may begin a file without a fence
+	tags  bool   // an element with a file has just ended: its parents' ends may follow
 	prev  string // the last line that was not blank, as far as it matters
 	blank bool   // the last line was blank
 
@@ -79,6 +83,7 @@ type block struct {
 	lang, path string // from the fence or the line before
 	named      bool   // the path was behind the fence
 	line       string // the opening line
+	before     string // lines before it that name its path
 	hint       string // a path in the sentence before it
 	fresh      bool   // its first line is awaited
 	markdown   bool
@@ -87,6 +92,14 @@ type block struct {
 	target     target
 	file       int
 	text       strings.Builder // of an aside, and of what may be an answer in JSON
+
+	element *element        // the file is the content of one
+	head    header          // the file stands behind one, until the next of its kind
+	patch   bool            // it changes files: it has none
+	bare    bool            // there is no fence
+	wrapped bool            // the fence is the content of an element
+	blanks  strings.Builder // blank lines, which are the file's if more follows
+	quotes  quotes
 }
 
 type target int
@@ -138,20 +151,18 @@ func (p *Parser) feed(text string) {
 	}
 	p.intro = append(p.intro, text...)
 	if p.phase == beginning {
-		p.phase = phaseOf(string(p.intro))
+		p.phase, p.end = phaseOf(string(p.intro[:min(len(p.intro), maxIntro)]))
 	}
 	switch p.phase {
 	case thinking:
-		const end = "</think"
-		i := bytes.Index(p.intro, []byte(end))
+		i := bytes.Index(p.intro, []byte(p.end))
 		if i < 0 {
-			p.intro = p.intro[max(0, len(p.intro)-len(end)):]
+			p.intro = p.intro[max(0, len(p.intro)-len(p.end)):]
 			return
 		}
-		if _, rest, ok := strings.Cut(string(p.intro[i:]), ">"); ok { // </thinking>, too
-			p.phase, p.intro = beginning, nil
-			p.feed(rest)
-		}
+		rest := string(p.intro[i+len(p.end):])
+		p.phase, p.intro = beginning, nil
+		p.feed(rest)
 	case lines:
 		text, p.intro = string(p.intro), nil
 		p.markdown(text)
@@ -163,22 +174,32 @@ func (p *Parser) feed(text string) {
 	}
 }
 
-// phaseOf says what an answer that begins with s is.
-func phaseOf(s string) phase {
-	s = strings.TrimSpace(s)
-	for _, tag := range []string{"<think>", "<thinking>"} {
-		if strings.HasPrefix(s, tag) {
-			return thinking
+// thoughts are how models that think aloud begin and end that.
+var thoughts = [][2]string{{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"},
+	{"<scratchpad>", "</scratchpad>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"}, {"◁think▷", "◁/think▷"}}
+
+// phaseOf says what an answer that begins with s is, and what ends thoughts.
+func phaseOf(s string) (now phase, end string) {
+	full := len(s) >= maxIntro
+	s = strings.TrimSpace(s[:min(len(s), maxIntro)])
+	for _, t := range thoughts {
+		if strings.HasPrefix(s, t[0]) {
+			return thinking, t[1]
 		}
-		if strings.HasPrefix(tag, s) {
-			return beginning // "" too
+		if strings.HasPrefix(t[0], s) && !full {
+			return beginning, "" // "" too
 		}
 	}
-	if s[0] == '{' {
-		return object
+	switch inner := strings.TrimLeft(strings.TrimPrefix(s, "["), space); {
+	case strings.HasPrefix(inner, "{"):
+		return object, ""
+	case inner == "" && s != "" && !full:
+		return beginning, ""
 	}
-	return lines
+	return lines, ""
 }
+
+const maxIntro = 4096 // bytes that may come before it is known what an answer is
 
 // markdown cuts text into lines.
 func (p *Parser) markdown(text string) {
@@ -190,7 +211,7 @@ func (p *Parser) markdown(text string) {
 		}
 		line := text[:i+1]
 		text = text[i+1:]
-		if p.passed > 0 {
+		if p.passed > 0 && !p.inElement() {
 			p.pass(line)
 			p.endLine()
 			continue
@@ -206,18 +227,29 @@ func (p *Parser) markdown(text string) {
 // partial takes text that ends within a line, and passes it on as soon as it
 // is certain that the line has no other meaning.
 func (p *Parser) partial(text string) {
-	if p.passed > 0 {
+	if p.passed > 0 && !p.inElement() {
 		p.pass(text)
 		return
 	}
 	p.line = append(p.line, text...)
-	if line := string(p.line); p.isPlain(line) {
+	if p.inElement() {
+		p.passLong()
+		return
+	}
+	if len(p.line)-len(text) > maxPathLine {
+		return // its beginning says that it is to be kept
+	}
+	if p.isPlain(string(p.line[:min(len(p.line), maxPathLine+1)])) {
+		line := string(p.line)
 		p.line = p.line[:0]
 		p.release()
-		p.prev = ""
+		p.prev, p.tags = "", false
 		p.pass(line)
 	}
 }
+
+// inElement says that the present line is one of an element.
+func (p *Parser) inElement() bool { return p.block != nil && p.block.element != nil }
 
 // isPlain says that a line which begins so cannot be anything but text,
 // whatever follows.
@@ -226,10 +258,17 @@ func (p *Parser) isPlain(line string) bool {
 	if rest == "" {
 		return false
 	}
+	long := len(line) > maxPathLine
 	if b := p.block; b != nil {
-		return !b.fresh && b.closing == "" && rest[0] != b.char
+		return !b.fresh && b.closing == "" && (long || !b.bare && b.head.style == "") && (b.bare || rest[0] != b.char)
 	}
-	if rest[0] == '`' || rest[0] == '~' {
+	if rest[0] == '`' || rest[0] == '~' || p.head.path != "" {
+		return false
+	}
+	if t, ok := readTag(line); strings.IndexByte("<[/", rest[0]) >= 0 && (!long || ok && !t.closed && t.forFiles()) {
+		return false
+	}
+	if maybePatch(rest) && !long {
 		return false
 	}
 	if m := listMarker.Regexp().FindString(line); m != "" {
@@ -255,6 +294,11 @@ func (p *Parser) pass(piece string) {
 	}
 	first := p.passed == 0
 	p.passed += len(piece)
+	if b := p.block; b != nil && b.blanks.Len() > 0 {
+		held := b.blanks.String()
+		b.blanks.Reset()
+		p.write(held)
+	}
 	if p.block == nil {
 		p.explain(piece)
 		return
@@ -278,10 +322,13 @@ func (p *Parser) endLine() {
 func (p *Parser) plain(line string) {
 	if isBlank(line) {
 		p.blank = true
-		if p.block == nil {
+		switch b := p.block; {
+		case b == nil:
 			p.explain(line)
-		} else {
-			p.write(outdent(line, p.block.indent))
+		case b.head.style != "":
+			b.blanks.WriteString(outdent(line, b.indent))
+		default:
+			p.write(outdent(line, b.indent))
 		}
 		return
 	}
@@ -296,29 +343,46 @@ func (p *Parser) take(line string) {
 		p.inside(line)
 		return
 	}
+	if isBlank(line) {
+		if p.held != "" && strings.Count(p.held, "\n") < maxHeld {
+			p.held += line
+			return
+		}
+		p.release()
+		p.plain(line)
+		return
+	}
+	if p.head.path != "" && p.follow(line) {
+		return
+	}
 	if f, ok := readOpener(line); ok {
 		p.open(f, line)
 		return
 	}
-	switch {
-	case strings.TrimRight(line, space) == "</think>": // of a model whose template had the beginning
-	case isBlank(line) && p.held != "" && strings.Count(p.held, "\n") < 3:
-		p.held += line
-	default:
-		p.release()
-		if file, ok := pathLine(line); ok {
-			p.held, p.path = line, file
-			return
-		}
-		p.plain(line)
+	if p.takeTag(line) {
+		return
 	}
+	p.tags = false
+	if strings.TrimRight(line, space) == "</think>" { // of a model whose template had the beginning
+		return
+	}
+	p.release()
+	if h, ok := readHeader(line); ok {
+		p.held, p.path, p.head = line, h.path, h
+		return
+	}
+	if maybePatch(line) && isPatch(line) && p.hints.Language != "diff" {
+		p.takePatch(line)
+		return
+	}
+	p.plain(line)
 }
 
 // release gives what was held to the explanation: no block followed.
 func (p *Parser) release() {
 	if p.block == nil && p.held != "" {
 		held := p.held
-		p.held, p.path = "", ""
+		p.held, p.path, p.head = "", "", header{}
 		p.explain(held)
 	}
 }

@@ -60,8 +60,8 @@ func samples(t testing.TB) (list []sample) {
 	return list
 }
 
-// read feeds an answer in pieces of n bytes, 0 for all at once, and returns the
-// events with neighbouring deltas joined.
+// read feeds an answer in pieces of n bytes, 0 for all at once, in pieces of
+// different sizes up to -n, and returns the events with neighbouring deltas joined.
 func read(t testing.TB, hints codegen.Hints, answer string, truncated bool, n int) (codegen.Result, []codegen.Event) {
 	t.Helper()
 	var events []codegen.Event
@@ -77,10 +77,12 @@ func read(t testing.TB, hints codegen.Hints, answer string, truncated bool, n in
 		events = append(events, e)
 		return nil
 	})
-	for rest := answer; rest != ""; {
+	for rest, i := answer, 0; rest != ""; i++ {
 		k := len(rest)
 		if n > 0 {
 			k = min(n, k)
+		} else if n < 0 {
+			k = min(1+i*i%-n, k)
 		}
 		if err := p.Write(rest[:k]); err != nil {
 			t.Fatal(err)
@@ -123,7 +125,7 @@ func TestAnswers(t *testing.T) {
 			if diff := cmp.Diff(string(txtar.Format(s.archive)), text); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", s.file, diff)
 			}
-			for _, n := range []int{1, 2, 3, 7, 64} {
+			for _, n := range []int{1, 2, 3, 7, 64, -5, -90} {
 				again, events := read(t, s.hints, s.answer, s.truncated, n)
 				if diff := cmp.Diff(want, events) + cmp.Diff(res, again); diff != "" {
 					t.Errorf("in pieces of %d bytes (-whole +pieces):\n%s", n, diff)
@@ -176,6 +178,35 @@ func check(t testing.TB, answer string, r codegen.Result, events []codegen.Event
 	}
 }
 
+// TestLongLines: lines that are too long to be kept are read alike however they
+// come, and in a time that grows with their length only.
+func TestLongLines(t *testing.T) {
+	long := strings.Repeat("0123456789 ", 4_000)
+	for _, answer := range []string{
+		"<file path=\"a.json\">" + long + "</file></files>\nDone.",
+		"<file path=\"a.json\">\n" + long + "</file>\nDone.",
+		"<file path=\"a.json\">\n{</file>" + long + "\n</file>\nDone.",
+		"<file path=\"a.json\">\n<![CDATA[" + long + "]]></file>\nDone.",
+		"  <file path=\"a.json\">\n" + strings.Repeat(" ", 10_000) + long + "\n  x\n</file>\nDone.",
+		"=== a.py ===\n" + long + "\n\nIt is done.\n",
+		"=== a.py ===\nx\n" + long + "\n=== b.py ===\n" + long,
+		"```json\n{\"a\":\"" + long + "\"}\n```\nDone.",
+		"```json a.json\n" + long + "\n```\nDone.", "**a.py** " + long + "\n", "**a.py**\n" + long + "\n", "<" + long, "`" + long, "[" + strings.Repeat(" ", 10_000) + "{}]",
+	} {
+		res, want := read(t, codegen.Hints{}, answer, false, 0)
+		for _, n := range []int{5, 1000, -300, -5000} {
+			again, events := read(t, codegen.Hints{}, answer, false, n)
+			if !cmp.Equal(want, events) || !cmp.Equal(res, again) {
+				t.Errorf("%.40q in pieces of %d bytes: %d files, want %d as in one", answer, n, len(again.Files), len(res.Files))
+			}
+		}
+		check(t, answer, res, want)
+		if strings.Contains(answer, "a.json") && (len(res.Files) != 1 || len(res.Files[0].Content) < len(long) || res.Explanation != "Done.") {
+			t.Errorf("%.40q: %d files, and %.40q", answer, len(res.Files), res.Explanation)
+		}
+	}
+}
+
 // FuzzParser: no text and no cutting of it breaks the parser, and the cutting
 // changes nothing.
 func FuzzParser(f *testing.F) {
@@ -185,9 +216,13 @@ func FuzzParser(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer, language string, n uint8, truncated bool) {
 		hints := codegen.Hints{Language: language, Paths: []string{"main.go", "a/b.py"}, Code: func(_, text string) bool { return strings.Contains(text, ";") }}
 		res, want := read(t, hints, answer, truncated, 0)
-		again, events := read(t, hints, answer, truncated, 1+int(n))
+		size := 1 + int(n/2)
+		if n%2 == 1 {
+			size = -size
+		}
+		again, events := read(t, hints, answer, truncated, size)
 		if diff := cmp.Diff(want, events) + cmp.Diff(res, again); diff != "" {
-			t.Errorf("%q in pieces of %d (-whole +pieces):\n%s", answer, 1+int(n), diff)
+			t.Errorf("%q in pieces of %d (-whole +pieces):\n%s", answer, size, diff)
 		}
 		check(t, answer, res, want)
 		total := 0

@@ -1,15 +1,12 @@
 package codegen
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/pattern"
-	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // Finish ends the answer. truncated says that it was cut off, by a limit on
@@ -22,8 +19,9 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 	switch intro := string(p.intro); {
 	case p.phase == object:
 		p.phase, p.intro = lines, nil
-		if list, note, ok := readObject(intro); ok {
-			p.addAll(list, note)
+		if a, ok := readJSON(intro); ok {
+			p.addAll(a)
+			p.markdown(strings.TrimLeft(a.rest, space))
 		} else {
 			p.markdown(intro)
 		}
@@ -33,14 +31,17 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 	}
 	if line := string(p.line); line != "" {
 		p.line = nil
-		if b := p.block; b == nil || b.fresh || b.closing != "" || !p.cutFence(line) {
+		if b := p.block; b == nil || b.bare || b.fresh || b.closing != "" || !p.cutFence(line) {
 			p.take(line)
 		}
+	}
+	if h := p.head; h.strong && len(p.files) > 0 { // an empty file is the last
+		p.headed(h)
 	}
 	p.release()
 	p.last(truncated)
 	if len(p.files) == 0 {
-		p.rescue()
+		p.rescue(truncated)
 	}
 	p.flush()
 	return p.result(), p.err
@@ -59,9 +60,15 @@ func (p *Parser) last(truncated bool) {
 	if b == nil {
 		return
 	}
-	if b.fresh { // nothing came after the fence
+	switch {
+	case b.fresh && b.path == "": // nothing came after the fence
 		p.block = nil
 		p.explain(b.line)
+		return
+	case b.fresh:
+		p.start()
+	case b.bare && b.element == nil && !truncated: // its end is that of the answer
+		p.close()
 		return
 	}
 	if b.target == toMemory {
@@ -70,32 +77,11 @@ func (p *Parser) last(truncated bool) {
 	if b.closing == "" {
 		why := "The answer ends inside this file."
 		if truncated {
-			why = "The answer reached its limit of tokens inside this file."
+			why = truncatedByLimit
 		}
 		p.unclosed(Truncated, why)
 	}
 	p.close()
-}
-
-// rescue looks for files in an answer that has none: a text that is code as a
-// whole, or blocks that were taken for commands.
-func (p *Parser) rescue() {
-	text := p.note.String()
-	if lang := p.hints.Language; lang != "" && p.hints.Code != nil && len(p.aside) == 0 && strings.TrimSpace(text) != "" && p.hints.Code(lang, text) {
-		p.note.Reset()
-		p.add(File{Language: lang, Content: text})
-		return
-	}
-	for _, a := range p.aside {
-		lang := a.lang
-		if lang == "" {
-			lang = p.hints.Language
-		}
-		p.add(File{Language: lang, Content: a.text})
-	}
-	if len(p.files) == 0 {
-		p.diagnose(Diagnostic{Severity: Warning, Code: NoFiles, Message: "The answer holds no file."})
-	}
 }
 
 var blankLines = pattern.Pattern{Expr: `\n[ \t\r]*\n(?:[ \t\r]*\n)+`}
@@ -124,56 +110,4 @@ func (p *Parser) result() Result {
 	}
 	r.Diagnostics = slices.Clone(p.diags)
 	return r
-}
-
-// addAll takes up an answer in JSON.
-func (p *Parser) addAll(list []File, note string) {
-	if note != "" {
-		p.explain(note + "\n")
-	}
-	for _, f := range list {
-		p.add(f)
-	}
-}
-
-// readObject reads an answer that is a JSON object with files: a list of
-// objects, or an object of texts by path.
-func readObject(text string) (list []File, note string, ok bool) {
-	fields, err := rawjson.Object(nil, []byte(text), 64)
-	if err != nil {
-		return nil, "", false
-	}
-	for _, name := range []string{"explanation", "notes", "message", "summary"} {
-		if s, ok := rawjson.String(rawjson.Get(fields, name)); ok && note == "" {
-			note = s
-		}
-	}
-	switch files := rawjson.Get(fields, "files"); rawjson.Kind(files) {
-	case "array":
-		err = rawjson.Elements(files, func(_ int, v []byte) error {
-			var f struct {
-				Path, File, Filename, Name, Language string
-				Content, Contents, Code, Text        *string
-			}
-			if err := json.Unmarshal(v, &f); err != nil {
-				return err
-			}
-			for _, content := range []*string{f.Content, f.Contents, f.Code, f.Text} {
-				if content != nil {
-					list = append(list, File{Path: cmp.Or(f.Path, f.File, f.Filename, f.Name), Language: f.Language, Content: *content})
-					return nil
-				}
-			}
-			return fmt.Errorf("a file without content")
-		})
-	case "object":
-		for _, f := range rawjson.Fields(nil, files) {
-			content, isText := rawjson.String(f.Value)
-			if !isText {
-				return nil, "", false
-			}
-			list = append(list, File{Path: f.Name, Content: content})
-		}
-	}
-	return list, note, err == nil && len(list) > 0
 }
