@@ -45,6 +45,7 @@ var known = map[string]language{
 	"tsx":        {check: checkScript, format: formatScript, certain: true},
 	"css":        {check: checkScript, format: formatScript, certain: true},
 	"xml":        {check: checkXML, certain: true},
+	"sql":        {check: checkSQL, format: formatSQL},
 }
 
 // Tidy returns the content of f, formatted if format is true and it can be, and
@@ -133,7 +134,7 @@ func place(text string, offset int) (line, column int) {
 // trimmed are the languages in which space at the end of a line means nothing,
 // with what could begin a text in which it does.
 var trimmed = map[string]string{
-	"python": "", "sql": "$$", "java": "", "kotlin": "", "scala": "", "c": `R"`, "cpp": `R"`, "csharp": "", "rust": "", "swift": "", "dart": "",
+	"python": "", "java": "", "kotlin": "", "scala": "", "c": `R"`, "cpp": `R"`, "csharp": "", "rust": "", "swift": "", "dart": "",
 	"ruby": "<<", "php": "<<<", "lua": "[[", "terraform": "<<", "protobuf": "", "graphql": "", "scss": "", "less": "",
 }
 

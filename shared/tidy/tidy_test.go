@@ -35,7 +35,7 @@ func TestFormat(t *testing.T) {
 		{"space in Python's text stays", "a.py", "a = 1  \nx = \"\"\"a  \nb\"\"\"  \n", "a = 1\nx = \"\"\"a  \nb\"\"\"  \n"},
 		{"an apostrophe in a comment ends the certainty", "a.py", "a = 1  \n# don't\nx = 2  \n", "a = 1\n# don't\nx = 2  \n"},
 		{"CRLF stays", "a.py", "x = 1  \r\ny = 2\r\n", "x = 1\r\ny = 2\r\n"},
-		{"SQL", "a.sql", "select 1;  ", "select 1;\n"},
+		{"SQL", "a.sql", "select 1;  ", "SELECT 1;\n"},
 		{"Markdown's breaks stay", "a.md", "a  \nb", "a  \nb\n"},
 		{"unknown", "a.unknown", "x  ", "x  \n"},
 		{"empty", "a.go", "", ""},

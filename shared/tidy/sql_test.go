@@ -1,0 +1,227 @@
+package tidy
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/codegen"
+)
+
+func sqlFile(text string) codegen.File {
+	return codegen.File{Path: "a.sql", Language: "sql", Content: text}
+}
+
+// TestSQLLayout: every testdata/sql/*.sql is formatted as the .out beside it.
+func TestSQLLayout(t *testing.T) {
+	files, err := filepath.Glob("testdata/sql/*.sql")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("Glob = %v, %v", files, err)
+	}
+	for _, name := range files {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			in, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(strings.TrimSuffix(name, ".sql") + ".out")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := formatSQL(sqlFile(string(in)))
+			if diff := cmp.Diff(string(want), got); !ok || diff != "" {
+				t.Errorf("formatSQL, %v: (-want +got)\n%s", ok, diff)
+			}
+			if again, ok := formatSQL(sqlFile(got)); !ok || again != got {
+				t.Errorf("formatSQL again: %s", cmp.Diff(got, again))
+			}
+			if list := checkSQL(sqlFile(string(in))); len(list) > 0 {
+				t.Errorf("checkSQL = %v", list)
+			}
+		})
+	}
+}
+
+// TestSQLStaysWhereDialectsDiffer: what is read differently by some dialect is
+// left as it is, and nothing in it is called an error.
+func TestSQLStaysWhereDialectsDiffer(t *testing.T) {
+	for _, tc := range []struct{ name, in string }{
+		{"a backslash before a quotation mark", `select 'it\'s' , 1;`},
+		{"a backslash at the end of a string", `select 'c:\' , 'd';`},
+		{"Oracle's quotation", "select q'[it's]' from dual;"},
+		{"BigQuery's three marks", "select '''it's''';"},
+		{"a nested comment", "select /* a /* b */ c */ 1;"},
+		{"a comment or a temporary table", "select  a from #t where b = 1;"},
+		{"a comment or an operator", "select  a # b\nfrom t;"},
+		{"a name of Oracle", "select  sid, serial# from v$session;"},
+		{"a command for psql", "select  1;\n\\echo don't\n"},
+		{"data for psql", "copy t  from stdin;\n1\tit's\n\\.\n"},
+		{"DELIMITER", "DELIMITER $$\ncreate  procedure p() begin select 'a'; end$$\n"},
+		{"a command for sqlite3", ".mode  csv\nselect 1;"},
+		{"a template", "select  {{ column }} from t;"},
+		{"a macro", "{% if x %}\nselect  1\n{% endif %}"},
+		{"a parameter of Python", "select  * from t where id = %s and (a = %(b)s;"},
+		{"a variable of sqlcmd", "use  $(db);"},
+		{"SQL*Plus", "PROMPT it's  here\nselect 1;"},
+		{"SQL*Plus's SET", "SET SERVEROUTPUT ON\nselect  1;"},
+		{"two signs or a comment", "select 1\n--it's\n, 2;"},
+		{"brackets that end in two places", "select  [a] [[b]] from t;"},
+		{"two kinds of line breaks", "select  1;\r\nselect 2;\n"},
+		{"form feed", "select \f 1;"},
+	} {
+		f := sqlFile(tc.in)
+		if got, ok := formatSQL(f); ok {
+			t.Errorf("%s: formatted as %q", tc.name, got)
+		}
+		if list := checkSQL(f); len(list) > 0 {
+			t.Errorf("%s: checkSQL = %v", tc.name, list)
+		}
+	}
+}
+
+// TestSQLKeepsMeaning: space and case that mean something in some dialect stay.
+func TestSQLKeepsMeaning(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"strings across a line break", "select 'a'\n  'b';", "SELECT\n  'a'\n  'b';\n"},
+		{"strings in a line", "select 'a'   'b';", "SELECT 'a' 'b';\n"},
+		{"two minus signs", "select - -1, a - -b, 1--2\n, 3;", "SELECT\n  - -1,\n  a - -b,\n  1 --2\n  , 3;\n"},
+		{"prefixes of strings", "select e'a\\'b', e 'a', N'x', x 'ff', _utf8'x', date '2020-01-01', u&'\\0041';", "SELECT e'a\\'b', e 'a', N'x', x 'ff', _utf8'x', date '2020-01-01', u&'\\0041';\n"},
+		{"dots", "select a . b, 1 .. 2, .5, 1.5e-3, 1-1;", "SELECT a . b, 1 .. 2, .5, 1.5e-3, 1 - 1;\n"},
+		{"casts", "select $1 ::int, a::text, ?::int;", "SELECT $1 ::int, a::text, ?::int;\n"},
+		{"calls", "select count (*), count(*), max( a ),left (a,1);", "SELECT count (*), count(*), max(a), left (a, 1);\n"},
+		{"names that are keywords elsewhere", "select key, value, u.select, \"from\", `where`, [group], date, type from t as u;", "SELECT key, value, u.select, \"from\", `where`, [group], date, type\nFROM t AS u;\n"},
+		{"names after keywords", "create table type (key text, value text, index int, comment text, desc text);", "CREATE TABLE type (\n  key text,\n  value text,\n  index int,\n  comment text,\n  desc text\n);\n"},
+		{"operators of one dialect", "select a@>b, a<@b, a->>'x', a #>> '{b}', a||-1, a!=-1, a|/b;", "SELECT a @> b, a<@b, a->>'x', a #>> '{b}', a||-1, a!=-1, a|/b;\n"},
+		{"variables", "select @a, @@rowcount, :b, a=@c, a<@d, a>=:e, b=?;", "SELECT @a, @@rowcount, :b, a = @c, a<@d, a >= :e, b = ?;\n"},
+		{"arrays and names in brackets", "select a[1], array['a','b'], [x y] from [dbo].[t];", "SELECT a[1], array['a','b'], [x y]\nFROM [dbo].[t];\n"},
+		{"names with dashes", "select a-b from my-project.d.t;", "SELECT a-b\nFROM my-project.d.t;\n"},
+		{"hints", "select /*+ hash(a) */ a from t;", "SELECT /*+ hash(a) */ a\nFROM t;\n"},
+		{"a comment in front of a comma", "select a -- x\n, b;", "SELECT\n  a -- x\n  , b;\n"},
+		{"a function and a clause", "insert into t(a) values(1) on duplicate key update a=values(a), b=greatest(values(b),1);", "INSERT INTO t (a)\nVALUES (1)\nON DUPLICATE KEY UPDATE a = values(a), b = greatest(values(b), 1);\n"},
+		{"line breaks of Windows", "select 1;\r\nselect 'a\r\nb';", "SELECT 1;\r\n\r\nSELECT 'a\r\nb';\r\n"},
+		{"batches", "select 1\ngo\nselect 2\nGO\n", "SELECT 1\ngo\nSELECT 2\nGO\n"},
+		{"statements without semicolons", "select 1\nselect 2\n", "select 1\nselect 2\n"},
+		{"a body in dollars", "create function f() returns int as $f$ select  1 $f$ language sql;", "CREATE FUNCTION f() RETURNS int AS $f$ select  1 $f$ LANGUAGE sql;\n"},
+		{"oracle's outer join", "select a from b, c where b.x=c.x(+);", "SELECT a\nFROM b, c\nWHERE b.x = c.x(+);\n"},
+	} {
+		got, ok := formatSQL(sqlFile(tc.in))
+		if !ok || got != tc.want {
+			t.Errorf("%s: formatSQL = %q, %v, want %q", tc.name, got, ok, tc.want)
+		}
+	}
+}
+
+func TestSQLErrors(t *testing.T) {
+	for _, tc := range []struct{ name, in, want string }{
+		{"a string", "select 1;\nselect 'abc;\n", "2:8 the string is not closed"},
+		{"a quoted name", "select \"abc;\n", "1:8 the quoted name is not closed"},
+		{"a name between backticks", "select `abc;\n", "1:8 the quoted name is not closed"},
+		{"a comment", "select 1;\n/* abc\n", "2:1 the comment is not closed"},
+		{"a body", "do $x$ begin end $y$;", "1:4 the text after $x$ is not closed"},
+		{"a parenthesis", "select (1;\nselect 2;\n", "1:8 the parenthesis is not closed"},
+		{"the last one that is open", "select (a, (b);\n", "1:8 the parenthesis is not closed"},
+		{"too many parentheses", "select (1));\n", "1:11 the parenthesis closes nothing"},
+		{"nothing", "select 1", ""},
+		{"no SQL at all", "hello there", ""},
+		{"empty", "", ""},
+		{"a smiley in a comment", "select 1; -- :(\n", ""},
+		{"a rule with two statements", "create rule r as on insert to t do also (insert into a values (1); delete from b);", ""},
+	} {
+		var got []string
+		for _, d := range checkSQL(sqlFile(tc.in)) {
+			got = append(got, fmt.Sprintf("%d:%d %s", d.Line, d.Column, d.Message))
+			if d.Severity != codegen.Error || d.Source != "sql" {
+				t.Errorf("%s: diagnostic %+v", tc.name, d)
+			}
+		}
+		if text := strings.Join(got, "\n"); text != tc.want {
+			t.Errorf("%s: checkSQL = %q, want %q", tc.name, text, tc.want)
+		}
+		if _, ok := formatSQL(sqlFile(tc.in)); ok && tc.want != "" {
+			t.Errorf("%s: formatted all the same", tc.name)
+		}
+	}
+}
+
+// TestSameSQL: the proof refuses what could be read differently.
+func TestSameSQL(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{
+		{"select a,b from t", "SELECT a, b\nFROM t", true},
+		{"select a", "SELECT A", true}, // the roles of words are not judged here
+		{"select a", "select b", false},
+		{"select 'a'", "select 'A'", false},
+		{"select Abc", "select abc", false},
+		{"select 'a' 'b'", "select 'a'\n'b'", false},
+		{"select 'a'\n'b'", "select 'a' 'b'", false},
+		{"select count(*)", "select count (*)", false},
+		{"select count (*)", "select count(*)", false},
+		{"select a.b", "select a .b", false},
+		{"select e'x'", "select e 'x'", false},
+		{"select e 'x'", "select e'x'", false},
+		{"select - -1", "select --1", false},
+		{"select a -- b\n, c", "select a -- b, c", false},
+		{"select a -- b\n, c", "select a, c -- b", false},
+		{"select a in(1)", "select a in (1)", true},
+		{"insert into t(a) select 1", "insert into t (a) select 1", true},
+		{"insert into a.t(a) select 1", "insert into a.t (a) select 1", true},
+		{"select a::int", "select a :: int", false},
+		{"select f( 1 )", "select f(1)", true},
+		{"select a<@b", "select a <@b", false},
+		{"select a;", "select a", false},
+		{"select a;", "select a; select '", false},
+	} {
+		if got := sameSQL(tc.a, tc.b); got != tc.want {
+			t.Errorf("sameSQL(%q, %q) = %v", tc.a, tc.b, got)
+		}
+	}
+}
+
+// FuzzSQL: what is formatted keeps its tokens and is not changed again.
+func FuzzSQL(f *testing.F) {
+	files, _ := filepath.Glob("testdata/sql/*")
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for s := range strings.SplitAfterSeq(string(text), ";\n") {
+			f.Add(s)
+		}
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		file := sqlFile(in)
+		if tooDeep(file) {
+			return
+		}
+		l := lexSQL(in)
+		checkSQL(file)
+		got, ok := formatSQL(file)
+		if !ok {
+			if l.unclear || l.err != nil || unbalanced(l) != nil || strings.Contains(in, "\r") {
+				return
+			}
+			if out, done := layoutSQL(in); done && !sameSQL(in, out) {
+				t.Errorf("%q is laid out with other tokens: %q", in, out)
+			}
+			return
+		}
+		if squeezed(got) != squeezed(in) {
+			t.Errorf("%q became %q", in, got)
+		}
+		if again, ok := formatSQL(sqlFile(got)); !ok || again != got {
+			t.Errorf("%q, and a second time %q", got, again)
+		}
+	})
+}
+
+// squeezed is the text without space and case.
+func squeezed(s string) string {
+	return strings.ToLower(strings.Join(strings.Fields(s), ""))
+}

@@ -1,0 +1,290 @@
+package tidy
+
+import (
+	"slices"
+	"strings"
+)
+
+// layoutSQL lays a file out anew. ok is false if it cannot be read for certain.
+func layoutSQL(source string) (string, bool) {
+	l := lexSQL(source)
+	if l.unclear || l.err != nil || unbalanced(l) != nil {
+		return "", false
+	}
+	var b strings.Builder
+	tokens, rest := attach(l.tokens)
+	above := false // whether the statement before has more than one line
+	comment := false
+	separate := func(first *sqlToken, tall bool) {
+		switch {
+		case b.Len() == 0:
+			return
+		case first.breaks() > 1 || !comment && (tall || above) && !first.isComment() && first.kind != sqlBatch:
+			b.WriteString("\n\n")
+		default:
+			b.WriteString("\n")
+		}
+	}
+	comments := func(list []*sqlToken) {
+		for _, c := range list {
+			separate(c, false)
+			b.WriteString(c.text)
+			comment = true
+		}
+	}
+	for len(tokens) > 0 {
+		s := nextStatement(tokens)
+		tokens = tokens[len(s.tokens):]
+		lead := s.tokens[0].lead
+		s.tokens[0].lead = nil
+		body := s.layout(l)
+		comments(lead)
+		tall := strings.Contains(body, "\n") && !s.raw
+		separate(s.tokens[0], tall)
+		b.WriteString(body)
+		above, comment = tall, s.tokens[0].kind == sqlBatch
+	}
+	comments(rest)
+	return b.String() + "\n", true
+}
+
+// attach gives the comments to the tokens that they stand beside or above. What
+// comes after the last token is returned.
+func attach(all []*sqlToken) (tokens, rest []*sqlToken) {
+	for i, t := range all {
+		switch {
+		case !t.isComment():
+			t.lead, rest = rest, nil
+			tokens = append(tokens, t)
+		case t.breaks() == 0 && len(tokens) > 0 && len(rest) == 0 && (t.kind == sqlComment || !between(all, i)):
+			last := tokens[len(tokens)-1]
+			last.trail = append(last.trail, t)
+		default:
+			rest = append(rest, t)
+		}
+	}
+	return tokens, rest
+}
+
+// between says that a comment belongs to what follows it in its line, which is
+// another statement than what comes before.
+func between(all []*sqlToken, i int) bool {
+	return all[i-1].is(";") && i+1 < len(all) && all[i+1].breaks() == 0
+}
+
+// sqlStatement is one, or what is left as its author broke it.
+type sqlStatement struct {
+	tokens []*sqlToken
+	raw    bool
+}
+
+func nextStatement(tokens []*sqlToken) sqlStatement {
+	if n := procedure(tokens); n > 0 {
+		return sqlStatement{tokens[:n], true}
+	}
+	depth := 0
+	for i, t := range tokens {
+		switch {
+		case t.is("("):
+			depth++
+		case t.is(")"):
+			depth--
+		case t.kind == sqlBatch && i == 0:
+			return sqlStatement{tokens[:1], false}
+		case t.kind == sqlBatch:
+			return sqlStatement{tokens[:i], depth != 0}
+		case t.is(";") && depth <= 0:
+			return sqlStatement{tokens[:i+1], depth != 0}
+		}
+	}
+	return sqlStatement{tokens, depth != 0}
+}
+
+// procedure returns how many tokens belong to a block of statements, if one
+// begins here. Nothing is known about the language in it.
+func procedure(tokens []*sqlToken) int {
+	first, second := tokens[0], &sqlToken{}
+	if len(tokens) > 1 {
+		second = tokens[1]
+	}
+	body := false
+	switch {
+	case first.is("create", "alter"):
+		for i := 1; i < len(tokens) && i < 12 && !body; i++ {
+			if tokens[i].is("table", "view", "index", ";", "(", "as") {
+				return 0
+			}
+			body = tokens[i].is("function", "procedure", "proc", "trigger", "package", "event")
+		}
+		if !body {
+			return 0
+		}
+	case first.is("begin"):
+		if second.is(";", "transaction", "tran", "work", "immediate", "exclusive", "deferred", "isolation", "read", "concurrent") || second.kind == sqlBatch || len(tokens) == 1 {
+			return 0
+		}
+	case first.is("declare"):
+		if second.breaks() == 0 {
+			return 0
+		}
+	case !first.is("if", "while", "loop", "for", "repeat", "else", "elseif"):
+		return 0
+	}
+	return bodyEnd(tokens, body)
+}
+
+// bodyEnd looks for the end of what may have blocks in it. Without any, and
+// where they do not add up, it is the end of the batch.
+func bodyEnd(tokens []*sqlToken, body bool) int {
+	depth, blocks, as := 0, false, false
+	for i, t := range tokens {
+		next := &sqlToken{}
+		if i+1 < len(tokens) {
+			next = tokens[i+1]
+		}
+		switch {
+		case t.kind == sqlBatch:
+			return i
+		case t.kind == sqlBody && body && !blocks:
+			return 0 // the body is the text, and the rest a statement like others
+		case t.is("begin") && !next.is("tran", "transaction"), t.is("case"), t.is("if", "loop", "while", "repeat") && depth > 0 && opens(tokens[i:]):
+			depth, blocks = depth+1, true
+		case t.is("if", "loop", "while", "for") && i == 0 && opens(tokens):
+			depth, blocks = depth+1, true
+		case t.is("end"):
+			depth--
+		case t.is("as", "is") && body && depth == 0 && !blocks:
+			as = true
+		case t.is(";") && depth <= 0 && (blocks || !as):
+			if !blocks && body {
+				return 0 // CREATE TRIGGER … EXECUTE FUNCTION f();
+			}
+			return i + 1
+		}
+		if t.is("end") && next.is("if", "loop", "while", "repeat", "case") {
+			tokens[i+1].keyword = true // it closes, and is not counted again
+		}
+	}
+	if body && !blocks && !as {
+		return 0
+	}
+	return len(tokens)
+}
+
+// opens says that an IF, LOOP or WHILE has an END of its own, and is no function
+// and no IF of SQL Server.
+func opens(tokens []*sqlToken) bool {
+	if tokens[0].keyword || len(tokens) > 1 && tokens[1].is("exists", "not") && tokens[0].is("if") && len(tokens) > 2 && tokens[2].is("exists") {
+		return false
+	}
+	if tokens[0].is("loop", "repeat") {
+		return len(tokens) > 1 && !tokens[1].is("(", ";", ",")
+	}
+	for _, t := range tokens[:min(len(tokens), 100)] {
+		switch {
+		case t.is("then", "do", "loop"):
+			return true
+		case t.is(";", "begin"), t.is("(") && t.glued():
+			return false
+		}
+	}
+	return false
+}
+
+func (s sqlStatement) layout(l *sqlLexer) string {
+	var nodes []sqlNode
+	ok := !s.raw
+	if ok {
+		words := findRoles(s.tokens)
+		nodes, ok = tree(s.tokens)
+		if ok {
+			maker := &sqlMaker{words: words, dashes: l.dashes}
+			if d := maker.statement(nodes); !maker.odd {
+				return d.print()
+			}
+		}
+	}
+	return verbatim(s.tokens)
+}
+
+// verbatim is the statement as its author wrote it, without space at the ends of
+// lines.
+func verbatim(tokens []*sqlToken) string {
+	var b strings.Builder
+	write := func(t *sqlToken) {
+		breaks := min(t.breaks(), 2)
+		if b.Len() == 0 || breaks > 0 {
+			b.WriteString(strings.Repeat("\n", breaks)[:0])
+			if b.Len() > 0 {
+				b.WriteString(strings.Repeat("\n", breaks))
+			}
+			b.WriteString(t.before[strings.LastIndexByte(t.before, '\n')+1:])
+		} else {
+			b.WriteString(t.before)
+		}
+		b.WriteString(t.text)
+	}
+	for _, t := range tokens {
+		for _, c := range t.lead {
+			write(c)
+		}
+		write(t)
+		for _, c := range t.trail {
+			write(c)
+		}
+	}
+	return b.String()
+}
+
+// sqlNode is a token, or what stands between two: parentheses, CASE and END.
+type sqlNode struct {
+	*sqlToken
+	kids []sqlNode
+	end  *sqlToken
+}
+
+func (n sqlNode) last() *sqlToken {
+	if n.end != nil {
+		return n.end
+	}
+	return n.sqlToken
+}
+
+// tree nests the tokens of a statement. ok is false if that cannot be done.
+func tree(tokens []*sqlToken) (nodes []sqlNode, ok bool) {
+	stack := []sqlNode{{}}
+	for _, t := range tokens {
+		top := &stack[len(stack)-1]
+		switch {
+		case t.is("("), t.is("case") && t.keyword:
+			if stack = append(stack, sqlNode{sqlToken: t}); len(stack) > maxBrackets {
+				return nil, false
+			}
+		case t.is(")"), t.is("end") && t.keyword:
+			if len(stack) == 1 || top.is("(") != t.is(")") {
+				return nil, false
+			}
+			done := *top
+			done.end = t
+			stack = stack[:len(stack)-1]
+			top = &stack[len(stack)-1]
+			top.kids = append(top.kids, done)
+		default:
+			top.kids = append(top.kids, sqlNode{sqlToken: t})
+		}
+	}
+	return stack[0].kids, len(stack) == 1
+}
+
+// split cuts nodes after each separator.
+func split(nodes []sqlNode, key string) (items [][]sqlNode) {
+	for len(nodes) > 0 {
+		n := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is(key) }) + 1
+		if n == 0 {
+			n = len(nodes)
+		}
+		items = append(items, nodes[:n])
+		nodes = nodes[n:]
+	}
+	return items
+}

@@ -1,0 +1,465 @@
+package tidy
+
+import (
+	"slices"
+	"strings"
+)
+
+// A file of SQL does not say whose SQL it is. The lexer therefore reads what
+// PostgreSQL, MySQL, SQLite, SQL Server, Oracle and BigQuery agree about. Where
+// they do not, it makes one token of what is right for all, or calls the file
+// unclear, and then nothing is done to it.
+
+type sqlKind uint8
+
+const (
+	sqlWord    sqlKind = iota // a keyword or a name without quotation marks
+	sqlName                   // "a", `a`, [a]; in some dialects these are strings and arrays
+	sqlString                 // 'a'
+	sqlBody                   // $$ a $$
+	sqlNumber                 //
+	sqlParam                  // ?, $1, :a, @a
+	sqlOp                     //
+	sqlPunct                  // ( ) , ; .
+	sqlComment                // to the end of the line
+	sqlBlock                  // /* a */
+	sqlBatch                  // GO or / alone in its line, which ends what came before
+)
+
+type sqlToken struct {
+	kind   sqlKind
+	text   string
+	key    string // the text; of a word, in lower case
+	pos    int
+	before string // the space before it
+	sqlRole
+}
+
+// sqlRole is what the token turned out to be in its statement.
+type sqlRole struct {
+	keyword bool
+	binary  bool // an operator between two operands
+	table   bool // the name before a list of columns
+	option  bool // part of an option of a table, such as ENGINE=InnoDB
+	lead    []*sqlToken
+	trail   []*sqlToken // comments after it, in its line
+}
+
+func (t *sqlToken) is(keys ...string) bool {
+	return t != nil && t.kind != sqlString && t.kind != sqlName && slices.Contains(keys, t.key)
+}
+
+func (t *sqlToken) isComment() bool { return t.kind == sqlComment || t.kind == sqlBlock }
+
+// breaks counts the line breaks before the token.
+func (t *sqlToken) breaks() int { return strings.Count(t.before, "\n") }
+
+func (t *sqlToken) glued() bool { return t.before == "" }
+
+// sqlError is an error that every dialect would report.
+type sqlError struct {
+	pos     int
+	message string
+}
+
+type sqlLexer struct {
+	text    string
+	pos     int // of the next byte
+	space   int // where the space before it begins
+	tokens  []*sqlToken
+	last    *sqlToken // that is not a comment
+	unclear bool
+	opaque  bool // something was read as one token that may hold parentheses
+	dashes  bool // a name has a dash in it
+	err     *sqlError
+}
+
+// lexSQL reads tokens until the end, an error, or something that is unclear.
+func lexSQL(text string) *sqlLexer {
+	l := &sqlLexer{text: text}
+	for !l.unclear && l.err == nil {
+		for l.space = l.pos; l.pos < len(text) && strings.IndexByte(" \t\n\r", text[l.pos]) >= 0; {
+			l.pos++
+		}
+		if l.pos == len(text) {
+			break
+		}
+		l.next()
+	}
+	return l
+}
+
+func (l *sqlLexer) at(n int) byte { return at(l.text, l.pos+n) }
+
+func (l *sqlLexer) rest() string { return l.text[l.pos:] }
+
+// lineStart says that nothing but space comes before in the line.
+func (l *sqlLexer) lineStart() bool {
+	return l.space == 0 || strings.Contains(l.text[l.space:l.pos], "\n")
+}
+
+// fresh says that a statement begins here.
+func (l *sqlLexer) fresh() bool {
+	return l.last == nil || l.last.kind == sqlBatch || l.last.is(";")
+}
+
+// add makes a token of the next n bytes.
+func (l *sqlLexer) add(kind sqlKind, n int) {
+	t := &sqlToken{kind: kind, text: l.text[l.pos : l.pos+n], pos: l.pos, before: l.text[l.space:l.pos]}
+	t.key = t.text
+	if kind == sqlWord {
+		t.key = strings.ToLower(t.text)
+	}
+	if l.tokens = append(l.tokens, t); !t.isComment() {
+		l.last = t
+	}
+	l.pos += n
+}
+
+func (l *sqlLexer) fail(message string) { l.err = &sqlError{l.pos, message} }
+
+func isSQLWordStart(c byte) bool { return c == '_' || c >= 0x80 || c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+func isSQLWord(c byte) bool { return isSQLWordStart(c) || c == '$' || isDigit(c) }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// span is the length of the longest prefix of s whose bytes are in the class.
+func span(s string, class func(byte) bool) int {
+	n := 0
+	for n < len(s) && class(s[n]) {
+		n++
+	}
+	return n
+}
+
+func (l *sqlLexer) next() {
+	c := l.at(0)
+	if l.batch() {
+		return
+	}
+	switch {
+	case c == '-' && l.at(1) == '-':
+		l.dashComment()
+	case c == '/' && l.at(1) == '*':
+		l.blockComment()
+	case c == '#':
+		l.hash()
+	case c == '\'' || c == '"' || c == '`':
+		l.quoted(c)
+	case c == '[':
+		l.bracketed()
+	case c == '$':
+		l.dollar()
+	case isSQLWordStart(c):
+		l.word()
+	case isDigit(c) || c == '.' && isDigit(l.at(1)) && !(l.last != nil && l.pos == l.space && l.last.kind != sqlOp && l.last.kind != sqlPunct):
+		l.number()
+	case c == '?' && !strings.ContainsRune(sqlOpBytes, rune(l.at(1))):
+		l.add(sqlParam, 1)
+	case c == '@' && (isSQLWordStart(l.at(1)) || l.at(1) == '@' && isSQLWordStart(l.at(2))):
+		l.add(sqlParam, 2+span(l.rest()[2:], isSQLWord))
+	case c == ':':
+		l.colon()
+	case strings.IndexByte("(),;.", c) >= 0:
+		if c == '.' && l.fresh() {
+			l.unclear = true // a command for sqlite3
+			return
+		}
+		l.add(sqlPunct, 1)
+	case strings.IndexByte(sqlOpBytes, c) >= 0:
+		l.operator()
+	default:
+		l.unclear = true // \d, {{ x }} and the like
+	}
+}
+
+// batch reads the lines that end a batch for clients of SQL Server and Oracle.
+// As an alias, or a division, they are as well kept alone.
+func (l *sqlLexer) batch() bool {
+	if c := l.at(0); c|0x20 != 'g' && c != '/' || !l.lineStart() {
+		return false
+	}
+	line, _, _ := strings.Cut(l.rest(), "\n")
+	line = strings.TrimRight(line, " \t\r")
+	if line != "/" && !strings.EqualFold(line, "go") {
+		return false
+	}
+	l.add(sqlBatch, len(line))
+	l.opaque = true // parentheses need not be closed after an alias
+	return true
+}
+
+// dashComment reads a comment to the end of the line. For MySQL it is one only
+// before space. Otherwise two signs are meant, unless a statement begins here;
+// that changes nothing as long as no text in the line goes on in the next.
+func (l *sqlLexer) dashComment() {
+	line, _, _ := strings.Cut(l.rest(), "\n")
+	line = strings.TrimRight(line, " \t\r")
+	if len(line) > 2 && line[2] != ' ' && line[2] != '\t' && !l.fresh() {
+		l.opaque = true
+		if strings.ContainsAny(line, "'\"`#") || strings.Contains(line, "/*") {
+			l.unclear = true
+			return
+		}
+	}
+	l.add(sqlComment, len(line))
+}
+
+func (l *sqlLexer) blockComment() {
+	end := strings.Index(l.rest()[2:], "*/")
+	switch {
+	case end < 0:
+		l.fail("the comment is not closed")
+	case strings.Contains(l.rest()[2:2+end], "/*"):
+		l.unclear = true // comments nest in some dialects
+	default:
+		l.opaque = l.opaque || l.at(2) == '!' // code for MySQL
+		l.add(sqlBlock, end+4)
+	}
+}
+
+// hash reads the operators of PostgreSQL. A comment of MySQL is certain where no
+// operator can be, and neither the name of a temporary table.
+func (l *sqlLexer) hash() {
+	line, _, _ := strings.Cut(l.rest(), "\n")
+	n := len(line) - len(strings.TrimLeft(line, "#>"))
+	after := strings.TrimLeft(line[n:], " ")
+	switch {
+	case l.fresh() && (n == len(line) || strings.IndexByte(" \t!-=", line[n]) >= 0):
+		l.add(sqlComment, len(strings.TrimRight(line, " \t\r")))
+	case (line[:n] == "#>" || line[:n] == "#>>") && (strings.HasPrefix(after, "'{") || strings.HasPrefix(after, "ARRAY[") || strings.HasPrefix(after, "array[")):
+		l.add(sqlOp, n)
+	default:
+		l.unclear = true
+	}
+}
+
+// closing finds the end of what is quoted, from the opening mark on. Marks are
+// doubled to stand for themselves and, with escapes, may follow a backslash.
+func closing(text string, quote byte, escapes bool) int {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && escapes:
+			i++
+		case text[i] != quote:
+		case at(text, i+1) == quote:
+			i++
+		default:
+			return i + 1
+		}
+	}
+	return -1
+}
+
+func (l *sqlLexer) quoted(quote byte) {
+	prefix := ""
+	if l.last != nil && l.last.kind == sqlWord && l.last.pos+len(l.last.text) == l.pos {
+		prefix = l.last.key
+	}
+	text := l.rest()
+	end, escaped := closing(text, quote, false), closing(text, quote, true)
+	if prefix == "e" && quote == '\'' {
+		end = escaped // the one string that is certain to have escapes
+	}
+	triple := -1 // BigQuery's strings between three marks
+	if three := strings.Repeat(string(quote), 3); quote != '`' && strings.HasPrefix(text, three) {
+		triple = strings.Index(text[3:], three)
+	}
+	switch {
+	case prefix == "q" || prefix == "nq", // Oracle's q'[a]'
+		end > 0 && escaped != end, triple >= 0 && triple+6 != end:
+		l.unclear = true
+	case end < 0 && escaped > 0:
+		l.unclear = true
+	case end < 0 && quote == '\'':
+		l.fail("the string is not closed")
+	case end < 0:
+		l.fail("the quoted name is not closed")
+	case quote == '\'':
+		l.add(sqlString, end)
+	default:
+		l.add(sqlName, end)
+	}
+}
+
+// bracketed reads a name of SQL Server, an array or a subscript as one token,
+// if all agree where it ends.
+func (l *sqlLexer) bracketed() {
+	text := l.rest()
+	name := closing(text, ']', false)
+	array, depth := -1, 0
+	for i := 0; i < len(text) && array < 0; i++ {
+		switch c := text[i]; c {
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				array = i + 1
+			}
+		case '\'', '"':
+			n := closing(text[i:], c, false)
+			if n < 0 || n != closing(text[i:], c, true) {
+				l.unclear = true
+				return
+			}
+			i += n - 1
+		case '#', '{':
+			l.unclear = true
+			return
+		case '-', '/':
+			if next := at(text, i+1); c == '-' && next == '-' || c == '/' && next == '*' {
+				l.unclear = true
+				return
+			}
+		case ';':
+			l.unclear = true
+			return
+		}
+	}
+	// No name comes directly after another one.
+	subscript := l.last != nil && l.pos == l.space && (l.last.kind == sqlWord || l.last.kind == sqlName || l.last.is(")") || l.last.kind == sqlParam)
+	if array < 0 || array != name && !subscript {
+		l.unclear = true
+		return
+	}
+	l.add(sqlName, array)
+}
+
+func (l *sqlLexer) dollar() {
+	text := l.rest()
+	n := 1 + span(text[1:], func(c byte) bool { return c != '$' && isSQLWord(c) })
+	switch {
+	case at(text, n) == '$' && !isDigit(at(text, 1)):
+		tag := text[:n+1]
+		end := strings.Index(text[len(tag):], tag)
+		if end < 0 {
+			l.fail("the text after " + tag + " is not closed")
+			return
+		}
+		l.add(sqlBody, end+2*len(tag))
+	case n > 1:
+		l.add(sqlParam, n)
+	default:
+		l.unclear = true
+	}
+}
+
+func (l *sqlLexer) colon() {
+	switch c := l.at(1); {
+	case c == ':' || c == '=':
+		l.add(sqlOp, 2)
+	case c == '\'' || c == '"':
+		l.unclear = true // a variable of psql
+	case isSQLWord(c):
+		l.add(sqlParam, 1+span(l.rest()[1:], isSQLWord))
+	default:
+		l.add(sqlOp, 1)
+	}
+}
+
+// number reads digits with everything that may belong to them, so that nothing
+// comes between.
+func (l *sqlLexer) number() {
+	text := l.rest()
+	hex := len(text) > 1 && text[0] == '0' && text[1]|0x20 == 'x'
+	n := 0
+	for n < len(text) {
+		switch c := text[n]; {
+		case isSQLWord(c) && c != '$':
+		case c == '.' && at(text, n+1) != '.':
+		case (c == '+' || c == '-') && n > 0 && text[n-1]|0x20 == 'e' && !hex && isDigit(at(text, n+1)):
+		default:
+			l.add(sqlNumber, n)
+			return
+		}
+		n++
+	}
+	l.add(sqlNumber, n)
+}
+
+// tableWords come before the name of a table, which in BigQuery may have dashes.
+var tableWords = sqlSet("from join into table update view exists schema")
+
+func (l *sqlLexer) word() {
+	text := l.rest()
+	n := span(text, isSQLWord)
+	if at(text, n) == '#' || at(text, n) == '@' && isSQLWord(at(text, n+1)) && l.fresh() {
+		l.unclear = true // a name of Oracle, or a comment
+		return
+	}
+	if l.last != nil && l.last.kind == sqlWord && tableWords[l.last.key] {
+		for at(text, n) == '-' && isSQLWord(at(text, n+1)) {
+			n += 1 + span(text[n+1:], isSQLWord)
+			l.dashes = true
+		}
+	}
+	if n == 1 && text[0]|0x20 == 'u' && at(text, 1) == '&' && (at(text, 2) == '\'' || at(text, 2) == '"') {
+		n = 2
+	}
+	fresh, line := l.fresh(), l.lineStart()
+	l.add(sqlWord, n)
+	l.unclear = fresh && line && isClientCommand(l.last.key, l.rest()) || l.last.key == "stdin"
+}
+
+// isClientCommand knows the lines that are not for the server.
+func isClientCommand(word, rest string) bool {
+	switch word {
+	case "delimiter", "prompt", "rem", "remark", "spool", "whenever", "accept", "column", "pause", "source", "exit", "quit", "host":
+		return true
+	case "set": // of SQL*Plus: SET SERVEROUTPUT ON
+		name := strings.ToLower(strings.TrimLeft(rest, " "))
+		for _, s := range []string{"serverout", "define", "echo", "feedback", "linesize", "pagesize", "verify", "termout", "heading"} {
+			if strings.HasPrefix(name, s) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const sqlOpBytes = "+-*/<>=~!@%^&|?"
+
+// spaced are the operators that may have space around them wherever two operands
+// stand beside them. All others keep the space that they have.
+var spaced = sqlSet("= < > <= >= <> != == <=> || + - * / % & | ^ << >> @> && ~ !~ ~* !~* ~~ !~~ += -= *= /=")
+
+var spacedOrNot = sqlSet("<@ -> ->> @@ @? ?| ?& ~~* !~~* => ||/ |/ !!")
+
+// operator reads one operator. Those that some dialect would read as one and
+// others as two stay one, in which no space comes.
+func (l *sqlLexer) operator() {
+	run := l.rest()[:span(l.rest(), func(c byte) bool { return strings.IndexByte(sqlOpBytes, c) >= 0 })]
+	for _, comment := range []string{"--", "/*"} {
+		run, _, _ = strings.Cut(run, comment)
+	}
+	after := at(l.text, l.pos+len(run))
+	if run[len(run)-1] == '%' && l.space < l.pos && (isSQLWord(after) || after == '(') {
+		l.unclear = true // %s, %(name)s
+		return
+	}
+	if spaced[run] || spacedOrNot[run] {
+		l.add(sqlOp, len(run))
+		return
+	}
+	head := strings.TrimRight(run, "+-@?")
+	tail := run[len(head):]
+	if head == "" {
+		head, tail = run[:1], run[1:]
+	}
+	operand := tail == "-" || tail == "+" || tail == "?" || (tail == "@" || tail == "@@") && head != "<" && isSQLWordStart(after)
+	if operand && strings.Trim(head, "=<>+-*/") == "" && spaced[head] {
+		l.add(sqlOp, len(head))
+		l.space = l.pos
+		return
+	}
+	l.add(sqlOp, len(run))
+}
+
+func sqlSet(words string) map[string]bool {
+	set := map[string]bool{}
+	for w := range strings.FieldsSeq(words) {
+		set[w] = true
+	}
+	return set
+}

@@ -1,0 +1,317 @@
+package tidy
+
+import (
+	"slices"
+	"strings"
+)
+
+// sqlMaker says how the parts of a statement may be laid out.
+type sqlMaker struct {
+	words  *sqlWords
+	dashes bool
+	odd    bool // something is not as expected: the statement stays as it is
+	prev   *sqlToken
+}
+
+// gap says whether space comes between two tokens. It stays as it is unless it
+// certainly means nothing.
+func (m *sqlMaker) gap(p, t *sqlToken) bool {
+	as := !t.glued()
+	switch {
+	case p == nil || p.is("(") && len(p.trail) == 0 || t.is(")", ",", ";"):
+		return false
+	case len(p.trail) > 0 || len(t.lead) > 0 || p.is(","):
+		return true
+	case t.is("("):
+		return as || p.kind == sqlOp && p.binary || p.keyword && !callable(p.key) || p.table ||
+			p.keyword && p.is("values")
+	case m.dashes && (p.text == "-" || t.text == "-"), p.option, t.option:
+		return as
+	case t.kind == sqlOp && t.binary, p.kind == sqlOp && p.binary:
+		return true
+	}
+	return as
+}
+
+// token is the text of one, with its comments.
+func (m *sqlMaker) token(t *sqlToken) doc {
+	m.prev = t
+	s := t.text
+	if t.keyword && t.kind == sqlWord {
+		s = strings.ToUpper(s)
+	}
+	if len(t.lead)+len(t.trail) == 0 {
+		return text(s)
+	}
+	return cat(m.above(t.lead), text(s), m.beside(t))
+}
+
+// above are comments in lines of their own.
+func (m *sqlMaker) above(list []*sqlToken) doc {
+	var kids []doc
+	for _, c := range list {
+		kids = append(kids, fresh, text(c.text), hard)
+	}
+	return cat(kids...)
+}
+
+// beside are the comments after a token.
+func (m *sqlMaker) beside(t *sqlToken) doc {
+	var kids []doc
+	for _, c := range t.trail {
+		if kids = append(kids, blanc, text(c.text)); c.kind == sqlComment {
+			kids = append(kids, ended)
+		}
+	}
+	return cat(kids...)
+}
+
+// spaced is the space before the token, as far as there is to be one.
+func (m *sqlMaker) spaceBefore(t *sqlToken) doc {
+	switch {
+	case m.prev != nil && m.prev.kind == sqlString && t.kind == sqlString && t.breaks() > 0:
+		return hard
+	case m.gap(m.prev, t):
+		return blanc
+	}
+	return doc{}
+}
+
+// begin forgets what came before: the next token begins a line, or follows a
+// space that is there already.
+func (m *sqlMaker) begin() { m.prev = nil }
+
+// seq is an expression, or anything else that goes on in its line.
+func (m *sqlMaker) seq(nodes []sqlNode) doc {
+	var kids []doc
+	chain := false
+	for i, n := range nodes {
+		gap := m.spaceBefore(n.sqlToken)
+		if n.kind == sqlOp && n.binary && n.is("||", "+", "-") && gap.kind == docSpace && i > 0 {
+			gap, chain = line, true
+		}
+		kids = append(kids, gap, m.node(n))
+	}
+	if chain {
+		return group(nest(2, kids...))
+	}
+	return cat(kids...)
+}
+
+func (m *sqlMaker) node(n sqlNode) doc {
+	switch {
+	case n.end == nil:
+		return m.token(n.sqlToken)
+	case n.is("case"):
+		return m.caseOf(n)
+	}
+	return m.paren(n)
+}
+
+// enclosed is content between parentheses.
+func (m *sqlMaker) enclosed(n sqlNode, most int, between doc, content func() doc) doc {
+	open := m.token(n.sqlToken)
+	if len(n.trail) == 0 {
+		m.begin()
+	}
+	inner := content()
+	lead := n.end.lead
+	m.prev = n.end
+	end := cat(text(")"), m.beside(n.end))
+	return groupOf(most, open, nest(2, between, inner, m.above(lead)), lastBreak(between, lead), end)
+}
+
+// lastBreak is what comes before the closing parenthesis: a comment before it
+// has ended the line.
+func lastBreak(between doc, lead []*sqlToken) doc {
+	if len(lead) > 0 {
+		return fresh
+	}
+	return between
+}
+
+func (m *sqlMaker) paren(n sqlNode) doc {
+	kids := n.kids
+	if len(kids) == 0 {
+		return m.enclosed(n, sqlWidth, doc{}, func() doc { return doc{} })
+	}
+	if isQuery(kids) {
+		return m.enclosed(n, 64, soft, func() doc { return m.query(kids, line) })
+	}
+	if parts := window(kids); len(parts) > 1 {
+		return m.enclosed(n, sqlWidth, soft, func() doc {
+			var docs []doc
+			for i, p := range parts {
+				if i > 0 {
+					docs = append(docs, line)
+					m.begin()
+				}
+				docs = append(docs, m.items(p, line))
+			}
+			return cat(docs...)
+		})
+	}
+	return m.enclosed(n, sqlWidth, soft, func() doc {
+		if literals(kids) {
+			return m.fill(kids)
+		}
+		return m.items(kids, line)
+	})
+}
+
+// window cuts what is between parentheses before the parts of a window.
+func window(nodes []sqlNode) (parts [][]sqlNode) {
+	start := 0
+	for i, n := range nodes {
+		if i > start && (n.isKey("partition", "order") && i+1 < len(nodes) && nodes[i+1].isKey("by") || n.isKey("rows", "range", "groups")) {
+			parts = append(parts, nodes[start:i])
+			start = i
+		}
+	}
+	return append(parts, nodes[start:])
+}
+
+// literals says that there is a list of plain values.
+func literals(nodes []sqlNode) bool {
+	for i, n := range nodes {
+		if n.end != nil || len(n.lead)+len(n.trail) > 0 || i%2 == 1 != n.is(",") || i%2 == 0 && (n.kind == sqlWord && !n.keyword || n.kind == sqlPunct) {
+			return false
+		}
+	}
+	return len(nodes) > 1
+}
+
+func (m *sqlMaker) fill(nodes []sqlNode) doc {
+	var kids []doc
+	for i, n := range nodes {
+		switch {
+		case i == 0:
+			kids = append(kids, m.token(n.sqlToken))
+		case n.is(","):
+			kids = append(kids, m.token(n.sqlToken))
+		default:
+			kids = append(kids, group(line, m.token(n.sqlToken)))
+		}
+	}
+	return cat(kids...)
+}
+
+// items is a list, with a separator after its commas.
+func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
+	var kids []doc
+	list := split(nodes, ",")
+	for i, item := range list {
+		comma := (*sqlToken)(nil)
+		if last := item[len(item)-1]; last.is(",") {
+			comma, item = last.sqlToken, item[:len(item)-1]
+		}
+		if i > 0 {
+			m.begin()
+		}
+		kids = append(kids, m.condition(item, line))
+		if comma == nil {
+			break
+		}
+		late := m.prev != nil && slices.ContainsFunc(m.prev.trail, func(c *sqlToken) bool { return c.kind == sqlComment }) || len(comma.lead) > 0
+		kids = append(kids, m.token(comma))
+		switch next := firstOf(list, i+1); {
+		case next == nil:
+		case late && len(comma.trail) == 0:
+			kids = append(kids, blanc)
+		case sep.kind == docHard && apart(next):
+			kids = append(kids, blank)
+		default:
+			kids = append(kids, sep)
+		}
+	}
+	return cat(kids...)
+}
+
+func firstOf(list [][]sqlNode, i int) *sqlToken {
+	if i < len(list) {
+		return list[i][0].sqlToken
+	}
+	return nil
+}
+
+// apart says that its author left an empty line before the token.
+func apart(t *sqlToken) bool {
+	if len(t.lead) > 0 {
+		return t.lead[0].breaks() > 1
+	}
+	return t.breaks() > 1
+}
+
+// condition is an expression whose parts between AND and OR come on lines of
+// their own.
+func (m *sqlMaker) condition(nodes []sqlNode, sep doc) doc {
+	parts := conditions(nodes)
+	if len(parts) == 1 {
+		return m.seq(nodes)
+	}
+	var kids []doc
+	for i, p := range parts {
+		if i > 0 {
+			kids = append(kids, sep)
+			m.begin()
+		}
+		kids = append(kids, m.seq(p))
+	}
+	return group(kids...)
+}
+
+// conditions cuts an expression before AND and OR. The AND of BETWEEN is none of
+// these.
+func conditions(nodes []sqlNode) (parts [][]sqlNode) {
+	start, between := 0, 0
+	for i, n := range nodes {
+		switch {
+		case n.isKey("between"):
+			between++
+		case n.isKey("and") && between > 0:
+			between--
+		case n.isKey("and", "or") && i > start:
+			parts = append(parts, nodes[start:i])
+			start = i
+		}
+	}
+	return append(parts, nodes[start:])
+}
+
+// caseOf lays out CASE … END.
+func (m *sqlMaker) caseOf(n sqlNode) doc {
+	head := m.token(n.sqlToken)
+	var kids []doc
+	start := 0
+	flush := func(end int) {
+		if end == start {
+			return
+		}
+		if n.kids[start].isKey("when", "else") {
+			kids = append(kids, line)
+			m.begin()
+			kids = append(kids, nest(2, m.seqOrCondition(n.kids[start:end])))
+		} else {
+			kids = append(kids, m.spaceBefore(n.kids[start].sqlToken), m.seq(n.kids[start:end]))
+		}
+		start = end
+	}
+	for i, k := range n.kids {
+		if k.isKey("when", "else") {
+			flush(i)
+		}
+	}
+	flush(len(n.kids))
+	lead := n.end.lead
+	m.prev = n.end
+	return groupOf(80, head, nest(2, append(kids, m.above(lead))...), lastBreak(line, lead), text("END"), m.beside(n.end))
+}
+
+// seqOrCondition is WHEN a AND b THEN c.
+func (m *sqlMaker) seqOrCondition(nodes []sqlNode) doc {
+	then := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.isKey("then") })
+	if then < 0 {
+		return m.seq(nodes)
+	}
+	return cat(m.condition(nodes[:then], line), m.spaceBefore(nodes[then].sqlToken), m.seq(nodes[then:]))
+}

@@ -1,0 +1,308 @@
+package tidy
+
+import "slices"
+
+// statement lays out one, with its semicolon.
+func (m *sqlMaker) statement(nodes []sqlNode) doc {
+	end := len(nodes)
+	var semicolon doc
+	if nodes[end-1].is(";") {
+		end--
+	}
+	body := m.body(nodes[:end])
+	if end < len(nodes) {
+		semicolon = m.token(nodes[end].sqlToken)
+	}
+	return cat(body, semicolon)
+}
+
+func (m *sqlMaker) body(nodes []sqlNode) doc {
+	if len(nodes) == 0 {
+		return doc{}
+	}
+	if isQuery(nodes) || nodes[0].isKey("replace") && len(nodes) > 1 && nodes[1].isKey("into") {
+		return m.query(nodes, hard)
+	}
+	switch {
+	case nodes[0].isKey("explain"):
+		n := 1
+		for n < len(nodes) && !isQuery(nodes[n:]) {
+			n++
+		}
+		if n < len(nodes) {
+			return m.then(nodes[:n], nodes[n:])
+		}
+	case m.words.object == "table" && nodes[0].isKey("create"):
+		return m.createTable(nodes)
+	case m.words.object == "table" && nodes[0].isKey("alter"):
+		return m.alterTable(nodes)
+	case m.words.object == "index" && nodes[0].isKey("create"):
+		return m.createIndex(nodes)
+	case m.words.object == "view" && nodes[0].isKey("create"):
+		if n := asQuery(nodes); n > 0 {
+			return m.then(nodes[:n], nodes[n:])
+		}
+	}
+	return m.asBroken(nodes)
+}
+
+// then is a query in the lines after its introduction.
+func (m *sqlMaker) then(head, query []sqlNode) doc {
+	first := m.asBroken(head)
+	m.begin()
+	return cat(first, hard, m.query(query, hard))
+}
+
+// asQuery returns where the query after AS begins, 0 if there is none.
+func asQuery(nodes []sqlNode) int {
+	for i := range nodes {
+		if i > 0 && nodes[i-1].isKey("as") && (nodes[i].isKey("select", "with", "values") || nodes[i].is("(") && isQuery(nodes[i].kids)) {
+			return i
+		}
+	}
+	return 0
+}
+
+// asBroken keeps the line breaks of the author, with indents that are even.
+func (m *sqlMaker) asBroken(nodes []sqlNode) doc {
+	var kids []doc
+	start := 0
+	for i := 1; i <= len(nodes); i++ {
+		if i < len(nodes) && nodes[i].breaks() == 0 {
+			continue
+		}
+		switch first := nodes[start]; {
+		case start == 0:
+			kids = append(kids, m.seq(nodes[:i]))
+		case first.before[len(first.before)-1] == '\n':
+			m.begin()
+			kids = append(kids, hard, m.seq(nodes[start:i]))
+		default:
+			m.begin()
+			kids = append(kids, nest(2, hard, m.seq(nodes[start:i])))
+		}
+		if start > 0 && stray(nodes, start) {
+			m.odd = true
+		}
+		start = i
+	}
+	return cat(kids...)
+}
+
+func (m *sqlMaker) createTable(nodes []sqlNode) doc {
+	n := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is("(") })
+	if n < 0 || !nodes[n-1].table {
+		if q := asQuery(nodes); q > 0 {
+			return m.then(nodes[:q], nodes[q:])
+		}
+		return m.asBroken(nodes)
+	}
+	head := m.seq(nodes[:n])
+	gap := m.spaceBefore(nodes[n].sqlToken)
+	columns := m.enclosed(nodes[n], sqlWidth, hard, func() doc { return m.items(nodes[n].kids, hard) })
+	tail := nodes[n+1:]
+	if len(tail) == 0 {
+		return cat(head, gap, columns)
+	}
+	if tail[0].breaks() > 0 {
+		m.begin()
+		gap2 := hard
+		if q := asQuery(tail); q > 0 {
+			return cat(head, gap, columns, gap2, m.then(tail[:q], tail[q:]))
+		}
+		return cat(head, gap, columns, gap2, m.asBroken(tail))
+	}
+	gap2 := m.spaceBefore(tail[0].sqlToken)
+	if q := asQuery(tail); q > 0 {
+		return cat(head, gap, columns, gap2, m.then(tail[:q], tail[q:]))
+	}
+	return cat(head, gap, columns, gap2, m.asBroken(tail))
+}
+
+// alterTable puts more than one change on lines of their own.
+func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
+	n := 0
+	for n < len(nodes) && nodes[n].keyword || n < len(nodes) && nodes[n].is("only") {
+		n++
+	}
+	for n++; n+1 < len(nodes) && nodes[n].is("."); {
+		n += 2
+	}
+	if n >= len(nodes) {
+		return m.asBroken(nodes)
+	}
+	head := m.seq(nodes[:n])
+	m.begin()
+	if slices.ContainsFunc(nodes[n:], func(n sqlNode) bool { return n.is(",") }) {
+		return cat(head, nest(2, hard, m.items(nodes[n:], hard)))
+	}
+	return cat(head, group(nest(2, line, m.seq(nodes[n:]))))
+}
+
+// createIndex breaks before what is indexed, and before the condition.
+func (m *sqlMaker) createIndex(nodes []sqlNode) doc {
+	var kids []doc
+	start := 0
+	for i := 1; i <= len(nodes); i++ {
+		if i < len(nodes) && !nodes[i].isKey("on", "where", "include") {
+			continue
+		}
+		if start > 0 {
+			m.begin()
+			kids = append(kids, line)
+		}
+		kids = append(kids, m.condition(nodes[start:i], line))
+		start = i
+	}
+	return group(nest(2, kids...))
+}
+
+// query lays out clauses with a separator between them.
+func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
+	list, ok := clauses(nodes)
+	if !ok {
+		m.odd = true
+		return m.seq(nodes)
+	}
+	var kids, nested []doc
+	inMatch := false
+	flush := func() {
+		if len(nested) > 0 {
+			kids = append(kids, nest(2, nested...))
+			nested = nil
+		}
+	}
+	for i, c := range list {
+		if i > 0 {
+			m.begin()
+		}
+		if c.kind == "when" {
+			inMatch = true
+			flush()
+			kids = append(kids, sep, m.clause(c, sep))
+			continue
+		}
+		if inMatch {
+			nested = append(nested, sep, m.clause(c, sep))
+			continue
+		}
+		if i > 0 {
+			kids = append(kids, sep)
+		}
+		kids = append(kids, m.clause(c, sep))
+	}
+	flush()
+	return cat(kids...)
+}
+
+func (m *sqlMaker) clause(c clause, sep doc) doc {
+	head := m.seq(c.head)
+	if len(c.body) == 0 {
+		return head
+	}
+	switch c.kind {
+	case "with":
+		return m.with(head, c.body)
+	case "select", "set", "returning", "conflict", "duplicate", "group", "order", "partition", "cluster", "from", "window", "values", "using":
+		return m.listClause(c, head, sep)
+	case "where", "having", "qualify", "on":
+		return m.whereClause(c, head, sep)
+	case "join":
+		return m.join(c, head)
+	case "union":
+		m.begin()
+		return cat(head, sep, m.seq(c.body))
+	case "when":
+		return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+	case "":
+		return m.seq(c.body)
+	}
+	return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+}
+
+func (m *sqlMaker) whereClause(c clause, head, sep doc) doc {
+	gap := m.spaceBefore(c.body[0].sqlToken)
+	d := m.condition(c.body, sep)
+	if len(conditions(c.body)) > 1 {
+		d = nest(2, d)
+	}
+	return cat(head, gap, d)
+}
+
+func (m *sqlMaker) listClause(c clause, head, sep doc) doc {
+	items := split(c.body, ",")
+	if len(items) == 1 && (c.kind != "select" || c.body[len(c.body)-1].end != nil) {
+		gap := m.spaceBefore(c.body[0].sqlToken)
+		return cat(head, gap, m.condition(c.body, line))
+	}
+	if len(c.head[len(c.head)-1].trail) == 0 {
+		m.begin()
+	}
+	switch {
+	case c.kind == "values":
+		return cat(head, nest(2, sep, m.items(c.body, sep)))
+	case (c.kind == "select" || c.kind == "set") && len(items) > 1 && slices.ContainsFunc(c.body, complicated):
+		return cat(head, nest(2, hard, m.items(c.body, hard)))
+	}
+	return groupOf(88, head, nest(2, line, m.items(c.body, line)))
+}
+
+// complicated says that an item of a list deserves a line of its own.
+func complicated(n sqlNode) bool {
+	return n.is("case") && n.end != nil || n.is("(") && isQuery(n.kids) || n.isKey("over", "filter")
+}
+
+func (m *sqlMaker) join(c clause, head doc) doc {
+	on := slices.IndexFunc(c.body, func(n sqlNode) bool { return n.isKey("on") })
+	if on <= 0 {
+		return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+	}
+	gap := m.spaceBefore(c.body[0].sqlToken)
+	table := m.seq(c.body[:on])
+	m.begin()
+	key := m.token(c.body[on].sqlToken)
+	if on+1 == len(c.body) {
+		return cat(head, gap, table, blanc, key)
+	}
+	space := m.spaceBefore(c.body[on+1].sqlToken)
+	return cat(head, gap, table, group(nest(2, line, key, space, m.flat(c.body[on+1:]))))
+}
+
+// flat is a condition that breaks with the group around it.
+func (m *sqlMaker) flat(nodes []sqlNode) doc {
+	d := m.condition(nodes, line)
+	if d.kind == docGroup {
+		d.kind = docCat
+	}
+	return d
+}
+
+// with lays out the named queries, each in lines of its own.
+func (m *sqlMaker) with(head doc, nodes []sqlNode) doc {
+	kids := []doc{head}
+	list := split(nodes, ",")
+	for i, item := range list {
+		if i == 0 {
+			kids = append(kids, m.spaceBefore(item[0].sqlToken))
+		}
+		for j, n := range item {
+			if j > 0 {
+				kids = append(kids, m.spaceBefore(n.sqlToken))
+			}
+			if n.end != nil && n.is("(") && isQuery(n.kids) {
+				kids = append(kids, m.enclosed(n, sqlWidth, hard, func() doc { return m.query(n.kids, hard) }))
+			} else {
+				kids = append(kids, m.node(n))
+			}
+		}
+		if next := firstOf(list, i+1); next != nil {
+			m.begin()
+			if apart(next) {
+				kids = append(kids, blank)
+			} else {
+				kids = append(kids, hard)
+			}
+		}
+	}
+	return cat(kids...)
+}

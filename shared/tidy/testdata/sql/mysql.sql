@@ -1,0 +1,15 @@
+CREATE TABLE `users` (`id` int(11) unsigned NOT NULL AUTO_INCREMENT, `name` varchar(255) COLLATE utf8mb4_unicode_ci DEFAULT NULL COMMENT 'the name', `created` datetime DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, PRIMARY KEY (`id`), KEY `idx_name` (`name`), CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `b` (`id`) ON DELETE CASCADE) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
+INSERT INTO t (a,b) VALUES (1,2) ON DUPLICATE KEY UPDATE a=VALUES(a), b=b+1;
+SET @x := 5;
+SET FOREIGN_KEY_CHECKS=0;
+select if(a>1,'x','y'), date_add(now(), interval 1 day), left(a, 3), count(distinct b) from t limit 5, 10;
+PRAGMA foreign_keys=ON;
+insert or replace into kv(key,value) values(?,?);
+create trigger trg after insert on t begin update c set n = n + 1; end;
+select json_extract(data,'$.a') from t where name like '%a' escape '!' and b is not null and x in (select max(id) from t2 group by y) limit 1;
+REPLACE INTO t VALUES (1);
+create virtual table docs using fts5(title, body);
+with a as (select 1), b as (select 2) insert into c select * from a, b;
+START TRANSACTION;
+ROLLBACK;
+drop table if exists a, b cascade;

@@ -1,0 +1,20 @@
+DECLARE @id INT = 5;
+SELECT TOP 10 [Id], [Name] FROM [dbo].[Users] WITH (NOLOCK) WHERE [Id]=@id AND Name LIKE N'%x%' ORDER BY [Id] OFFSET 0 ROWS FETCH NEXT 10 ROWS ONLY;
+GO
+IF OBJECT_ID('dbo.Users', 'U') IS NOT NULL
+    DROP TABLE dbo.Users;
+GO
+CREATE TABLE [dbo].[Users]([Id] INT IDENTITY(1,1) NOT NULL PRIMARY KEY, [Name] NVARCHAR(100) NULL, CONSTRAINT [FK_a] FOREIGN KEY ([OrgId]) REFERENCES [dbo].[Orgs]([Id]))
+GO
+CREATE PROCEDURE dbo.GetUser
+    @Id INT
+AS
+BEGIN
+    SET NOCOUNT ON;
+    SELECT * FROM Users WHERE Id = @Id;   
+END
+GO
+EXEC dbo.GetUser @Id = 5
+EXEC dbo.GetUser @Id = 6
+SELECT * FROM a
+SELECT * FROM b
