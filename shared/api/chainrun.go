@@ -93,7 +93,7 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 	}
 	o := &j.options
 	o.ID, o.Calls, o.Deltas = "run_"+v.id, j.calls, j.stream
-	o.Tools = s.CodeTools
+	o.Tools, o.Trace = s.CodeTools, s.TraceRun
 	if !rawjson.IsNull(b.RunID) {
 		if o.Resume, err = s.resumed(ctx, c, name, b.RunID); err != nil {
 			return nil, err

@@ -52,6 +52,8 @@ type Server struct {
 	// Trace begins the span of a request that runs a model; end is called after
 	// settlement, before the response ends. Nil: no tracing.
 	Trace func(ctx context.Context, r *http.Request, route string) (_ context.Context, end func(*usage.Record))
+
+	TraceRun chain.Tracer // makes the spans of runs of chains; nil: no tracing
 }
 
 // Check is a dependency that /health/ready asks for.

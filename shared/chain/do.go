@@ -45,6 +45,8 @@ func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Resul
 	start := time.Now()
 	w := &work{runner: r, s: s, top: s, data: data, item: -1, tally: &tally{}}
 	res := &Result{ID: s.ID, Type: s.Type}
+	ctx, ended := r.span(ctx, s.ID, s.Type, -1)
+	defer func() { ended(res) }()
 	var v any
 	var err error
 	if s.Type == Map {
@@ -107,7 +109,7 @@ func (w *work) try(ctx context.Context) (v any, err error) {
 	pause := s.Retry.Backoff
 	for n := 1; ; n++ {
 		w.locked(func() { w.tally.attempts++ })
-		v, err = w.once(ctx)
+		v, err = w.once(w.attempt(ctx, n))
 		switch {
 		case err == nil:
 			return v, nil

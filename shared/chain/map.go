@@ -94,5 +94,16 @@ func (w *work) each(ctx context.Context, i int, item any) (any, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return one.try(ctx)
+	ctx, ended := w.span(ctx, w.top.ID, w.s.Do.Type, i)
+	v, err := one.try(ctx)
+	res := &Result{Status: OK}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		res.Status, res.Error = Canceled, failure(err)
+	default:
+		res.Status, res.Error = Failed, failure(err)
+	}
+	ended(res)
+	return v, err
 }

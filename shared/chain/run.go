@@ -59,6 +59,7 @@ type Options struct {
 	Input   json.RawMessage // as Chain.Inputs returned it
 	Calls   Calls
 	Tools   codegen.Tools // for the files that code steps write; nil: they stay as they are
+	Trace   Tracer        // nil: no tracing
 
 	// Observe hears of events, one at a time. If it fails, the run is cancelled.
 	// What an event points to must not be kept: the run goes on. Nil: nobody
@@ -128,7 +129,10 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 		if err := r.takeUp(ctx, o.Resume); err != nil {
 			return o.Resume, err
 		}
-	} else {
+	}
+	ctx, ended := r.traced(ctx)
+	defer ended()
+	if o.Resume == nil {
 		r.save(ctx)
 	}
 	caller := ctx

@@ -28,7 +28,7 @@ func (r *runner) until(saved time.Time) time.Time {
 
 // takeUp goes on with what was done before.
 func (r *runner) takeUp(ctx context.Context, was *Run) error {
-	r.run.Created, r.run.Rev, r.run.Cost, r.run.Usage = was.Created, was.Rev, was.Cost, was.Usage
+	r.run.Created, r.run.Rev, r.run.Cost, r.run.Usage, r.run.Trace = was.Created, was.Rev, was.Cost, was.Usage, was.Trace
 	r.memory.load(was.Memory)
 	if r.o.Save != nil {
 		claim := *was

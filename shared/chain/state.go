@@ -49,6 +49,7 @@ type Run struct {
 	Updated time.Time `json:"updated"`
 	Until   time.Time `json:"until"`            // if it is running: when it counts as broken off, unless it is saved again
 	Rev     int       `json:"rev"`              // 1 when it is first saved, and one more each time
+	Trace   string    `json:"trace,omitempty"`  // the place of its first span, as Tracer.Run said; "" if there is none
 	Lost    string    `json:"lost,omitempty"`   // why it cannot be resumed; "" if it can
 	Memory  []Memory  `json:"memory,omitempty"` // the calls of steps with a cache
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/devmentor/ai-gateway/shared/api"
+	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
 	"github.com/devmentor/ai-gateway/shared/embedders"
@@ -77,10 +78,40 @@ func Trace(s *api.Server, tracer *telemetry.Tracer, flush bool) {
 		}
 	}
 	s.Gateway.Trace = func(ctx context.Context, a gateway.Attempt) (context.Context, func(gateway.Outcome)) {
-		ctx, span := tracer.Call(ctx, a.Provider, a.Model, a.Operation)
+		operation := a.Operation
+		if a.Chat == nil {
+			operation = "embeddings" // also of a search, or of a chain
+		}
+		ctx, span := tracer.Call(ctx, a.Provider, a.Model, operation)
 		if a.Chat != nil {
 			span.Chat(a.Chat)
 		}
 		return ctx, func(o gateway.Outcome) { span.End(telemetry.Result(o)) }
 	}
+	s.TraceRun = runs{tracer}
+}
+
+// runs implements chain.Tracer.
+type runs struct{ *telemetry.Tracer }
+
+func (t runs) Run(ctx context.Context, r *chain.Run) (context.Context, string, func(*chain.Run)) {
+	ctx, place, span := t.Workflow(ctx, telemetry.Workflow{Name: r.Chain, Version: r.Version, Run: r.ID, First: r.Trace})
+	return ctx, place, func(r *chain.Run) { span.End(result(r.Status, r.Error)) }
+}
+
+func (t runs) Step(ctx context.Context, id string, kind chain.Type, item int) (context.Context, func(*chain.Result)) {
+	ctx, span := t.Tracer.Step(ctx, telemetry.Step{ID: id, Type: string(kind), Item: item})
+	return ctx, func(r *chain.Result) {
+		e := result(r.Status, r.Error)
+		e.Attempts, e.Cached, e.USD = r.Attempts, r.Cached, float64(r.Cost)/float64(usage.Dollar)
+		span.End(e)
+	}
+}
+
+func result(s chain.Status, f *chain.Failure) telemetry.StepResult {
+	r := telemetry.StepResult{Status: string(s), Failed: s == chain.Failed}
+	if f != nil {
+		r.Error = string(f.Kind)
+	}
+	return r
 }

@@ -22,6 +22,19 @@ const (
 	gatewayFinish    = attribute.Key("gateway.finish_reason")
 	gatewayEstimated = attribute.Key("gateway.estimated")
 	gatewayPartial   = attribute.Key("gateway.partial")
+
+	chainVersion    = attribute.Key("gateway.chain.version")
+	chainRun        = attribute.Key("gateway.chain.run.id")
+	chainResumed    = attribute.Key("gateway.chain.run.resumed")
+	chainStatus     = attribute.Key("gateway.chain.run.status")
+	chainStep       = attribute.Key("gateway.chain.step.id")
+	chainStepType   = attribute.Key("gateway.chain.step.type")
+	chainStepItem   = attribute.Key("gateway.chain.step.item") // of a map, from 0
+	chainStepStatus = attribute.Key("gateway.chain.step.status")
+	chainAttempt    = attribute.Key("gateway.chain.step.attempt")  // of a call: from 1
+	chainAttempts   = attribute.Key("gateway.chain.step.attempts") // of a step: how many there were, those of all items together
+	chainCached     = attribute.Key("gateway.chain.step.cached")
+	chainCost       = attribute.Key("gateway.chain.step.cost.usd")
 )
 
 // providerNames are the conventions' names of the providers that have another
@@ -33,7 +46,7 @@ var providerNames = map[string]string{
 
 // operationNames are the conventions' names of the operations that have
 // another name here.
-var operationNames = map[string]string{"responses": "chat", "messages": "chat", "completions": "text_completion"}
+var operationNames = map[string]string{"responses": "chat", "messages": "chat", "chain": "chat", "code": "chat", "completions": "text_completion"}
 
 func rename(names map[string]string, name string) string {
 	if other, ok := names[name]; ok {

@@ -9,12 +9,13 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // The types below are OTLP's ExportTraceServiceRequest in JSON: protobuf's
 // mapping with field names in camel case and 64-bit numbers as text, except
-// that ids are hexadecimal and enumerations are numbers. We make neither events
-// nor links, and all our spans are of one resource and one scope.
+// that ids are hexadecimal and enumerations are numbers. We make no events, and
+// all our spans are of one resource and one scope.
 type (
 	otlpRequest struct {
 		ResourceSpans []otlpResourceSpans `json:"resourceSpans"`
@@ -46,7 +47,13 @@ type (
 		End          string          `json:"endTimeUnixNano"`
 		Attributes   []otlpAttribute `json:"attributes,omitempty"`
 		Dropped      int             `json:"droppedAttributesCount,omitempty"`
+		Links        []otlpLink      `json:"links,omitempty"`
 		Status       *otlpStatus     `json:"status,omitempty"`
+	}
+	otlpLink struct {
+		TraceID string `json:"traceId"`
+		SpanID  string `json:"spanId"`
+		Flags   uint32 `json:"flags"`
 	}
 	otlpStatus struct {
 		Message string `json:"message,omitempty"`
@@ -88,6 +95,9 @@ func otlp(s sdktrace.ReadOnlySpan) otlpSpan {
 	if s.Parent().SpanID().IsValid() {
 		o.ParentSpanID = s.Parent().SpanID().String()
 	}
+	for _, l := range s.Links() {
+		o.Links = append(o.Links, otlpLink{l.SpanContext.TraceID().String(), l.SpanContext.SpanID().String(), remoteFlags(l.SpanContext)})
+	}
 	switch status := s.Status(); status.Code {
 	case codes.Ok:
 		o.Status = &otlpStatus{Code: 1}
@@ -100,8 +110,13 @@ func otlp(s sdktrace.ReadOnlySpan) otlpSpan {
 // flags is the trace's flags and, in bits 8 and 9, that we know whether the
 // parent is in another process, and whether it is.
 func flags(s sdktrace.ReadOnlySpan) uint32 {
-	f := uint32(s.SpanContext().TraceFlags()) | 1<<8
-	if s.Parent().IsRemote() {
+	return uint32(s.SpanContext().TraceFlags()) | remoteFlags(s.Parent())&^0xff
+}
+
+// remoteFlags is flags for a span that is referred to.
+func remoteFlags(sc trace.SpanContext) uint32 {
+	f := uint32(sc.TraceFlags()) | 1<<8
+	if sc.IsRemote() {
 		f |= 1 << 9
 	}
 	return f

@@ -84,13 +84,14 @@ func (r *Request) End(rec *usage.Record) {
 type Call struct{ span trace.Span }
 
 // Call begins the span of one attempt at a provider. operation is as in
-// usage.Record. The trace is not told to the provider.
+// usage.Record. In a workflow it also says which step it is made for. The trace
+// is not told to the provider.
 func (t *Tracer) Call(ctx context.Context, provider, model, operation string) (context.Context, *Call) {
 	if t == nil {
 		return ctx, nil
 	}
 	operation = rename(operationNames, operation)
-	ctx, span := t.tracer.Start(ctx, clip(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	ctx, span := t.tracer.Start(ctx, clip(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(aboutCalls(ctx)...), trace.WithAttributes(
 		semconv.GenAIOperationNameKey.String(operation),
 		semconv.GenAIProviderNameKey.String(rename(providerNames, provider)),
 		semconv.GenAIRequestModelKey.String(model)))

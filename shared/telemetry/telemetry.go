@@ -103,7 +103,7 @@ func Open(c Config) (*Tracer, error) {
 	provider := sdktrace.NewTracerProvider(
 		sdktrace.WithResource(resource.NewSchemaless(about...)), // and what OTEL_RESOURCE_ATTRIBUTES says
 		sdktrace.WithSampler(sdktrace.ParentBased(root)),
-		sdktrace.WithRawSpanLimits(sdktrace.SpanLimits{AttributeValueLengthLimit: maxText, AttributeCountLimit: maxAttributes}),
+		sdktrace.WithRawSpanLimits(sdktrace.SpanLimits{AttributeValueLengthLimit: maxText, AttributeCountLimit: maxAttributes, LinkCountLimit: 1}),
 		sdktrace.WithBatcher(e, sdktrace.WithBatchTimeout(batchTime), sdktrace.WithExportTimeout(exportTime),
 			sdktrace.WithMaxExportBatchSize(batchSize), sdktrace.WithMaxQueueSize(queueSize)),
 	)
