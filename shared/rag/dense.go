@@ -93,13 +93,29 @@ func OtherLength(collection, model string, has, given int) error {
 // chunk is how many vectors lie together: an index grows without copying.
 const chunk = 1024
 
-// Dense is an index of passages by their vectors, which it compares one by one.
+// Dense is an index of passages by their vectors. As long as that takes no more
+// than some milliseconds, it compares them one by one; when there are more, only
+// those that are likely to be among the best (see signs).
 // Searches may run concurrently with each other, but not with Add and Remove.
 type Dense struct {
 	dimensions int
 	chunks     [][]float32
 	has        []bool // by slot
+	live       int    // slots that have a vector
+	signs      *signs // nil while there are few
 }
+
+const (
+	// worthSigns is how many numbers are compared one by one at most.
+	worthSigns = 1 << 22
+	// fewestSigns is how many dimensions it takes for their signs to say much.
+	fewestSigns = 256
+	// fewestLikely is how many vectors are compared exactly at least, and
+	// likelyShare how many of their numbers per vector of the index: that takes
+	// about as long as to look at its signs.
+	fewestLikely = 1024
+	likelyShare  = 8
+)
 
 // NewDense returns an empty index.
 func NewDense(dimensions int) *Dense { return &Dense{dimensions: dimensions} }
@@ -111,11 +127,36 @@ func (x *Dense) Add(slot uint32, v []float32) {
 		x.has = append(x.has, make([]bool, chunk)...)
 	}
 	copy(x.vector(slot), v)
-	x.has[slot] = true
+	if !x.has[slot] {
+		x.has[slot] = true
+		x.live++
+	}
+	switch {
+	case x.signs != nil && x.live < 4*x.signs.learnt:
+		x.signs.add(slot, v)
+	case x.signs != nil || x.dimensions >= fewestSigns && x.live*x.dimensions > worthSigns:
+		x.learn()
+	}
+}
+
+// learn makes the signs of all vectors, and again when there are four times as
+// many: the first documents may have been of one kind.
+func (x *Dense) learn() {
+	x.signs = newSigns(x)
+	for slot, has := range x.has {
+		if has {
+			x.signs.add(uint32(slot), x.vector(uint32(slot)))
+		}
+	}
 }
 
 // Remove takes a slot out.
-func (x *Dense) Remove(slot uint32) { x.has[slot] = false }
+func (x *Dense) Remove(slot uint32) {
+	if x.has[slot] {
+		x.has[slot] = false
+		x.live--
+	}
+}
 
 func (x *Dense) vector(slot uint32) []float32 {
 	at := int(slot%chunk) * x.dimensions
@@ -123,22 +164,42 @@ func (x *Dense) vector(slot uint32) []float32 {
 }
 
 // Search returns the passages that are most like v, which has length 1, best
-// first and at most k. A nil keep takes all.
+// first and at most k. A nil keep takes all. The scores are exact; in a large
+// index some of the last of many results may be missing, for which others
+// follow.
 func (x *Dense) Search(v []float32, k int, keep func(slot uint32) bool) []Scored {
-	best := ranking{k: k}
 	if k <= 0 {
 		return nil
 	}
-	for i, has := range x.has {
-		slot := uint32(i)
-		if !has || keep != nil && !keep(slot) {
-			continue
+	best := ranking{k: k}
+	n := max(fewestLikely, 8*k, likelyShare*x.live/x.dimensions)
+	if x.signs != nil && x.live > 4*n {
+		for _, c := range x.likely(v, n, keep) {
+			best.offer(Scored{c.Slot, dot(v, x.vector(c.Slot))})
 		}
-		if c := (Scored{slot, dot(v, x.vector(slot))}); best.wants(c) {
-			best.add(c)
+		return best.sorted()
+	}
+	for i, has := range x.has {
+		if slot := uint32(i); has && (keep == nil || keep(slot)) {
+			best.offer(Scored{slot, dot(v, x.vector(slot))})
 		}
 	}
 	return best.sorted()
+}
+
+// likely returns the n passages whose signs are most like v, in no order.
+func (x *Dense) likely(v []float32, n int, keep func(slot uint32) bool) []Scored {
+	best, q, words := ranking{k: n, heap: make([]Scored, 0, n)}, x.signs.question(v), x.signs.words
+	slot := uint32(0)
+	for _, codes := range x.signs.chunks {
+		for ; len(codes) > 0; codes = codes[words:] {
+			if c := (Scored{slot, q.like(codes[:words])}); x.has[slot] && best.wants(c) && (keep == nil || keep(slot)) {
+				best.add(c)
+			}
+			slot++
+		}
+	}
+	return best.heap
 }
 
 // dot has four sums, so that additions need not wait for each other.

@@ -127,15 +127,3 @@ func TestVectorsOfAQueryMustCompare(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkDense(b *testing.B) {
-	rnd := rand.New(rand.NewPCG(1, 2))
-	x := NewDense(384)
-	for slot := range uint32(10_000) {
-		x.Add(slot, random(rnd, 384))
-	}
-	v := random(rnd, 384)
-	for b.Loop() {
-		x.Search(v, 100, nil)
-	}
-}

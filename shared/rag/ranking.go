@@ -40,6 +40,13 @@ type ranking struct {
 // wants says whether c is among the k best so far.
 func (r *ranking) wants(c Scored) bool { return len(r.heap) < r.k || better(c, r.heap[0]) }
 
+// offer takes c if it is wanted.
+func (r *ranking) offer(c Scored) {
+	if r.wants(c) {
+		r.add(c)
+	}
+}
+
 // add takes what is wanted.
 func (r *ranking) add(c Scored) {
 	heap := r.heap

@@ -63,30 +63,44 @@ func BenchmarkIngestLong(b *testing.B) {
 	b.ReportMetric(float64(passages)/b.Elapsed().Seconds(), "passages/s")
 }
 
-// BenchmarkDense asks 10,000 passages with vectors of 384 dimensions.
+// BenchmarkDense asks passages with vectors questions of six words. The vectors
+// lie around 500 topics.
 func BenchmarkDense(b *testing.B) {
+	for _, c := range []struct{ passages, dimensions int }{{10_000, 384}, {100_000, 384}, {100_000, 1536}} {
+		b.Run(fmt.Sprintf("%dx%d", c.passages, c.dimensions), func(b *testing.B) { benchmarkDense(b, c.passages, c.dimensions) })
+	}
+}
+
+func benchmarkDense(b *testing.B, passages, dimensions int) {
 	s := New(b.TempDir())
 	defer s.Close()
 	w, rnd := newWriter(1), rand.New(rand.NewPCG(1, 2))
-	vector := func() []float32 {
-		v := make([]float32, 384)
+	near := func(centre []float32) []float32 {
+		v := make([]float32, dimensions)
 		for i := range v {
 			v[i] = float32(rnd.NormFloat64())
+			if centre != nil {
+				v[i] += centre[i]
+			}
 		}
 		return v
 	}
+	var topics [500][]float32
+	for i := range topics {
+		topics[i] = near(nil)
+	}
 	embed := func(_ context.Context, texts []string) (list [][]float32, _ error) {
 		for range texts {
-			list = append(list, vector())
+			list = append(list, near(topics[rnd.IntN(len(topics))]))
 		}
 		return list, nil
 	}
-	for i, passages := 0, 0; passages < 10_000; i++ {
+	for i, n := 0, 0; n < passages; i++ {
 		d, _, err := s.Put(b.Context(), tenant, rag.Document{Key: key(fmt.Sprint("d", i)), Kind: rag.Text, Text: w.words(30_000), Embedding: "m", Embed: embed})
 		if err != nil {
 			b.Fatal(err)
 		}
-		passages += d.Passages
+		n += d.Passages
 	}
 	q := rag.Query{Collection: "docs", Limit: 10, Embedding: "m", Embed: embed}
 	for b.Loop() {

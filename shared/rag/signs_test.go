@@ -1,0 +1,196 @@
+package rag
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// topics makes vectors as models do: all have much in common, a few numbers are
+// large in each, and those of one topic are alike.
+type topics struct {
+	rnd     *rand.Rand
+	common  []float32
+	centres [][]float32
+}
+
+func newTopics(dimensions, n int) *topics {
+	s := &topics{rnd: rand.New(rand.NewPCG(3, uint64(dimensions)))}
+	s.common = random(s.rnd, dimensions)
+	for range n {
+		s.centres = append(s.centres, random(s.rnd, dimensions))
+	}
+	return s
+}
+
+func (s *topics) vector() []float32 {
+	v, centre := random(s.rnd, len(s.common)), s.centres[s.rnd.IntN(len(s.centres))]
+	for i := range v {
+		v[i] += s.common[i] + centre[i]*(0.5+s.rnd.Float32())
+	}
+	v[7] *= 8
+	v[11] += 1
+	v, err := Unit(v)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// exact compares one by one.
+func exact(x *Dense, v []float32, k int, keep func(uint32) bool) []Scored {
+	all := *x
+	all.signs = nil
+	return all.Search(v, k, keep)
+}
+
+// filled returns an index that is just large enough for signs, twice over, with
+// a third of its slots used again.
+func filled(t testing.TB, dimensions int) (*Dense, *topics) {
+	t.Helper()
+	x, s := NewDense(dimensions), newTopics(dimensions, 200)
+	n := uint32(2*worthSigns/dimensions + 1)
+	for slot := range n {
+		x.Add(slot, s.vector())
+	}
+	for slot := range n {
+		if slot%3 == 0 {
+			x.Remove(slot)
+		}
+	}
+	for slot := range n {
+		if slot%6 == 0 {
+			x.Add(slot, s.vector())
+		}
+	}
+	if x.signs == nil {
+		t.Fatalf("%d vectors of %d dimensions are still compared one by one", n, dimensions)
+	}
+	return x, s
+}
+
+// TestSignsFindTheBest compares with what comparing one by one finds.
+func TestSignsFindTheBest(t *testing.T) {
+	for _, dimensions := range []int{300, 768} {
+		x, s := filled(t, dimensions)
+		tenth := func(slot uint32) bool { return slot%10 == 7 }
+		var best10, best100, kept, first int
+		const questions = 30
+		for range questions {
+			v := s.vector()
+			best10 += shared(exact(x, v, 10, nil), x.Search(v, 100, nil))
+			best100 += shared(exact(x, v, 100, nil), x.Search(v, 100, nil))
+			kept += shared(exact(x, v, 10, tenth), x.Search(v, 10, tenth))
+
+			slot := uint32(s.rnd.IntN(x.live))
+			if slot%6 == 3 {
+				slot++ // not one that was removed
+			}
+			if got := x.Search(x.vector(slot), 1, nil); len(got) == 1 && got[0].Slot == slot && diff(got[0].Score, 1) < 1e-5 {
+				first++
+			}
+		}
+		if best10 < questions*10*99/100 || best100 < questions*100*85/100 || kept < questions*10*99/100 || first != questions {
+			t.Errorf("%d dimensions: of %d questions found %d of the best 10 each, %d of the best 100, %d of the best 10 that a filter keeps, and %d that are stored themselves", dimensions, questions, best10, best100, kept, first)
+		}
+	}
+}
+
+func shared(want, got []Scored) (n int) {
+	in := map[uint32]bool{}
+	for _, c := range got {
+		in[c.Slot] = true
+	}
+	for _, c := range want {
+		if in[c.Slot] {
+			n++
+		}
+	}
+	return n
+}
+
+// TestSignsHideNothing: what a filter leaves few of is compared exactly, as are
+// many results; and nothing that was removed is found.
+func TestSignsHideNothing(t *testing.T) {
+	x, s := filled(t, 256)
+	few := func(slot uint32) bool { return slot%50 == 1 }
+	v := s.vector()
+	if d := cmp.Diff(exact(x, v, 9999, few), x.Search(v, 9999, few)); d != "" {
+		t.Errorf("what a filter keeps (-one by one +Search):\n%s", d)
+	}
+	if d := cmp.Diff(exact(x, v, 20, few), x.Search(v, 20, few)); d != "" {
+		t.Errorf("the best of what a filter keeps (-one by one +Search):\n%s", d)
+	}
+	if got := x.Search(v, len(x.has), nil); len(got) != x.live {
+		t.Errorf("found %d of all %d", len(got), x.live)
+	}
+	for _, c := range x.Search(v, 1000, nil) {
+		if c.Slot%6 == 3 {
+			t.Errorf("found %v, which was removed", c)
+		}
+	}
+}
+
+// TestSignsOfNothingSpecial: vectors that are all the same, and a question that
+// is like none of them, have no signs to go by.
+func TestSignsOfNothingSpecial(t *testing.T) {
+	x, one := NewDense(256), make([]float32, 256)
+	one[0] = 1
+	for slot := range uint32(worthSigns/256 + 1) {
+		x.Add(slot, one)
+	}
+	got := x.Search(one, 3, nil)
+	if len(got) != 3 || got[0].Score != 1 {
+		t.Errorf("hits = %v", got)
+	}
+	other := make([]float32, 256)
+	other[5] = 1
+	if got := x.Search(other, 3, nil); len(got) != 3 || got[0].Score != 0 {
+		t.Errorf("hits = %v", got)
+	}
+}
+
+// TestSignsAreLearntAgain: what came first may be unlike what follows.
+func TestSignsAreLearntAgain(t *testing.T) {
+	x, rnd := NewDense(256), rand.New(rand.NewPCG(1, 2))
+	n := uint32(worthSigns/256 + 1)
+	for slot := range 4 * n {
+		v := random(rnd, 256)
+		if slot >= n {
+			v[0] = 9 // above the middle of the first ones, all of them
+			v, _ = Unit(v)
+		}
+		x.Add(slot, v)
+	}
+	if got := float64(x.signs.middle[0]); math.Abs(got-0.75) > 0.1 {
+		t.Errorf("the middle is %.2f in a dimension where three in four are nearly 1", got)
+	}
+}
+
+func BenchmarkDense(b *testing.B) {
+	for _, c := range []struct{ dimensions, vectors int }{{384, 10_000}, {384, 100_000}, {1536, 100_000}} {
+		x, s := NewDense(c.dimensions), newTopics(c.dimensions, 500)
+		for slot := range uint32(c.vectors) {
+			x.Add(slot, s.vector())
+		}
+		v := s.vector()
+		for name, search := range map[string]func(){
+			"likely": func() { x.Search(v, 100, nil) },
+			"exact":  func() { exact(x, v, 100, nil) },
+		} {
+			b.Run(fmt.Sprintf("%s/%dx%d", name, c.vectors, c.dimensions), func(b *testing.B) {
+				for b.Loop() {
+					search()
+				}
+			})
+		}
+		b.Run(fmt.Sprintf("learn/%dx%d", c.vectors, c.dimensions), func(b *testing.B) {
+			for b.Loop() {
+				x.learn()
+			}
+		})
+	}
+}
