@@ -136,7 +136,7 @@ func (p *Parser) closes(next string) bool {
 func (p *Parser) first(line string) (done bool) {
 	b := p.block
 	b.fresh = false
-	if (isPatch(line) || b.lang == "diff") && !p.wantsPatch(b) && !(b.lang == "yaml" && strings.HasPrefix(line, "---")) {
+	if (isPatch(outdent(line, b.indent)) || b.lang == "diff") && !p.wantsPatch(b) && !(b.lang == "yaml" && strings.HasPrefix(line, "---")) {
 		p.keepPatch()
 		return false
 	}

@@ -57,15 +57,6 @@ type Parser struct {
 	full  map[string]bool // limits that have been told
 }
 
-type phase int
-
-const (
-	beginning phase = iota // nothing but space so far, or what may become one of:
-	thinking               // <think>
-	object                 // an answer in JSON
-	lines                  // Markdown
-)
-
 // file is one that has been started.
 type file struct {
 	File
@@ -174,33 +165,6 @@ func (p *Parser) feed(text string) {
 	}
 }
 
-// thoughts are how models that think aloud begin and end that.
-var thoughts = [][2]string{{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"},
-	{"<scratchpad>", "</scratchpad>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"}, {"◁think▷", "◁/think▷"}}
-
-// phaseOf says what an answer that begins with s is, and what ends thoughts.
-func phaseOf(s string) (now phase, end string) {
-	full := len(s) >= maxIntro
-	s = strings.TrimSpace(s[:min(len(s), maxIntro)])
-	for _, t := range thoughts {
-		if strings.HasPrefix(s, t[0]) {
-			return thinking, t[1]
-		}
-		if strings.HasPrefix(t[0], s) && !full {
-			return beginning, "" // "" too
-		}
-	}
-	switch inner := strings.TrimLeft(strings.TrimPrefix(s, "["), space); {
-	case strings.HasPrefix(inner, "{"):
-		return object, ""
-	case inner == "" && s != "" && !full:
-		return beginning, ""
-	}
-	return lines, ""
-}
-
-const maxIntro = 4096 // bytes that may come before it is known what an answer is
-
 // markdown cuts text into lines.
 func (p *Parser) markdown(text string) {
 	for text != "" && p.err == nil {
@@ -244,6 +208,10 @@ func (p *Parser) partial(text string) {
 		p.line = p.line[:0]
 		p.release()
 		p.prev, p.tags = "", false
+		if b := p.block; b != nil && b.fresh {
+			b.fresh = false
+			p.start()
+		}
 		p.pass(line)
 	}
 }
@@ -260,7 +228,10 @@ func (p *Parser) isPlain(line string) bool {
 	}
 	long := len(line) > maxPathLine
 	if b := p.block; b != nil {
-		return !b.fresh && b.closing == "" && (long || !b.bare && b.head.style == "") && (b.bare || rest[0] != b.char)
+		if b.fresh { // of a file with a path the first line may be a patch's
+			return b.path != "" && b.lang != "diff" && rest[0] != b.char && !maybePatch(rest, "@@", "--- ")
+		}
+		return b.closing == "" && (long || !b.bare && b.head.style == "") && (b.bare || rest[0] != b.char)
 	}
 	if rest[0] == '`' || rest[0] == '~' || p.head.path != "" {
 		return false
@@ -268,7 +239,7 @@ func (p *Parser) isPlain(line string) bool {
 	if t, ok := readTag(line); strings.IndexByte("<[/", rest[0]) >= 0 && (!long || ok && !t.closed && t.forFiles()) {
 		return false
 	}
-	if maybePatch(rest) && !long {
+	if maybePatch(rest) {
 		return false
 	}
 	if m := listMarker.Regexp().FindString(line); m != "" {

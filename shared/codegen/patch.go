@@ -15,15 +15,18 @@ var (
 )
 
 // isPatch says that a file which begins with the line is a patch.
-func isPatch(line string) bool { return patchBegin.Match(strings.TrimRight(line, space)) }
+func isPatch(line string) bool {
+	return len(line) <= maxPathLine && patchBegin.Match(strings.TrimRight(line, space))
+}
 
 // patchMarks begin patches outside of blocks. (One that begins with "--- a" is
 // known by its second line.)
 var patchMarks = []string{"diff --git ", "*** ", "<<<<<<< ", "Index: "}
 
 // maybePatch says whether a line that begins so may be the first of a patch.
-func maybePatch(line string) bool {
-	return len(line) <= maxPathLine && slices.ContainsFunc(patchMarks, func(mark string) bool {
+// more are further marks.
+func maybePatch(line string, more ...string) bool {
+	return len(line) <= maxPathLine && slices.ContainsFunc(append(more, patchMarks...), func(mark string) bool {
 		return strings.HasPrefix(line, mark) || strings.HasPrefix(mark, line)
 	})
 }

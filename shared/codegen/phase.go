@@ -1,0 +1,40 @@
+package codegen
+
+import "strings"
+
+// phase is what the answer is at present.
+type phase int
+
+const (
+	beginning phase = iota // nothing but space so far, or what may become one of:
+	thinking               // <think>
+	object                 // an answer in JSON
+	lines                  // Markdown
+)
+
+// thoughts are how models that think aloud begin and end that.
+var thoughts = [][2]string{{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"},
+	{"<scratchpad>", "</scratchpad>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"}, {"◁think▷", "◁/think▷"}}
+
+// phaseOf says what an answer that begins with s is, and what ends thoughts.
+func phaseOf(s string) (now phase, end string) {
+	full := len(s) >= maxIntro
+	s = strings.TrimSpace(s[:min(len(s), maxIntro)])
+	for _, t := range thoughts {
+		if strings.HasPrefix(s, t[0]) {
+			return thinking, t[1]
+		}
+		if strings.HasPrefix(t[0], s) && !full {
+			return beginning, "" // "" too
+		}
+	}
+	switch inner := strings.TrimLeft(strings.TrimPrefix(s, "["), space); {
+	case strings.HasPrefix(inner, "{"):
+		return object, ""
+	case inner == "" && s != "" && !full:
+		return beginning, ""
+	}
+	return lines, ""
+}
+
+const maxIntro = 4096 // bytes that may come before it is known what an answer is
