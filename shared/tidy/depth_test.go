@@ -28,7 +28,11 @@ var hostile = map[string][][3]string{
 	"yaml": {{"", "- ", "a"}, {"", "? ", "a"}, {"", "a: ", "a"}, {"", "-\n", "a"}, {"", "a: b\n", ""}, {"", "!a ", "b"}, {"", "&a ", "b"}, {"", "a\n", "b"}, {"", "- a\n", ""}, {"", "# a\n", ""},
 		{"", "---\n", ""}, {"", "'a' ", ""}, {"a:\n", " - b: c\n", ""}, {"a: |\n", "  b\n", ""}, {"", "[", ""}, {"", "{a: ", ""}, {"a: &a b\nb:\n", "- [*a, *a]\n", ""}},
 	"json": {{"", "[", ""}, {"", `{"a":`, ""}, {"", " ", "1"}},
-	"xml":  {{"", "<a>", ""}, {"", "<a/>", ""}, {"", "<a ", ">"}},
+	"sql": {{"select ", "(", ""}, {"", "(", ""}, {"select ", "case ", ""}, {"select ", "case when a then ", ""}, {"", "select ", ""}, {"select ", "(select ", ""}, {"", "[", ""}, {"select ", "a+", "b"},
+		{"select ", "a and ", "b"}, {"select ", "not ", "b"}, {"select ", "'a' ", ""}, {"", "if a then ", ""}, {"", "begin ", ""}, {"select ", "''''", ""}, {"select ", "a,", "b"}, {"select a", ".a", ""},
+		{"", "create trigger ", ""}, {"", "with a as (", ""}, {"select a from b ", "join c on d=e ", ""}, {"", "-- a\n", ""}, {"select a ", "-- a\n", ""}, {"", ";", ""}, {"", "/* a */", ""},
+		{"", "create table a(", ""}, {"select ", "f(a,", ""}, {"", "select a union ", ""}, {"", "$$ $$ ", ""}, {"", "insert into a values ", ""}, {"select ", "a -- b\n,", ""}},
+	"xml": {{"", "<a>", ""}, {"", "<a/>", ""}, {"", "<a ", ">"}},
 }
 
 // TestHostileFiles: nothing that a model can be made to write overflows a stack
@@ -73,6 +77,7 @@ func TestOrdinaryFilesAreNotTooDeep(t *testing.T) {
 		{"script", "shell", "# step\nif [ -n \"$A\" ]; then\n  echo \"$A\" | sort\nfi\n"},
 		{"rows", "json", "{\"a\": [1, 2, 3]},\n"},
 		{"list", "yaml", "- name: x\n  run: y\n"},
+		{"statements", "sql", "CREATE TABLE a (\n  id int\n);\n\nINSERT INTO a (id)\nVALUES\n  (1),\n  (2);\n\nSELECT id\nFROM a\nWHERE id = 1;\n"},
 	} {
 		f := codegen.File{Language: tc.lang, Content: strings.Repeat(tc.unit, 50_000/len(tc.unit))}
 		if tooDeep(f) {

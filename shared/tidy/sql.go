@@ -118,7 +118,15 @@ func mayPart(tokens []*sqlToken) bool {
 			return tokens[len(tokens)-2-n]
 		})
 	}
+	if t.kind == sqlWord && endsAlone(p) {
+		return true
+	}
 	return p.kind == sqlOp && spaced[p.text] || t.kind == sqlOp && (spaced[t.text] || p.kind == sqlOp && spaced[p.text])
+}
+
+// endsAlone says that a word directly after the token is one of its own.
+func endsAlone(t *sqlToken) bool {
+	return t.is(")") || t.kind == sqlString || t.kind == sqlName || t.kind == sqlBody
 }
 
 // callable says that the word could be the name of a function, which some
@@ -127,7 +135,7 @@ func callable(key string) bool {
 	switch key {
 	case "values", "using", "over", "filter", "exists", "check", "primary", "key", "as", "in", "from", "join", "on", "and", "or", "not", "where", "select", "having", "when", "then",
 		"else", "by", "like", "between", "union", "except", "intersect", "lateral", "materialized", "into", "set", "case", "include", "unique", "index", "returning", "top", "group", "limit",
-		"offset", "distinct":
+		"offset", "distinct", "conflict":
 		return key == "values" || key == "exists" || key == "distinct" || key == "index" || key == "limit" || key == "offset" || key == "top" || key == "group" || key == "set"
 	}
 	return true

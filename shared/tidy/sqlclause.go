@@ -46,6 +46,10 @@ func clauses(nodes []sqlNode) (list []clause, ok bool) {
 			kind = "union"
 		}
 		switch kind {
+		case "with":
+			if i > 0 {
+				kind = "option"
+			}
 		case "update":
 			kind = nodes[i+n-1].key
 		case "select":
@@ -102,7 +106,9 @@ func headLength(nodes []sqlNode, i int, current string, merge bool) int {
 	}
 	switch nodes[i].key {
 	case "with":
-		if i > 0 {
+		if i > 0 && is(1, "check", "no", "data") {
+			return 1
+		} else if i > 0 {
 			return 0
 		}
 		if is(1, "recursive") {
@@ -126,7 +132,12 @@ func headLength(nodes []sqlNode, i int, current string, merge bool) int {
 			}
 		}
 		return 0
-	case "where", "having", "qualify", "window", "returning", "values", "limit", "set":
+	case "values":
+		if is(-1, "default") {
+			return 0
+		}
+		return 1
+	case "where", "having", "qualify", "window", "returning", "limit", "set", "output":
 		return 1
 	case "group", "order", "partition", "cluster":
 		if is(1, "by") {

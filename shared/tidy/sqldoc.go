@@ -19,6 +19,7 @@ type doc struct {
 	// width is that of the doc in one line, hard that it cannot stand in one.
 	width int
 	hard  bool
+	ends  bool // nothing may come after it in its line
 }
 
 type docKind uint8
@@ -41,24 +42,33 @@ var (
 	blank = doc{kind: docBlank, hard: true}
 	hard  = doc{kind: docHard, hard: true}
 	fresh = doc{kind: docFresh, hard: true}
-	ended = doc{kind: docEnd, hard: true}
+	ended = doc{kind: docEnd, ends: true}
 	line  = doc{kind: docLine, width: 1}
 	soft  = doc{kind: docSoft}
 	blanc = doc{kind: docSpace, width: 1}
 )
 
 func text(s string) doc {
-	n := utf8.RuneCountInString(s)
-	return doc{kind: docText, text: s, width: n}
+	first, _, _ := strings.Cut(s, "\n")
+	return doc{kind: docText, text: s, width: utf8.RuneCountInString(first)}
 }
 
 func cat(kids ...doc) doc {
 	d := doc{kind: docCat, kids: kids}
 	for i := range kids {
+		if kids[i].empty() {
+			continue
+		}
 		d.width = min(d.width+kids[i].width, 1<<20)
-		d.hard = d.hard || kids[i].hard
+		d.hard = d.hard || kids[i].hard || d.ends
+		d.ends = kids[i].ends
 	}
 	return d
+}
+
+// empty says that nothing can come of the doc.
+func (d doc) empty() bool {
+	return d.width == 0 && !d.hard && !d.ends && (d.kind == docText && d.text == "" || d.kind >= docCat)
 }
 
 func nest(by int, kids ...doc) doc {

@@ -17,7 +17,7 @@ func layoutSQL(source string) (string, bool) {
 	comment := false
 	separate := func(first *sqlToken, tall bool) {
 		switch {
-		case b.Len() == 0:
+		case b.Len() == 0, comment && first.is(";") && first.breaks() == 0:
 			return
 		case first.breaks() > 1 || !comment && (tall || above) && !first.isComment() && first.kind != sqlBatch:
 			b.WriteString("\n\n")

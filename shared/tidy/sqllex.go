@@ -38,10 +38,11 @@ type sqlToken struct {
 // sqlRole is what the token turned out to be in its statement.
 type sqlRole struct {
 	keyword bool
-	binary  bool // an operator between two operands
-	table   bool // the name before a list of columns
-	option  bool // part of an option of a table, such as ENGINE=InnoDB
-	lead    []*sqlToken
+	binary  bool        // an operator between two operands
+	table   bool        // the name before a list of columns
+	option  bool        // part of an option of a table, such as ENGINE=InnoDB
+	lead    []*sqlToken // comments in lines of their own before it
+	led     bool        // they are laid out already
 	trail   []*sqlToken // comments after it, in its line
 }
 

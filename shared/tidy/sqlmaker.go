@@ -10,6 +10,7 @@ type sqlMaker struct {
 	words  *sqlWords
 	dashes bool
 	odd    bool // something is not as expected: the statement stays as it is
+	pairs  bool // the next list is one of names and values
 	prev   *sqlToken
 }
 
@@ -30,7 +31,7 @@ func (m *sqlMaker) gap(p, t *sqlToken) bool {
 	case t.kind == sqlOp && t.binary, p.kind == sqlOp && p.binary:
 		return true
 	}
-	return as
+	return as || t.kind == sqlWord && endsAlone(p)
 }
 
 // token is the text of one, with its comments.
@@ -43,7 +44,16 @@ func (m *sqlMaker) token(t *sqlToken) doc {
 	if len(t.lead)+len(t.trail) == 0 {
 		return text(s)
 	}
-	return cat(m.above(t.lead), text(s), m.beside(t))
+	return cat(m.lead(t), text(s), m.beside(t))
+}
+
+// lead are the comments before a token, which thereby are laid out.
+func (m *sqlMaker) lead(t *sqlToken) doc {
+	if t.led {
+		return doc{}
+	}
+	t.led = true
+	return m.above(t.lead)
 }
 
 // above are comments in lines of their own.
@@ -85,9 +95,10 @@ func (m *sqlMaker) begin() { m.prev = nil }
 func (m *sqlMaker) seq(nodes []sqlNode) doc {
 	var kids []doc
 	chain := false
+	weakest := chainOf(nodes)
 	for i, n := range nodes {
 		gap := m.spaceBefore(n.sqlToken)
-		if n.kind == sqlOp && n.binary && n.is("||", "+", "-") && gap.kind == docSpace && i > 0 {
+		if n.kind == sqlOp && n.binary && n.is(weakest...) && gap.kind == docSpace && i > 0 {
 			gap, chain = line, true
 		}
 		kids = append(kids, gap, m.node(n))
@@ -96,6 +107,16 @@ func (m *sqlMaker) seq(nodes []sqlNode) doc {
 		return group(nest(2, kids...))
 	}
 	return cat(kids...)
+}
+
+// chainOf are the operators before which a long expression is broken.
+func chainOf(nodes []sqlNode) []string {
+	for _, keys := range [][]string{{"||", "+", "-"}, {"*", "/"}} {
+		if slices.ContainsFunc(nodes, func(n sqlNode) bool { return n.kind == sqlOp && n.binary && n.is(keys...) }) {
+			return keys
+		}
+	}
+	return nil
 }
 
 func (m *sqlMaker) node(n sqlNode) doc {
@@ -132,6 +153,7 @@ func lastBreak(between doc, lead []*sqlToken) doc {
 
 func (m *sqlMaker) paren(n sqlNode) doc {
 	kids := n.kids
+	pairs := m.prev != nil && (strings.Contains(m.prev.key, "json") || strings.Contains(m.prev.key, "object"))
 	if len(kids) == 0 {
 		return m.enclosed(n, sqlWidth, doc{}, func() doc { return doc{} })
 	}
@@ -155,6 +177,7 @@ func (m *sqlMaker) paren(n sqlNode) doc {
 		if literals(kids) {
 			return m.fill(kids)
 		}
+		m.pairs = pairs
 		return m.items(kids, line)
 	})
 }
@@ -200,6 +223,8 @@ func (m *sqlMaker) fill(nodes []sqlNode) doc {
 func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 	var kids []doc
 	list := split(nodes, ",")
+	pairs := m.pairs && inPairs(list)
+	m.pairs = false
 	for i, item := range list {
 		comma := (*sqlToken)(nil)
 		if last := item[len(item)-1]; last.is(",") {
@@ -208,7 +233,14 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 		if i > 0 {
 			m.begin()
 		}
-		kids = append(kids, m.condition(item, line))
+		if len(item) > 0 {
+			kids = append(kids, m.lead(item[0].sqlToken)) // they are no reason to break the item
+		}
+		if m.words.ddl {
+			kids = append(kids, m.parts(item))
+		} else {
+			kids = append(kids, m.condition(item, line))
+		}
 		if comma == nil {
 			break
 		}
@@ -216,6 +248,8 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 		kids = append(kids, m.token(comma))
 		switch next := firstOf(list, i+1); {
 		case next == nil:
+		case pairs && i%2 == 0 && len(comma.trail)+len(next.lead) == 0:
+			kids = append(kids, blanc)
 		case late && len(comma.trail) == 0:
 			kids = append(kids, blanc)
 		case sep.kind == docHard && apart(next):
@@ -225,6 +259,16 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 		}
 	}
 	return cat(kids...)
+}
+
+// inPairs says that every other item is a text, as in json_object('a', 1, 'b', 2).
+func inPairs(list [][]sqlNode) bool {
+	for i, item := range list {
+		if i%2 == 0 && (item[0].kind != sqlString || len(item) != 2 || !item[1].is(",")) {
+			return false
+		}
+	}
+	return len(list) > 2 && len(list)%2 == 0
 }
 
 func firstOf(list [][]sqlNode, i int) *sqlToken {

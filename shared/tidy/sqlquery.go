@@ -37,7 +37,11 @@ func (m *sqlMaker) body(nodes []sqlNode) doc {
 	case m.words.object == "table" && nodes[0].isKey("alter"):
 		return m.alterTable(nodes)
 	case m.words.object == "index" && nodes[0].isKey("create"):
-		return m.createIndex(nodes)
+		return m.parts(nodes)
+	case nodes[0].isKey("prepare"):
+		if n := asQuery(nodes); n > 0 {
+			return m.then(nodes[:n], nodes[n:])
+		}
 	case m.words.object == "view" && nodes[0].isKey("create"):
 		if n := asQuery(nodes); n > 0 {
 			return m.then(nodes[:n], nodes[n:])
@@ -73,13 +77,13 @@ func (m *sqlMaker) asBroken(nodes []sqlNode) doc {
 		}
 		switch first := nodes[start]; {
 		case start == 0:
-			kids = append(kids, m.seq(nodes[:i]))
+			kids = append(kids, m.parts(nodes[:i]))
 		case first.before[len(first.before)-1] == '\n':
 			m.begin()
-			kids = append(kids, hard, m.seq(nodes[start:i]))
+			kids = append(kids, hard, m.parts(nodes[start:i]))
 		default:
 			m.begin()
-			kids = append(kids, nest(2, hard, m.seq(nodes[start:i])))
+			kids = append(kids, nest(2, hard, m.parts(nodes[start:i])))
 		}
 		if start > 0 && stray(nodes, start) {
 			m.odd = true
@@ -136,15 +140,20 @@ func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
 	if slices.ContainsFunc(nodes[n:], func(n sqlNode) bool { return n.is(",") }) {
 		return cat(head, nest(2, hard, m.items(nodes[n:], hard)))
 	}
-	return cat(head, group(nest(2, line, m.seq(nodes[n:]))))
+	return cat(head, group(nest(2, line, m.parts(nodes[n:]))))
 }
 
-// createIndex breaks before what is indexed, and before the condition.
-func (m *sqlMaker) createIndex(nodes []sqlNode) doc {
+// parts is a statement, or a part of one, that changes a schema. If it is too
+// long for a line it breaks before some words.
+func (m *sqlMaker) parts(nodes []sqlNode) doc {
+	by := 2
+	if m.words.object == "function" || m.words.object == "procedure" {
+		by = 0
+	}
 	var kids []doc
 	start := 0
 	for i := 1; i <= len(nodes); i++ {
-		if i < len(nodes) && !nodes[i].isKey("on", "where", "include") {
+		if i < len(nodes) && !m.breaksBefore(nodes, i) {
 			continue
 		}
 		if start > 0 {
@@ -154,8 +163,32 @@ func (m *sqlMaker) createIndex(nodes []sqlNode) doc {
 		kids = append(kids, m.condition(nodes[start:i], line))
 		start = i
 	}
-	return group(nest(2, kids...))
+	if len(kids) == 1 {
+		return kids[0]
+	}
+	return group(nest(by, kids...))
 }
+
+func (m *sqlMaker) breaksBefore(nodes []sqlNode, i int) bool {
+	n, prev := nodes[i], nodes[i-1]
+	if !m.words.ddl || !prev.glueless(n) {
+		return false
+	}
+	switch m.words.object {
+	case "index":
+		return n.isKey("on", "where", "include")
+	case "function", "procedure":
+		return n.isKey("returns", "language", "as")
+	case "trigger":
+		return n.isKey("on", "for", "execute", "when") || n.isKey("before", "after", "instead")
+	case "policy":
+		return n.isKey("for", "to", "using", "with")
+	}
+	return n.isKey("references", "on", "constraint", "check", "deferrable", "for", "using") && !prev.isKey("constraint", "add", "not", "add", "drop")
+}
+
+// glueless says that there is space before the next node.
+func (n sqlNode) glueless(next sqlNode) bool { return !next.glued() || n.is(")") }
 
 // query lays out clauses with a separator between them.
 func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
@@ -182,6 +215,10 @@ func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
 			kids = append(kids, sep, m.clause(c, sep))
 			continue
 		}
+		if c.kind == "output" {
+			inMatch = false
+			flush()
+		}
 		if inMatch {
 			nested = append(nested, sep, m.clause(c, sep))
 			continue
@@ -203,7 +240,7 @@ func (m *sqlMaker) clause(c clause, sep doc) doc {
 	switch c.kind {
 	case "with":
 		return m.with(head, c.body)
-	case "select", "set", "returning", "conflict", "duplicate", "group", "order", "partition", "cluster", "from", "window", "values", "using":
+	case "select", "set", "returning", "output", "conflict", "duplicate", "group", "order", "partition", "cluster", "from", "window", "values", "using":
 		return m.listClause(c, head, sep)
 	case "where", "having", "qualify", "on":
 		return m.whereClause(c, head, sep)
