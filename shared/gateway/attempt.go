@@ -194,7 +194,7 @@ func (b *bill) finish() {
 		return
 	}
 	for _, a := range b.attempts {
-		r.Tried = append(r.Tried, a.record())
+		r.Try(a.record())
 	}
 }
 

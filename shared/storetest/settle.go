@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
@@ -30,6 +31,24 @@ var settleCases = []testCase{
 		}
 		wantEqual(p.T, "Record", got, r)
 		wantEqual(p.T, "Records", p.records(), []usage.Record{r})
+	}},
+	{"keeps a record of as many calls as a run of a chain may make", func(s *suite) {
+		p := s.newPerson(budget(1e9, 1e9))
+		l := p.admit(p.ask(noon(), 1e9)).Lease
+		r := full(l)
+		r.Cost, r.Tried = 0, nil
+		for i := range 64_000 { // 64 maps of 1,000 items, each with models of its own
+			a := usage.Attempt{Provider: "openai", Model: fmt.Sprintf("%0256d", i%64), Status: 200 + i%3, InputTokens: 3, OutputTokens: 2, Cost: usage.Nano(1 + i%1000)}
+			r.Cost += a.Cost
+			r.Try(a)
+		}
+		wantEqual(p.T, "Settle", p.settleRecord(l, r), r)
+		got, err := p.Ledger.Record(p.Context(), p.ID, l.ID)
+		if err != nil {
+			p.Fatalf("Record = %v", err)
+		}
+		wantEqual(p.T, "Record", got, r)
+		p.wantMoney(noon(), r.Cost, r.Cost, 0)
 	}},
 	{"twice books the first record and returns it", func(s *suite) {
 		p := s.newPerson(budget(100, 1000))

@@ -56,15 +56,24 @@ type Record struct {
 
 	Skipped []string `json:"skipped,omitempty"` // optional stages that failed and were left out
 
-	// Tried lists every call to a provider, in the order in which they began, if
-	// there was more than one.
+	// Tried accounts for every call to a provider, if there was more than one, in
+	// the order in which they began: Try makes it. The sum of its costs is Cost.
 	Tried []Attempt `json:"tried,omitempty"`
 }
 
-// Attempt is one call to a provider on behalf of a request.
+// Bounds of Record.Tried. A chain may make a hundred thousand calls; a record
+// must fit into 400 KB, and into a line of a log.
+const (
+	TriedSingly = 32 // calls that have entries of their own
+	MaxTried    = 96 // entries in all
+)
+
+// Attempt is one call to a provider on behalf of a request, or several that
+// ended alike.
 type Attempt struct {
 	Provider string `json:"provider"`
 	Model    string `json:"model"`
+	Calls    int    `json:"calls,omitempty"` // how many, if there are several
 	// Status is the provider's HTTP status, 0 if it gave none, or 499 if the call
 	// was cancelled because another one was faster or the client left.
 	Status       int    `json:"status"`
@@ -72,6 +81,43 @@ type Attempt struct {
 	InputTokens  int64  `json:"input_tokens,omitempty"`
 	OutputTokens int64  `json:"output_tokens,omitempty"`
 	Cost         Nano   `json:"cost_usd"`
+}
+
+// Try enters a call in Tried. The first TriedSingly calls have an entry each;
+// those after them share one with the calls of the same provider and model that
+// ended alike, whose tokens and costs are added up. Calls that would make more
+// than MaxTried entries share the last one, which names no provider.
+func (r *Record) Try(a Attempt) {
+	if len(r.Tried) < TriedSingly {
+		r.Tried = append(r.Tried, a)
+		return
+	}
+	for i := TriedSingly; i < len(r.Tried); i++ {
+		if r.Tried[i].like(a) {
+			r.Tried[i].add(a)
+			return
+		}
+	}
+	if len(r.Tried) == MaxTried-1 {
+		a.Provider, a.Model, a.Status, a.Error = "", "", 0, ""
+	}
+	if len(r.Tried) < MaxTried {
+		r.Tried = append(r.Tried, a)
+		return
+	}
+	r.Tried[MaxTried-1].add(a)
+}
+
+// like says whether the calls of a and b went to the same place and ended alike.
+func (a *Attempt) like(b Attempt) bool {
+	return a.Provider == b.Provider && a.Model == b.Model && a.Status == b.Status && a.Error == b.Error
+}
+
+func (a *Attempt) add(b Attempt) {
+	a.Calls = max(1, a.Calls) + max(1, b.Calls)
+	a.InputTokens += b.InputTokens
+	a.OutputTokens += b.OutputTokens
+	a.Cost += b.Cost
 }
 
 // Count takes over what the provider billed.
