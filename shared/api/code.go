@@ -38,7 +38,7 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 			g.out.stop()
 		}
 	}()
-	c.Need = llm.NeedText
+	c.Need, c.Whole = llm.NeedText, true
 	c.Admitted = func() {
 		if c.Record.Stream {
 			g.out = newEvents(v, c)

@@ -388,3 +388,36 @@ func TestCodeStreamPingsWhileTheModelThinks(t *testing.T) {
 		}
 	})
 }
+
+// TestCodeKeepsItsFiles: whoever is to change a file that was not shown invents
+// it, and the client overwrites the true one.
+func TestCodeKeepsItsFiles(t *testing.T) {
+	var sent string
+	r := newRig(t, nil, nil)
+	r.server.Gateway.Models.Use(gateway.Set{Instances: []gateway.Instance{{Name: "small", Kind: "openai", Chats: true, Own: []string{"small/m"}, Free: true, Window: 2048,
+		Chat: llm.ProviderFunc(func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+			sent = string(req.Raw)
+			return speaks("```python a.py\nx = 2\n```\n", 10)(ctx, req, emit)
+		})}}})
+	long, short := strings.Repeat("x = 1\\n", 700), strings.Repeat("x = 1\\n", 100)
+	for _, tc := range []struct{ name, body, param string }{
+		{"files that fit", `"prompt":"Fix a.py","files":[{"path":"a.py","content":"` + short + `"}]`, ""},
+		{"files that do not", `"prompt":"Fix a.py","files":[{"path":"a.py","content":"` + long + `"}]`, "files"},
+		{"one of which does", `"prompt":"Fix a.py","files":[{"path":"b.py","content":"` + short + `"},{"path":"a.py","content":"` + long + `"}]`, "files"},
+		{"a task that does not", `"prompt":"` + long + `","files":[{"path":"b.py","content":"y"}]`, "prompt"},
+	} {
+		for _, strategy := range []string{"truncate", "summarize", "error"} {
+			sent = ""
+			a := r.code(`{"model":"small/m",` + tc.body + `,"gateway":{"context":"` + strategy + `"}}`)
+			if tc.param == "" {
+				if got := a.generated(t); len(got.Files) != 1 || !strings.Contains(sent, "a.py") {
+					t.Errorf("%s, %s: %s after %s", tc.name, strategy, a.body, sent)
+				}
+				continue
+			}
+			if _, _, param, code := a.fail(t); a.status != 400 || param != tc.param || code != "context_length_exceeded" || sent != "" {
+				t.Errorf("%s, %s: %d %s, sent %.60q, want a 400 that names %s", tc.name, strategy, a.status, a.body, sent, tc.param)
+			}
+		}
+	}
+}

@@ -113,14 +113,25 @@ func (b *codeBody) options(object []byte) ([]byte, error) {
 	return rawjson.Apply(nil, object, fields, rawjson.Edit{Name: "project", Value: rawjson.AppendString(nil, b.project)}), nil
 }
 
-// own names the field that err is about as this request does.
+// own names the field that err is about as this request does, which has no
+// messages.
 func (b *codeBody) own(err error) error {
 	f := fault.As(err)
-	if f == nil || f.Param != "gateway.project" || b.project == "" {
+	if f == nil {
 		return err
 	}
 	mine := *f
-	mine.Param = "project"
+	switch {
+	case f.Param == "gateway.project" && b.project != "":
+		mine.Param = "project"
+	case f.Param == "messages" || strings.HasPrefix(f.Param, "messages["):
+		mine.Param = "prompt"
+		if len(b.Context()) > len(b.Task()) {
+			mine.Param = "files"
+		}
+	default:
+		return err
+	}
 	return &mine
 }
 

@@ -26,6 +26,9 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	if window.Reserve == 0 {
 		window.Reserve = min(DefaultMaxTokens, size/4)
 	}
+	if s.c.Whole {
+		window.Stay = len(w.said)
+	}
 	f, err := window.Fit(messages)
 	if err != nil {
 		return nil, blame(err, w.source(), "")

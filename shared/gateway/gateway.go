@@ -60,6 +60,9 @@ type Call struct {
 	Record  usage.Record
 	Dropped []string // request fields that the provider could not take
 	Need    llm.Need // what the caller reads of events, beside Raw
+	// Whole says that none of the client's own messages may be left out to make
+	// the prompt fit: they are one task.
+	Whole bool
 
 	// Admitted is called by Chat when the request has been admitted, before
 	// anything is fetched or asked for it. Nil: nobody wants to know.

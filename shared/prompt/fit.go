@@ -21,6 +21,9 @@ type Window struct {
 	// Question is what earlier turns are to matter for; "" means that of the
 	// messages.
 	Question string
+	// Stay is how many messages at the end are never left out: those without
+	// which the answer would be about something else.
+	Stay int
 	// More is what else of the request the model reads, as JSON: tools,
 	// response_format and the like.
 	More [][]byte
@@ -48,11 +51,11 @@ const gap = "Some earlier messages of this conversation were left out to save sp
 // Fit makes messages fit the window. If they do, they are returned as they are.
 //
 // System and developer messages, the newest user message and the newest step
-// after it always stay, tool calls stay with their results, and the order is
-// never changed. If even what has to stay is too long, or the strategy is Error,
-// Fit fails with fault.Invalid and the code context_length_exceeded. Where
-// tokens can only be estimated, Error refuses only what is surely too long, and
-// Truncate leaves a margin.
+// after it always stay, as do the last Stay messages, tool calls stay with their
+// results, and the order is never changed. If even what has to stay is too long,
+// or the strategy is Error, Fit fails with fault.Invalid and the code
+// context_length_exceeded. Where tokens can only be estimated, Error refuses
+// only what is surely too long, and Truncate leaves a margin.
 func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
 	all := Join(messages)
 	estimate := w.Counter.EstimateMessages(all, w.More...)
@@ -95,6 +98,10 @@ type plan struct {
 // shorten leaves out what matters least.
 func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error) {
 	p := plan{messages: messages, units: unitsOf(messages)}
+	for i := range p.units {
+		u := &p.units[i]
+		u.stays = u.stays || u.messages[len(u.messages)-1] >= len(messages)-w.Stay
+	}
 	p.kept = make([]bool, len(p.units))
 	must := w.Counter.CountMessages([]byte("[]"), w.More...)
 	for i := range p.units {
