@@ -210,7 +210,7 @@ type place struct {
 
 var messageID = pattern.Pattern{Expr: `^msg_([0-9A-Za-z]{1,64})_([0-9]{1,4})$`}
 
-func (p place) String() string { return "msg_" + p.turn + "_" + strconv.Itoa(p.index) }
+func (p place) String() string { return conversation.MessageID(p.turn, p.index) }
 
 func parsePlace(id string) (p place, ok bool) {
 	m := messageID.Regexp().FindStringSubmatch(id)

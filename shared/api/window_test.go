@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -24,6 +26,65 @@ func chatter(turns int) string {
 	}
 	b.WriteString(`,{"role":"user","content":"Which crate has the quinces?"}`)
 	return b.String()
+}
+
+type leftMessage struct {
+	Part, ID, Role, Why string
+	Index               int
+	Tokens              int
+}
+
+// leftOut checks that an answer names what was left out of its prompt, and how
+// many more there were.
+func leftOut(t *testing.T, a answer, good func(int, leftMessage) bool) {
+	t.Helper()
+	var o struct {
+		Gateway struct {
+			Context struct {
+				Dropped int
+				Left    []leftMessage `json:"left_out"`
+				More    int           `json:"left_out_more"`
+				Parts   []struct{ Dropped int }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(a.body), &o); err != nil {
+		t.Fatal(err)
+	}
+	c := o.Gateway.Context
+	if len(c.Left) == 0 || c.Dropped > 0 && len(c.Left)+c.More != c.Dropped {
+		t.Errorf("%d are named and %d more are said to be left out, want %d", len(c.Left), c.More, c.Dropped)
+	}
+	for i, m := range c.Left {
+		if !good(i, m) {
+			t.Errorf("left out[%d] = %+v", i, m)
+		}
+	}
+}
+
+// TestWhatAConversationLosesIsNamed: with the ids under which it can be read.
+func TestWhatAConversationLosesIsNamed(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	id := l.converse("conv_0123456789")
+	for range 3 {
+		body := `{"messages":[{"role":"user","content":` + quote(strings.Repeat("Many words. ", 1300)) + `},{"role":"assistant","content":"I see."}]}`
+		if a := l.do("POST", "/ai/conversations/"+id+"/messages", body); a.status != 201 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	var list struct{ Data []struct{ ID string } }
+	if err := json.Unmarshal([]byte(l.do("GET", "/ai/conversations/"+id+"/messages?order=asc", "").body), &list); err != nil || len(list.Data) != 6 {
+		t.Fatalf("%v, %d messages", err, len(list.Data))
+	}
+	n := 0
+	a := l.chat(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"now"}],"gateway":{"conversation":"` + id + `"}}`)
+	leftOut(t, a, func(i int, m leftMessage) bool {
+		n++
+		return m.Part == "memory" && m.Index == i && m.ID == list.Data[i].ID && m.Role == []string{"user", "assistant"}[i%2] && m.Why == "budget"
+	})
+	if h := a.header.Get("x-gateway-context"); n == 0 || !strings.Contains(h, "dropped="+strconv.Itoa(n/2)+" ") {
+		t.Errorf("%d messages are named, x-gateway-context = %q", n, h)
+	}
 }
 
 // gpt-4 takes 8,192 tokens.
@@ -56,6 +117,9 @@ func TestPromptsAreMadeToFit(t *testing.T) {
 	if h := a.header.Get("x-gateway-context"); !strings.Contains(h, "strategy=truncate dropped=") || !strings.Contains(h, "/8192") {
 		t.Errorf("x-gateway-context = %q", h)
 	}
+	leftOut(t, a, func(i int, m leftMessage) bool {
+		return m.Part == "messages" && m.Index > 0 && m.Index < 161 && m.Role == []string{"assistant", "user"}[m.Index%2] && m.Tokens > 2 && m.Why == "window" && m.Index != 7 // the quinces
+	})
 
 	calls := 0
 	a = answer("summarize", func(w http.ResponseWriter, r *http.Request) {

@@ -90,7 +90,11 @@ func (p *Parser) rescueCode(text string, truncated bool) bool {
 	}
 	p.note.Reset()
 	p.note.WriteString(text[:begin] + "\n" + text[end:])
-	p.add(File{Language: lang, Content: strings.TrimRight(text[begin:end], space) + "\n"})
+	content := text[begin:end]
+	if short := strings.TrimRight(content, space); short != content {
+		content = short + "\n"
+	}
+	p.add(File{Language: lang, Content: content})
 	if truncated && end == len(text) {
 		p.diagnose(Diagnostic{Path: p.files[0].Path, Severity: Error, Code: Truncated, Message: truncatedByLimit})
 	}

@@ -5,6 +5,7 @@ package conversation
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -36,6 +37,11 @@ type Turn struct {
 	Request  string // its id, by which turns are ordered: ids grow with time
 	Messages []json.RawMessage
 	Created  time.Time
+}
+
+// MessageID is the id of a message of a turn, which is the one of a request.
+func MessageID(request string, index int) string {
+	return "msg_" + request + "_" + strconv.Itoa(index)
 }
 
 var idPattern = pattern.Pattern{Expr: `^conv_[A-Za-z0-9]{8,64}$`}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rag"
@@ -82,7 +83,7 @@ func (w *Work) own() (m said, examples []json.RawMessage) {
 		examples = append(examples, llm.TextMessage("user", e.User), llm.TextMessage("assistant", e.Assistant))
 	}
 	if w.filled.User != "" {
-		m.rest = slices.Insert(m.rest, 0, llm.TextMessage("user", w.filled.User))
+		m.rest, m.at = slices.Insert(m.rest, 0, llm.TextMessage("user", w.filled.User)), slices.Insert(m.at, 0, -1)
 	}
 	return m, examples
 }
@@ -112,12 +113,15 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	p := prompt.Parts{System: own.system, Project: found.project, Examples: examples, Own: own.rest}
+	p := prompt.Parts{System: own.system, Project: found.project, Examples: examples, Own: own.rest, OwnAt: own.at}
 	if p.Older = max(0, len(found.turns)-maxTurns); p.Older > 0 {
 		found.turns = found.turns[:maxTurns]
 	}
 	for _, t := range slices.Backward(found.turns) {
 		p.Memory = append(p.Memory, t.Messages)
+	}
+	p.MemoryID = func(turn, message int) string {
+		return conversation.MessageID(found.turns[len(found.turns)-1-turn].Request, message)
 	}
 	if w.opts.RAG != nil {
 		p.Cite = w.opts.RAG.Citations
@@ -138,8 +142,7 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	s.c.Assembly = a
 	s.mu.Unlock()
 	if w.opts.Optimize {
-		messages, a.Account.Saved = prompt.Tidy(messages, counter)
-		a.Account.Tokens -= a.Account.Saved
+		messages = a.Account.Tidy(messages, counter)
 	}
 	if w.opts.Context != "" {
 		if messages, err = s.fit(ctx, w, counter, messages, &a.Account); err != nil {

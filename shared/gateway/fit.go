@@ -44,7 +44,7 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 			f, a.Summarized = f.Summary.Insert(text), true
 		}
 	}
-	a.Tokens, a.Dropped = f.Tokens, f.Dropped
+	a.Fitted(messages, f, counter)
 	return f.Messages, nil
 }
 

@@ -24,6 +24,7 @@ const maxTurns = 100
 type said struct {
 	system []json.RawMessage // system and developer messages, wherever they stood
 	rest   []json.RawMessage
+	at     []int // where those of rest stood; -1 for a template's
 }
 
 func messagesOf(fields []rawjson.Field) (m said) {
@@ -31,12 +32,12 @@ func messagesOf(fields []rawjson.Field) (m said) {
 	if rawjson.Kind(list) != "array" {
 		return m
 	}
-	rawjson.Elements(list, func(_ int, v []byte) error {
+	rawjson.Elements(list, func(i int, v []byte) error {
 		switch role, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, v), "role")); role {
 		case "system", "developer":
 			m.system = append(m.system, v)
 		default:
-			m.rest = append(m.rest, v)
+			m.rest, m.at = append(m.rest, v), append(m.at, i)
 		}
 		return nil
 	})

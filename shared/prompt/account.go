@@ -2,8 +2,11 @@ package prompt
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/tokens"
 )
 
 // Account says what became of every part of a prompt.
@@ -23,6 +26,81 @@ type Account struct {
 	Strategy   Strategy `json:"strategy,omitempty"`
 	Dropped    int      `json:"dropped,omitempty"`    // messages that were left out
 	Summarized bool     `json:"summarized,omitempty"` // a summary stands in for them
+
+	// What was left out, for whatever reason: the newest, up to MaxLeft, and how
+	// many more there are.
+	Left     []Left `json:"left_out,omitempty"`
+	LeftMore int    `json:"left_out_more,omitempty"`
+
+	origins []Left // of the messages of the prompt; those of ours have no part
+}
+
+// MaxLeft bounds Account.Left.
+const MaxLeft = 50
+
+// Left is a message, or a passage, that was left out of a prompt.
+type Left struct {
+	Part   string `json:"part"`           // as of Part
+	Index  int    `json:"index"`          // of messages: in the request's; of the others: in the part as it was gathered, memory from the oldest
+	ID     string `json:"id,omitempty"`   // of memory: the message's; of passages: the document's
+	Role   string `json:"role,omitempty"` // none of passages
+	Tokens int64  `json:"tokens"`         // about
+	Why    Why    `json:"why"`
+}
+
+// Why says for what reason something was left out.
+type Why string
+
+// The reasons.
+const (
+	OverBudget Why = "budget"   // its part had no room for it
+	Unpaired   Why = "unpaired" // calls of tools and their results are not all there
+	OverWindow Why = "window"   // the model has no room for it
+)
+
+// leave adds what was left out, of which the tokens may not be counted yet:
+// tokens does that for those that are named.
+func (a *Account) leave(list []Left, tokens func(i int) int64) {
+	from := max(0, len(list)-MaxLeft)
+	for i := range list[from:] {
+		list[from+i].Tokens = tokens(from + i)
+	}
+	all := append(a.Left, list[from:]...)
+	a.LeftMore += from + max(0, len(all)-MaxLeft)
+	a.Left = slices.Clone(all[max(0, len(all)-MaxLeft):])
+}
+
+// Fitted notes what a window has made of the messages that Build, or Tidy, has
+// returned.
+func (a *Account) Fitted(messages []json.RawMessage, f *Fitted, c tokens.Counter) {
+	a.Tokens, a.Dropped = f.Tokens, f.Dropped
+	var list []Left
+	var which []int
+	for i := range messages {
+		if _, kept := slices.BinarySearch(f.Kept, i); kept {
+			continue
+		}
+		one := a.origins[i]
+		one.Role, one.Why = role(messages[i]), OverWindow
+		list, which = append(list, one), append(which, i)
+	}
+	a.leave(list, func(i int) int64 { return c.CountMessage(messages[which[i]]) })
+}
+
+// Tidy is the function of that name for messages that Build has returned.
+func (a *Account) Tidy(messages []json.RawMessage, c tokens.Counter) []json.RawMessage {
+	var moved []Left
+	for _, front := range []bool{true, false} {
+		for i, m := range messages {
+			if isSystem(m) == front {
+				moved = append(moved, a.origins[i])
+			}
+		}
+	}
+	a.origins = moved
+	messages, a.Saved = Tidy(messages, c)
+	a.Tokens -= a.Saved
+	return messages
 }
 
 // Part is one kind of messages.

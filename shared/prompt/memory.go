@@ -13,16 +13,18 @@ import (
 // providers want it. What is no part of a complete exchange is left out.
 //
 // If own begins with results, the exchange that waits for them comes last.
-func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count Count) (kept [][]json.RawMessage, dropped int) {
+// kept are the turns to be sent, in their order; of the others, dropped are not
+// empty.
+func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count Count) (kept []int, dropped int) {
 	links := linked(turns)
 	taken := make([]bool, len(turns))
 	take := func(last int) (fits bool) {
-		var exchange [][]json.RawMessage
+		var exchange []int
 		for i := last; i >= 0; i = links[i].before {
 			if taken[i] { // calls that were answered twice: the newest answer counts
 				return true
 			}
-			exchange = append(exchange, turns[i])
+			exchange = append(exchange, i)
 			budget -= count.messages(turns[i])
 		}
 		if budget < 0 {
@@ -36,8 +38,8 @@ func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, co
 		return true
 	}
 	fits := true
-	if begin := steps(own[:min(1, len(own))]); len(begin) > 0 && begin[0].result {
-		fits = take(caller(links, begin[0].id))
+	if t := awaited(links, own); t >= 0 {
+		fits = take(t)
 	}
 	for i := len(turns) - 1; i >= 0 && fits; i-- {
 		if links[i].whole && len(links[i].waits) == 0 {
@@ -50,6 +52,29 @@ func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, co
 		}
 	}
 	return kept, dropped - len(kept)
+}
+
+// awaited is the turn that waits for the results with which own begins; -1 for
+// none.
+func awaited(links []link, own []json.RawMessage) int {
+	if begin := steps(own[:min(1, len(own))]); len(begin) > 0 && begin[0].result {
+		return caller(links, begin[0].id)
+	}
+	return -1
+}
+
+// continued says whether calls that are open at the end of turn t are answered
+// by later turns, or by the request whose results the turn waiting waits for.
+func continued(links []link, t, waiting int) bool {
+	if t == waiting {
+		return true
+	}
+	for i := t + 1; i < len(links); i++ {
+		if links[i].whole && links[i].before == t && (len(links[i].waits) == 0 || continued(links, i, waiting)) {
+			return true
+		}
+	}
+	return false
 }
 
 // link is how a turn hangs together with others.

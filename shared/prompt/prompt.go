@@ -31,14 +31,16 @@ func (s Strategy) Known() bool { return s == Error || s == Truncate || s == Summ
 // the same from request to request comes first, so that the provider's prompt
 // cache knows it. Messages are in OpenAI's format and stay as they are.
 type Parts struct {
-	System   []json.RawMessage   // system and developer messages
-	Project  string              // what is known of the project that the request belongs to
-	Examples []json.RawMessage   // turns that show what is wanted
-	Memory   [][]json.RawMessage // earlier turns, oldest first; one is kept or dropped whole, with those whose calls it answers
-	Older    int                 // turns before those, which nobody has read: they are dropped
-	Passages []Passage           // found for the newest user message, best first
-	Own      []json.RawMessage   // the request's own messages
-	Cite     bool                // ask for citations of passages
+	System   []json.RawMessage              // system and developer messages
+	Project  string                         // what is known of the project that the request belongs to
+	Examples []json.RawMessage              // turns that show what is wanted
+	Memory   [][]json.RawMessage            // earlier turns, oldest first; one is kept or dropped whole, with those whose calls it answers
+	MemoryID func(turn, message int) string // names a message of Memory in the account; nil: nobody needs to know
+	Older    int                            // turns before those, which nobody has read: they are dropped
+	Passages []Passage                      // found for the newest user message, best first
+	Own      []json.RawMessage              // the request's own messages
+	OwnAt    []int                          // where they stand in the request, -1 for those of a template; nil: as here
+	Cite     bool                           // ask for citations of passages
 }
 
 // Passage is a piece of a document. Whoever wrote the document may be nobody
@@ -140,25 +142,88 @@ func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int
 	if used > 0 { // behind the project, which is the same for every question
 		messages = append(messages, rule)
 	}
+	a.origins = make([]Left, len(messages), len(messages)+len(examples)+len(p.Own))
 	if len(p.Examples) > 0 {
 		a.add("examples", shown, b.Examples, len(examples), cut)
 		messages = append(messages, examples...)
+		from := originsOf("examples", p.Examples)
+		a.origins = append(a.origins, from[:len(examples)]...)
+		a.leave(from[len(examples):], func(i int) int64 { return count.message(p.Examples[len(examples)+i]) })
 	}
 	a.Prefix = len(messages)
 	if len(p.Memory) > 0 {
-		memory, dropped := remember(p.Memory, p.Own, min(b.Memory, left), count)
-		flat := slices.Concat(memory...)
-		a.add("memory", count.messages(flat), b.Memory, len(memory), dropped+p.Older)
-		messages = append(messages, flat...)
+		kept, dropped := remember(p.Memory, p.Own, min(b.Memory, left), count)
+		before := len(messages)
+		messages = append(messages, p.remembered(&a, kept, count)...)
+		a.add("memory", count.messages(messages[before:]), b.Memory, len(kept), dropped+p.Older)
+		a.LeftMore += p.Older
 	}
 	if len(p.Passages) > 0 {
 		a.add("passages", quoted, b.Passages, used, len(p.Passages)-used)
+		rest := make([]Left, len(p.Passages)-used)
+		for i := range rest {
+			rest[i] = Left{Part: "passages", Index: used + i, ID: p.Passages[used+i].Source, Why: OverBudget}
+		}
+		a.leave(rest, func(i int) int64 { return count(p.Passages[used+i].Text) })
 	}
 	a.add("messages", own, 0, len(p.Own), 0)
-	if used > 0 {
-		return append(messages, insert(p.Own, block)...), used, a
+	from := originsOf("messages", p.Own)
+	for i := range p.OwnAt {
+		if from[i].Index = p.OwnAt[i]; p.OwnAt[i] < 0 {
+			from[i] = Left{Part: "template", Role: from[i].Role}
+		}
 	}
-	return append(messages, p.Own...), used, a
+	list := p.Own
+	if used > 0 {
+		if list = insert(list, block); len(list) > len(from) { // nobody asks anything
+			from = slices.Insert(from, 0, Left{Part: "passages", Role: "user"})
+		}
+	}
+	a.origins = append(a.origins, from...)
+	return append(messages, list...), used, a
+}
+
+// originsOf says where messages of a part come from.
+func originsOf(part string, list []json.RawMessage) []Left {
+	from := make([]Left, len(list))
+	for i, m := range list {
+		from[i] = Left{Part: part, Index: i, Role: role(m), Why: OverBudget}
+	}
+	return from
+}
+
+// remembered returns the messages of the turns of memory that are kept, and
+// tells a of them and of the others.
+func (p Parts) remembered(a *Account, kept []int, count Count) (messages []json.RawMessage) {
+	var left []Left
+	var gone []json.RawMessage
+	from := make([][]Left, len(p.Memory))
+	links := linked(p.Memory)
+	waiting := awaited(links, p.Own)
+	index := 0
+	for t, turn := range p.Memory {
+		from[t] = originsOf("memory", turn)
+		unpaired := !links[t].whole || len(links[t].waits) > 0 && !continued(links, t, waiting)
+		for i := range from[t] {
+			from[t][i].Index = index
+			index++
+			if p.MemoryID != nil {
+				from[t][i].ID = p.MemoryID(t, i)
+			}
+			if unpaired {
+				from[t][i].Why = Unpaired
+			}
+		}
+		if !slices.Contains(kept, t) {
+			left, gone = append(left, from[t]...), append(gone, turn...)
+		}
+	}
+	for _, t := range kept {
+		messages = append(messages, p.Memory[t]...)
+		a.origins = append(a.origins, from[t]...)
+	}
+	a.leave(left, func(i int) int64 { return count.message(gone[i]) })
+	return messages
 }
 
 // show keeps the first examples, whole turns, that fit.
