@@ -48,7 +48,7 @@ var confined = map[string][]string{
 	"github.com/theory/jsonpath":   {"shared/chain"},
 	"github.com/evanw/esbuild":     {"shared/tidy"},
 	"github.com/pelletier/go-toml": {"shared/tidy"},
-	"github.com/sony/gobreaker":    {"shared/projectservice"},
+	"github.com/sony/gobreaker":    {"shared/projectservice", "shared/qdrant"},
 	"mvdan.cc/sh":                  {"shared/tidy"},
 	module + "shared/tidy":         {"shared/local", "functions/code", "functions/chains"}, // it weighs 5 MB
 }

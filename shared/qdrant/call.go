@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/qdrant/go-client/qdrant"
+	"github.com/sony/gobreaker/v2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -15,11 +16,17 @@ import (
 	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
-// How long one attempt of a call may take. Writing waits until what was written
-// can be found.
-const (
-	reading = 5 * time.Second
-	writing = 30 * time.Second
+// patience is how long an attempt of a call may take: on a connection that has
+// brought answers, and on one that is still to be made. If the first is silent
+// it may have been cut, so that the call goes on with another one; but if that
+// is silent, too, it is Qdrant that does not answer. A call takes no longer than
+// both together.
+type patience struct{ proven, fresh time.Duration }
+
+var (
+	reading = patience{time.Second, 2 * time.Second}
+	// writing waits until what was written can be found.
+	writing = patience{30 * time.Second, 30 * time.Second}
 )
 
 const (
@@ -34,34 +41,71 @@ const (
 	tries = 50
 )
 
-// dial returns the connection, a new one if the last is too old.
-func (s *Store) dial() (*qdrant.Client, error) {
+// conn is a connection, and what is known of it. The store's mutex guards it.
+type conn struct {
+	*qdrant.Client
+	calls  int  // that are under way
+	proven bool // it has brought an answer
+	over   bool // the last call closes it
+}
+
+// dial returns the connection for a call, a new one if the last is too old, and
+// whether it is proven. The call hands it back in the end.
+func (s *Store) dial() (_ *conn, proven bool, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now().Round(0) // by the wall clock: that of a frozen process stands still
-	if s.client != nil && now.Sub(s.used) > maxIdle {
-		s.client.Close()
-		s.client = nil
+	if s.conn != nil && now.Sub(s.used) > maxIdle {
+		s.drop()
 	}
 	s.used = now
-	if s.client != nil {
-		return s.client, nil
+	if s.conn == nil {
+		c, err := s.connect()
+		if err != nil {
+			return nil, false, err
+		}
+		s.conn = &conn{Client: c}
 	}
-	c, err := qdrant.NewClient(&qdrant.Config{
+	s.conn.calls++
+	return s.conn, s.conn.proven, nil
+}
+
+// drop gives up the connection, without harm to the calls on it.
+func (s *Store) drop() {
+	c := s.conn
+	s.conn = nil
+	if c.over = true; c.calls == 0 {
+		c.Close()
+	}
+}
+
+// handBack ends a call on c, which was answered or not. A connection on which
+// there was silence is not used again.
+func (s *Store) handBack(c *conn, answered, silent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.calls--
+	c.proven = c.proven || answered
+	switch {
+	case silent && s.conn == c:
+		s.drop()
+	case c.over && c.calls == 0:
+		c.Close()
+	}
+}
+
+// connect makes a connection, which is dialled when it is first used.
+func (s *Store) connect() (*qdrant.Client, error) {
+	return qdrant.NewClient(&qdrant.Config{
 		Host: s.host, Port: s.port, UseTLS: s.tls,
 		SkipCompatibilityCheck: true, // it would be a call of its own, while the first one waits
 		PoolSize:               1,
 		KeepAliveTime:          -1, // pings fail after a function was frozen
-		GrpcOptions: []grpc.DialOption{
+		GrpcOptions: append([]grpc.DialOption{
 			grpc.WithChainUnaryInterceptor(s.authenticate),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-		},
+		}, s.dialing...),
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.client = c
-	return c, nil
 }
 
 // authenticate adds the key, which may change while the connection lives.
@@ -78,50 +122,72 @@ func (s *Store) authenticate(ctx context.Context, method string, req, reply any,
 	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
-// hangUp gives up a connection on which a call got no answer.
-func (s *Store) hangUp(c *qdrant.Client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == c {
-		s.client = nil
-		c.Close()
+// call does something that may be done twice, and does it again while Qdrant
+// cannot be reached. If that is so time and again, it fails at once for a while.
+// Its errors are our own words; those of a collection that is missing are
+// errMissing.
+func call[T any](ctx context.Context, s *Store, p patience, do func(context.Context, *qdrant.Client) (T, error)) (out T, err error) {
+	_, err = s.breaker.Execute(func() (struct{}, error) {
+		out, err = insist(ctx, s, p, do)
+		return struct{}{}, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		f := unavailable(err)
+		f.RetryAfter = rest
+		return out, f
 	}
+	return out, err
 }
 
-// call does something that may be done twice, and does it again while Qdrant
-// cannot be reached. Its errors are our own words; those of a collection that
-// is missing are errMissing.
-func call[T any](ctx context.Context, s *Store, patience time.Duration, do func(context.Context, *qdrant.Client) (T, error)) (T, error) {
-	var none T
-	wait := firstWait
+// insist is call, whatever became of earlier ones.
+func insist[T any](ctx context.Context, s *Store, p patience, do func(context.Context, *qdrant.Client) (T, error)) (none T, _ error) {
+	whole, cancel := context.WithTimeout(ctx, p.proven+p.fresh)
+	defer cancel()
+	begun, wait := time.Now(), firstWait
 	for n := 1; ; n++ {
-		c, err := s.dial()
+		c, proven, err := s.dial()
 		if err != nil {
 			return none, unavailable(err)
 		}
-		attempt, cancel := context.WithTimeout(ctx, patience)
-		out, err := do(attempt, c)
-		silent := attempt.Err() != nil
+		bound := p.fresh
+		if proven {
+			bound = p.proven
+		}
+		attempt, cancel := context.WithTimeout(whole, bound)
+		out, err := do(attempt, c.Client)
+		away := status.Code(err) == codes.Unavailable
+		silent, leaves := err != nil && ended(attempt) != nil, ended(ctx)
+		tooLong := silent && (leaves == nil || time.Since(begun) >= p.proven) // for anybody
 		cancel()
-		if err == nil {
+		s.handBack(c, !away && !silent, tooLong)
+		switch {
+		case err == nil:
 			return out, nil
-		}
-		if ctx.Err() != nil {
-			return none, ctx.Err()
-		}
-		if silent {
-			s.hangUp(c)
-		}
-		if !silent && status.Code(err) != codes.Unavailable || n == attempts {
+		case leaves != nil && tooLong:
+			return none, lost{leaves}
+		case leaves != nil:
+			return none, ours{leaves}
+		case !away && !silent:
 			return none, translate(err)
+		case silent && !proven, n == attempts:
+			return none, lost{unavailable(err)}
 		}
 		select {
 		case <-time.After(wait + rand.N(wait)):
 		case <-ctx.Done():
-			return none, ctx.Err()
+			return none, ours{ctx.Err()}
 		}
 		wait *= 3
 	}
+}
+
+// ended is ctx.Err, but true to the clock: Qdrant knows the deadline, too, and
+// may end a call a moment before our own timer does.
+func ended(ctx context.Context) error {
+	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // pause lets whoever came first finish.
@@ -138,7 +204,7 @@ var errMissing = errors.New("qdrant: no such collection")
 
 func translate(err error) error {
 	if f, ok := errors.AsType[*fault.Error](err); ok { // of the key
-		return f
+		return ours{f}
 	}
 	if limited, ok := errors.AsType[*qdrant.QdrantResourceExhaustedError](err); ok {
 		f := unavailable(err)

@@ -2,20 +2,28 @@ package qdrant
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/qdrant/go-client/qdrant"
+	"google.golang.org/grpc"
 )
+
+// Dial lets s reach Qdrant by dial.
+func Dial(s *Store, dial func(context.Context, string) (net.Conn, error)) {
+	s.dialing = []grpc.DialOption{grpc.WithContextDialer(dial)}
+}
 
 // Collections calls each with every collection on the server.
 func Collections(ctx context.Context, s *Store, each func(c *qdrant.Client, name string) error) error {
-	c, err := s.dial()
+	c, _, err := s.dial()
 	if err != nil {
 		return err
 	}
+	defer s.handBack(c, true, false)
 	names, err := c.ListCollections(ctx)
 	for _, name := range names {
-		if err := each(c, name); err != nil {
+		if err := each(c.Client, name); err != nil {
 			return err
 		}
 	}
@@ -39,14 +47,15 @@ func Sleep(s *Store, d time.Duration) {
 func Client(s *Store) *qdrant.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.client
+	return s.conn.Client
 }
 
 // Make makes a collection.
 func Make(ctx context.Context, s *Store, ask *qdrant.CreateCollection) error {
-	c, err := s.dial()
+	c, _, err := s.dial()
 	if err != nil {
 		return err
 	}
+	defer s.handBack(c, true, false)
 	return c.CreateCollection(ctx, ask)
 }

@@ -24,6 +24,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/qdrant/go-client/qdrant"
+	"github.com/sony/gobreaker/v2"
+	"google.golang.org/grpc"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/pattern"
@@ -51,11 +53,13 @@ type Store struct {
 	tls  bool
 
 	abandoned time.Duration // see the constant
+	breaker   *gobreaker.CircuitBreaker[struct{}]
+	dialing   []grpc.DialOption // besides our own
 
-	mu     sync.Mutex // protects what follows
-	client *qdrant.Client
-	used   time.Time       // when client was needed last, by the wall clock
-	made   map[string]bool // the collections in Qdrant that are known to be as they must
+	mu   sync.Mutex // protects what follows
+	conn *conn
+	used time.Time       // when conn was needed last, by the wall clock
+	made map[string]bool // the collections in Qdrant that are known to be as they must
 }
 
 var (
@@ -71,6 +75,7 @@ func New(o Options) (*Store, error) {
 		return nil, fmt.Errorf("qdrant: %q is no http or https URL", o.URL)
 	}
 	s := &Store{o: o, host: u.Hostname(), port: DefaultPort, tls: u.Scheme == "https", abandoned: abandoned, made: map[string]bool{}}
+	s.breaker = s.newBreaker()
 	if u.Port() != "" {
 		if s.port, err = strconv.Atoi(u.Port()); err != nil {
 			return nil, fmt.Errorf("qdrant: %q is no port", u.Port())
@@ -196,11 +201,11 @@ func (s *Store) Documents(ctx context.Context, tenant string, of rag.Key, after 
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil {
+	if s.conn == nil {
 		return nil
 	}
-	err := s.client.Close()
-	s.client = nil
+	err := s.conn.Close()
+	s.conn = nil
 	return err
 }
 
