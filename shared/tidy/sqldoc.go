@@ -14,10 +14,10 @@ type doc struct {
 	kind docKind
 	text string
 	kids []doc
-	by   int // columns of a nest
-	most int // columns that a group may have in one line
+	by   int32 // columns of a nest
+	most int32 // columns that a group may have in one line
 	// width is that of the doc in one line, hard that it cannot stand in one.
-	width int
+	width int32
 	hard  bool
 	ends  bool // nothing may come after it in its line
 }
@@ -50,7 +50,7 @@ var (
 
 func text(s string) doc {
 	first, _, _ := strings.Cut(s, "\n")
-	return doc{kind: docText, text: s, width: utf8.RuneCountInString(first)}
+	return doc{kind: docText, text: s, width: int32(utf8.RuneCountInString(first))}
 }
 
 func cat(kids ...doc) doc {
@@ -71,7 +71,7 @@ func (d doc) empty() bool {
 	return d.width == 0 && !d.hard && !d.ends && (d.kind == docText && d.text == "" || d.kind >= docCat)
 }
 
-func nest(by int, kids ...doc) doc {
+func nest(by int32, kids ...doc) doc {
 	d := cat(kids...)
 	d.kind, d.by = docNest, by
 	return d
@@ -80,7 +80,7 @@ func nest(by int, kids ...doc) doc {
 func group(kids ...doc) doc { return groupOf(sqlWidth, kids...) }
 
 // groupOf is a group that breaks when it is wider than most columns.
-func groupOf(most int, kids ...doc) doc {
+func groupOf(most int32, kids ...doc) doc {
 	d := cat(kids...)
 	d.kind, d.most = docGroup, most
 	return d
@@ -148,7 +148,7 @@ func (p *docPrinter) step(it docItem) {
 		}
 	case docCat, docNest:
 		for i := len(it.kids) - 1; i >= 0; i-- {
-			p.stack = append(p.stack, docItem{&it.kids[i], it.indent + it.by, it.flat})
+			p.stack = append(p.stack, docItem{&it.kids[i], it.indent + int(it.by), it.flat})
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (p *docPrinter) fits(g docItem) bool {
 			if !it.flat {
 				return true
 			}
-			left -= it.width
+			left -= int(it.width)
 		case docHard, docBlank, docFresh, docEnd:
 			return true
 		default:

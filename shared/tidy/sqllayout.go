@@ -214,7 +214,6 @@ func verbatim(tokens []*sqlToken) string {
 	write := func(t *sqlToken) {
 		breaks := min(t.breaks(), 2)
 		if b.Len() == 0 || breaks > 0 {
-			b.WriteString(strings.Repeat("\n", breaks)[:0])
 			if b.Len() > 0 {
 				b.WriteString(strings.Repeat("\n", breaks))
 			}

@@ -409,7 +409,7 @@ func isClientCommand(word, rest string) bool {
 	case "delimiter", "prompt", "rem", "remark", "spool", "whenever", "accept", "column", "pause", "source", "exit", "quit", "host":
 		return true
 	case "set": // of SQL*Plus: SET SERVEROUTPUT ON
-		name := strings.ToLower(strings.TrimLeft(rest, " "))
+		name := strings.ToLower(strings.TrimLeft(rest[:min(len(rest), 20)], " "))
 		for _, s := range []string{"serverout", "define", "echo", "feedback", "linesize", "pagesize", "verify", "termout", "heading"} {
 			if strings.HasPrefix(name, s) {
 				return true

@@ -93,7 +93,12 @@ func (m *sqlMaker) begin() { m.prev = nil }
 
 // seq is an expression, or anything else that goes on in its line.
 func (m *sqlMaker) seq(nodes []sqlNode) doc {
-	var kids []doc
+	if len(nodes) == 1 && (m.prev == nil || nodes[0].glued()) {
+		if gap := m.spaceBefore(nodes[0].sqlToken); gap.empty() {
+			return m.node(nodes[0])
+		}
+	}
+	kids := make([]doc, 0, 2*len(nodes))
 	chain := false
 	weakest := chainOf(nodes)
 	for i, n := range nodes {
@@ -130,7 +135,7 @@ func (m *sqlMaker) node(n sqlNode) doc {
 }
 
 // enclosed is content between parentheses.
-func (m *sqlMaker) enclosed(n sqlNode, most int, between doc, content func() doc) doc {
+func (m *sqlMaker) enclosed(n sqlNode, most int32, between doc, content func() doc) doc {
 	open := m.token(n.sqlToken)
 	if len(n.trail) == 0 {
 		m.begin()
@@ -159,6 +164,9 @@ func (m *sqlMaker) paren(n sqlNode) doc {
 	}
 	if isQuery(kids) {
 		return m.enclosed(n, 64, soft, func() doc { return m.query(kids, line) })
+	}
+	if slices.ContainsFunc(kids, func(n sqlNode) bool { return n.isKey("join") }) {
+		return m.enclosed(n, sqlWidth, soft, func() doc { return m.query(kids, line) })
 	}
 	if parts := window(kids); len(parts) > 1 {
 		return m.enclosed(n, sqlWidth, soft, func() doc {
@@ -221,8 +229,8 @@ func (m *sqlMaker) fill(nodes []sqlNode) doc {
 
 // items is a list, with a separator after its commas.
 func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
-	var kids []doc
 	list := split(nodes, ",")
+	kids := make([]doc, 0, 3*len(list))
 	pairs := m.pairs && inPairs(list)
 	m.pairs = false
 	for i, item := range list {
@@ -233,7 +241,7 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 		if i > 0 {
 			m.begin()
 		}
-		if len(item) > 0 {
+		if len(item) > 0 && len(item[0].lead) > 0 {
 			kids = append(kids, m.lead(item[0].sqlToken)) // they are no reason to break the item
 		}
 		if m.words.ddl {
@@ -289,6 +297,9 @@ func apart(t *sqlToken) bool {
 // condition is an expression whose parts between AND and OR come on lines of
 // their own.
 func (m *sqlMaker) condition(nodes []sqlNode, sep doc) doc {
+	if len(nodes) < 3 {
+		return m.seq(nodes)
+	}
 	parts := conditions(nodes)
 	if len(parts) == 1 {
 		return m.seq(nodes)
@@ -334,7 +345,7 @@ func (m *sqlMaker) caseOf(n sqlNode) doc {
 		if n.kids[start].isKey("when", "else") {
 			kids = append(kids, line)
 			m.begin()
-			kids = append(kids, nest(2, m.seqOrCondition(n.kids[start:end])))
+			kids = append(kids, m.lead(n.kids[start].sqlToken), nest(2, m.seqOrCondition(n.kids[start:end])))
 		} else {
 			kids = append(kids, m.spaceBefore(n.kids[start].sqlToken), m.seq(n.kids[start:end]))
 		}

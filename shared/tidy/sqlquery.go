@@ -44,7 +44,9 @@ func (m *sqlMaker) body(nodes []sqlNode) doc {
 		}
 	case m.words.object == "view" && nodes[0].isKey("create"):
 		if n := asQuery(nodes); n > 0 {
-			return m.then(nodes[:n], nodes[n:])
+			head := m.seq(nodes[:n])
+			m.begin()
+			return cat(head, hard, m.query(nodes[n:], hard))
 		}
 	}
 	return m.asBroken(nodes)
@@ -105,6 +107,9 @@ func (m *sqlMaker) createTable(nodes []sqlNode) doc {
 	gap := m.spaceBefore(nodes[n].sqlToken)
 	columns := m.enclosed(nodes[n], sqlWidth, hard, func() doc { return m.items(nodes[n].kids, hard) })
 	tail := nodes[n+1:]
+	if len(tail) > 0 && stray(nodes, n+1) {
+		m.odd = true
+	}
 	if len(tail) == 0 {
 		return cat(head, gap, columns)
 	}
@@ -146,7 +151,7 @@ func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
 // parts is a statement, or a part of one, that changes a schema. If it is too
 // long for a line it breaks before some words.
 func (m *sqlMaker) parts(nodes []sqlNode) doc {
-	by := 2
+	by := int32(2)
 	if m.words.object == "function" || m.words.object == "procedure" {
 		by = 0
 	}
@@ -260,7 +265,7 @@ func (m *sqlMaker) clause(c clause, sep doc) doc {
 func (m *sqlMaker) whereClause(c clause, head, sep doc) doc {
 	gap := m.spaceBefore(c.body[0].sqlToken)
 	d := m.condition(c.body, sep)
-	if len(conditions(c.body)) > 1 {
+	if len(conditions(c.body)) > 1 || len(c.head[len(c.head)-1].trail) > 0 {
 		d = nest(2, d)
 	}
 	return cat(head, gap, d)

@@ -62,7 +62,7 @@ var (
 	sqlVerbs = sqlSet(`abort alter analyze attach begin call checkpoint close cluster comment commit copy create deallocate declare delete describe detach discard do drop
 		exec execute explain export fetch flush grant insert kill listen load lock merge notify open optimize pragma prepare print reassign refresh reindex release rename replace
 		reset revoke rollback savepoint select set show start truncate update use vacuum values with`)
-	ddlModifiers = sqlSet(`or replace global local temporary temp unlogged external foreign unique clustered nonclustered fulltext spatial materialized recursive virtual
+	ddlModifiers = sqlSet(`or alter replace global local temporary temp unlogged external foreign unique clustered nonclustered fulltext spatial materialized recursive virtual
 		constraint algorithm transient primary hash`)
 	ddlObjects = sqlSet(`table view index sequence schema database type domain extension function procedure trigger role user policy aggregate operator cast rule server
 		publication subscription tablespace column collation`)
