@@ -113,10 +113,7 @@ func (b *bill) count(a *attempt, e *llm.Event) {
 		a.result.TTFT = time.Since(a.asked)
 		a.result.ID, a.result.Model = e.ID, e.Model
 	}
-	a.bytes += int64(e.Bytes + len(e.Text) + len(e.Reasoning) + len(e.Refusal))
-	for i := range e.Tools {
-		a.bytes += int64(len(e.Tools[i].Name) + len(e.Tools[i].Arguments))
-	}
+	a.bytes += e.Generated()
 	if e.Usage != nil {
 		a.billed = true
 		b.price(a, *e.Usage, false)

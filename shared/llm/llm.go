@@ -108,9 +108,30 @@ type Event struct {
 	// (OpenAI's last chunk, which only clients that asked for it get to see).
 	Usage     *Usage
 	UsageOnly bool
-	// Bytes is the length of generated text in Raw, for a count where the
-	// upstream reports no usage. Providers that fill Text need not set it.
+	// Bytes is the length of the generated text in Raw, whether the fields repeat
+	// it or not; without Raw it is 0. Who counts asks Generated.
 	Bytes int
+	// Repeats says that an earlier event's Raw, and its Bytes, hold this one: a
+	// further choice of an answer that came whole, for those who need its text.
+	Repeats bool
+}
+
+// Generated is how many bytes the model wrote that no event has held before:
+// text, reasoning, refusals, the names and arguments of calls. It is what is
+// paid for where the upstream reports no usage, and it is the same whatever the
+// request's Need.
+func (e *Event) Generated() int64 {
+	switch {
+	case e.Raw != nil:
+		return int64(e.Bytes)
+	case e.Repeats:
+		return 0
+	}
+	n := len(e.Text) + len(e.Reasoning) + len(e.Refusal)
+	for i := range e.Tools {
+		n += len(e.Tools[i].Name) + len(e.Tools[i].Arguments)
+	}
+	return int64(n)
 }
 
 // ToolDelta is a piece of a tool call. ID and Name come once, first.

@@ -38,6 +38,9 @@ func Format(e *llm.Event) string {
 		b.add("usage-only")
 	}
 	b.num("bytes", int64(e.Bytes))
+	if e.Repeats {
+		b.add("repeats")
+	}
 	b.raw(e.Raw)
 	if b.Len() == 0 {
 		return "empty"

@@ -77,7 +77,9 @@ func Patience(d time.Duration) Option {
 // returns for an upstream at baseURL (scheme, host and port). Each case runs
 // with the answer delivered as it stands and byte by byte, which must make no
 // difference, and, if it has events, with an emit that fails: Complete must
-// then return that error, call emit no more and let go of the connection.
+// then return that error, call emit no more and let go of the connection. What
+// the model wrote must count the same, and once, whether its text is needed or
+// not: where upstreams report no usage it is what users pay for.
 func Provider(t *testing.T, open func(baseURL string) llm.Provider, dir string, opts ...Option) {
 	each(t, dir, opts, func(t *testing.T, c *testCase) {
 		got := c.complete(t, open, asWritten)
@@ -87,6 +89,7 @@ func Provider(t *testing.T, open func(baseURL string) llm.Provider, dir string, 
 		}
 		if got.events > 0 {
 			c.complete(t, open, emitFails)
+			c.counts(t, open)
 		}
 	})
 }
@@ -113,6 +116,8 @@ type outcome struct {
 	request string // that reached the upstream
 	text    string // events, dropped fields, error
 	events  int
+	counted int64 // bytes that the model wrote, as the events say
+	read    int64 // in their parsed fields
 }
 
 func each(t *testing.T, dir string, opts []Option, run func(*testing.T, *testCase)) {
@@ -180,7 +185,27 @@ func (c *testCase) check(t *testing.T, got outcome) {
 
 var errEmit = errors.New("the client's connection broke")
 
+// counts checks what the events of a case count as.
+func (c *testCase) counts(t *testing.T, open func(string) llm.Provider) {
+	t.Helper()
+	if r, err := parseResponse(c.section("upstream.response"), nil); err == nil && r.hang >= 0 {
+		return // how much comes before the client leaves is another matter
+	}
+	unread, read := c.answer(t, open, asWritten, 0), c.answer(t, open, asWritten, llm.NeedText)
+	if unread.counted != read.counted || read.counted != read.read {
+		t.Errorf("the model wrote %d bytes if nobody reads them, %d if somebody does, in fields of %d: want one number", unread.counted, read.counted, read.read)
+	}
+}
+
 func (c *testCase) complete(t *testing.T, open func(string) llm.Provider, mode mode) outcome {
+	t.Helper()
+	if c.directive("need: text") {
+		return c.answer(t, open, mode, llm.NeedText)
+	}
+	return c.answer(t, open, mode, 0)
+}
+
+func (c *testCase) answer(t *testing.T, open func(string) llm.Provider, mode mode, need llm.Need) outcome {
 	t.Helper()
 	req, err := llm.ParseRequest(bytes.TrimSpace(c.section("client.json")))
 	if err != nil {
@@ -188,9 +213,7 @@ func (c *testCase) complete(t *testing.T, open func(string) llm.Provider, mode m
 	}
 	req.ID, req.Model = "req_test", unprefixed(req.Model)
 	req.Strict = strict(req.Fields)
-	if c.directive("need: text") {
-		req.Need |= llm.NeedText
-	}
+	req.Need = need
 	up := c.serve(t, mode)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -201,6 +224,10 @@ func (c *testCase) complete(t *testing.T, open func(string) llm.Provider, mode m
 	var b strings.Builder
 	err = open(up.URL).Complete(ctx, req, func(e *llm.Event) error {
 		out.events++
+		out.counted += e.Generated()
+		fields := *e
+		fields.Raw, fields.Repeats = nil, false
+		out.read += fields.Generated()
 		b.WriteString(Format(e) + "\n")
 		up.leave(ctx, cancel, out.events)
 		if mode == emitFails {

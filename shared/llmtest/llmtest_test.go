@@ -23,8 +23,8 @@ import (
 
 // relay is the least that an adapter can be. The flags break its contract.
 type relay struct {
-	url                                              string
-	noKey, keepGoing, noClose, twice, lines, foreign bool
+	url                                                       string
+	noKey, keepGoing, noClose, twice, lines, foreign, doubles bool
 }
 
 func (p *relay) client() *upstream.Client {
@@ -80,7 +80,14 @@ func (p *relay) Complete(ctx context.Context, req *llm.Request, emit func(*llm.E
 		if string(ev.Data) == "[DONE]" {
 			return nil
 		}
-		if err := emit(&llm.Event{Raw: ev.Data, Bytes: len(ev.Data)}); err != nil && !p.keepGoing {
+		e := &llm.Event{Raw: ev.Data, Bytes: len(ev.Data)}
+		if req.Need&llm.NeedText != 0 { // all that it sends is text
+			e.Text = string(ev.Data)
+			if p.doubles {
+				e.Bytes += len(e.Text)
+			}
+		}
+		if err := emit(e); err != nil && !p.keepGoing {
 			return err
 		}
 	}
@@ -121,6 +128,7 @@ var broken = map[string]struct {
 	"events per read":     {relay{lines: true}, "byte by byte, the events are others"},
 	"foreign errors":      {relay{foreign: true}, "want a *fault.Error"},
 	"other options":       {relay{}, "request to the upstream (-want +got)"},
+	"counts text twice":   {relay{doubles: true}, "17 bytes if nobody reads them, 34 if somebody does, in fields of 17"},
 }
 
 const variable = "LLMTEST_BROKEN"

@@ -60,7 +60,9 @@ func (a *answer) emitWhole(need llm.Need, emit func(*llm.Event) error) error {
 		return err
 	}
 	for _, ch := range choices[min(1, len(choices)):] {
-		if err := emit(ch.event(need)); err != nil {
+		ev := ch.event(need)
+		ev.Repeats = true
+		if err := emit(ev); err != nil {
 			return err
 		}
 	}

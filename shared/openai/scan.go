@@ -62,9 +62,9 @@ func space(b []byte, i int) int {
 }
 
 // generated returns how many bytes of generated text the message or delta
-// beginning at b[i] holds, and where it ends. Text in content, refusal and
-// arguments counts; reasoning is counted once although some send it under two
-// names.
+// beginning at b[i] holds, and where it ends. Text in content and refusal
+// counts, and the names and arguments of calls; reasoning is counted once
+// although some send it under two names.
 func generated(b []byte, i int) (n, end int) {
 	const (
 		none = iota
@@ -109,6 +109,10 @@ func generated(b []byte, i int) (n, end int) {
 				kind, inContent = text, depth == 1
 			case "refusal", "arguments":
 				kind = text
+			case "name": // of a function; that of a message is not the model's
+				if depth > 1 {
+					kind = text
+				}
 			case "text": // of a part; elsewhere it repeats what is counted
 				if inContent {
 					kind = text
