@@ -30,6 +30,7 @@ type vault struct {
 	values map[string]string // by name; a name that is missing is an error
 	down   bool
 	calls  []string // target and name
+	first  []int    // statuses of the first answers
 	hold   chan struct{}
 }
 
@@ -64,12 +65,22 @@ func (v *vault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.calls = append(v.calls, target+" "+in.Name+in.SecretID)
 	text, ok := v.values[in.Name+in.SecretID]
 	ok, hold := ok && !v.down, v.hold
+	status := 0
+	if len(v.first) > 0 {
+		status, v.first = v.first[0], v.first[1:]
+	}
 	v.mu.Unlock()
 	if hold != nil {
 		<-hold
 	}
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	switch {
+	case status == http.StatusBadRequest:
+		w.WriteHeader(status)
+		fmt.Fprint(w, `{"__type":"com.amazonaws.ssm#ThrottlingException","message":"Rate exceeded"}`)
+	case status != 0:
+		w.WriteHeader(status)
+		fmt.Fprint(w, "sk-never-shown")
 	case !ok:
 		w.WriteHeader(http.StatusBadRequest)
 		fmt.Fprint(w, `{"__type":"AccessDeniedException","message":"not yours"}`)
@@ -121,17 +132,23 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// store asks once.
 func (v *vault) store() (*awssecret.Store, *clock) {
+	cfg := v.config()
+	cfg.RetryMaxAttempts = 1
 	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	s := awssecret.New(aws.Config{
-		Region:           "eu-west-1",
-		Credentials:      credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
-		BaseEndpoint:     aws.String(v.URL),
-		HTTPClient:       upstream.AWSClient{RoundTripper: upstream.NewTransport()},
-		RetryMaxAttempts: 1,
-	})
+	s := awssecret.New(cfg)
 	s.Now = c.Now
 	return s, c
+}
+
+func (v *vault) config() aws.Config {
+	return aws.Config{
+		Region:       "eu-west-1",
+		Credentials:  credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""),
+		BaseEndpoint: aws.String(v.URL),
+		HTTPClient:   upstream.AWSClient{RoundTripper: upstream.NewTransport()},
+	}
 }
 
 func want(t *testing.T, get func(context.Context) (string, error), text string) {
@@ -267,4 +284,62 @@ func TestOldValueOutlivesAnOutage(t *testing.T) {
 	clock.advance(30 * time.Second)
 	want(t, get, "new")
 	v.wantCalls(3)
+}
+
+func TestWhatMayPassIsTriedAgain(t *testing.T) {
+	for name, tc := range map[string]struct {
+		first []int
+		calls int
+		err   string
+	}{
+		"failures":      {first: []int{503, 500}, calls: 3},
+		"throttling":    {first: []int{400}, calls: 2},
+		"too many":      {first: []int{429}, calls: 2},
+		"three of them": {first: []int{503, 429, 500}, calls: 3, err: "status 500: Internal Server Error"},
+		"no permission": {first: []int{403}, calls: 1, err: "status 403: Forbidden"},
+	} {
+		v := newVault(t, map[string]string{"a": "1"})
+		v.first = tc.first
+		got, err := awssecret.New(v.config()).Get("ssm:a")(t.Context())
+		if tc.err == "" && (got != "1" || err != nil) {
+			t.Errorf("%s: Get = %q, %v, want 1", name, got, err)
+		}
+		if tc.err != "" && (!errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), tc.err) || strings.Contains(err.Error(), "sk-")) {
+			t.Errorf("%s: err = %v, want %q and nothing of the body", name, err, tc.err)
+		}
+		v.wantCalls(tc.calls)
+	}
+}
+
+// hosts notes where requests go, and answers none.
+type hosts []string
+
+func (h *hosts) Do(r *http.Request) (*http.Response, error) {
+	*h = append(*h, r.URL.String())
+	return nil, errors.New("no network")
+}
+
+func TestWhereServicesAre(t *testing.T) {
+	ask := func(region, ref string) []string {
+		var asked hosts
+		cfg := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""), HTTPClient: &asked, RetryMaxAttempts: 1}
+		if _, err := awssecret.New(cfg).Get(ref)(t.Context()); err == nil {
+			t.Errorf("%s in %q: no error", ref, region)
+		}
+		return asked
+	}
+	for _, tc := range []struct{ region, ref, want string }{
+		{"eu-west-1", "ssm:a", "[https://ssm.eu-west-1.amazonaws.com]"},
+		{"us-gov-west-1", "secretsmanager:a", "[https://secretsmanager.us-gov-west-1.amazonaws.com]"},
+		{"cn-north-1", "ssm:a", "[https://ssm.cn-north-1.amazonaws.com.cn]"},
+		{"", "ssm:a", "[]"},
+	} {
+		if got := fmt.Sprint(ask(tc.region, tc.ref)); got != tc.want {
+			t.Errorf("%s in %q is asked for at %s, want %s", tc.ref, tc.region, got, tc.want)
+		}
+	}
+	t.Setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://vault.internal:4566")
+	if got := fmt.Sprint(ask("eu-west-1", "secretsmanager:a")); got != "[http://vault.internal:4566]" {
+		t.Errorf("with an endpoint in the environment: %s", got)
+	}
 }

@@ -81,5 +81,9 @@ func address(region, endpoint, ref string) (string, error) {
 	if endpoint != "" {
 		return strings.TrimRight(endpoint, "/") + "/" + bucket + path, nil
 	}
-	return "https://" + bucket + ".s3." + region + ".amazonaws.com" + path, nil
+	domain := ".amazonaws.com"
+	if strings.HasPrefix(region, "cn-") {
+		domain = ".amazonaws.com.cn"
+	}
+	return "https://" + bucket + ".s3." + region + domain + path, nil
 }
