@@ -60,6 +60,18 @@ func TestWrongEmbeddingRequests(t *testing.T) {
 			t.Errorf("%s: %d param %q, want 400 %q", body, a.status, p, param)
 		}
 	}
+	for input, want := range map[string]string{
+		`[1,-2]`:          "'input[1]' is -2: a token id is 0 or more. invalid_value input[1]",
+		`[[1],[3,4,-7]]`:  "'input[1][2]' is -7: a token id is 0 or more. invalid_value input[1][2]",
+		`[1,1.5]`:         "Invalid type for 'input[1]': expected an integer, got number. invalid_type input[1]",
+		`[[1,"a"]]`:       "Invalid type for 'input[0][1]': expected an integer, got string. invalid_type input[0][1]",
+		`[[1,-9e99],[2]]`: "Invalid type for 'input[0][1]': expected an integer, got number. invalid_type input[0][1]",
+	} {
+		message, _, param, code := r.do("POST", "/ai/embeddings", `{"model":"text-embedding-3-small","input":`+input+`}`).fail(t)
+		if got := message + " " + code + " " + param; got != want {
+			t.Errorf("input %s: %q, want %q", input, got, want)
+		}
+	}
 }
 
 type vectors func(*llm.EmbedRequest) (*llm.Embeddings, error)

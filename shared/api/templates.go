@@ -108,7 +108,7 @@ func readTemplate(v *visit) (*template.Template, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := template.Parse(rawjson.Apply(nil, body, fields, rawjson.Edit{Name: "labels"}))
+	t, err := template.Parse(rawjson.Apply(nil, body, fields, rawjson.Edit{Name: "labels"}), "labels")
 	return t, labels, err
 }
 

@@ -244,6 +244,9 @@ func TestWrongTemplatesLeaveNothing(t *testing.T) {
 			t.Errorf("POST %.80s: %d %s, want param %q", tc.body, a.status, a.body, tc.param)
 		}
 	}
+	if message, _, _, _ := r.do("POST", "/ai/templates", `{"name":"x","user":"a","label":["production"]}`).fail(t); !strings.HasPrefix(message, "Unknown parameter: 'label'.") || !strings.Contains(message, ", labels.") {
+		t.Errorf("the message for an unknown field is %q, want all that are known", message)
+	}
 	for _, long := range []string{`{"name":"x","user":"` + strings.Repeat("x", recipe.MaxBody) + `"}`, `{"name":"x","user":"a"` + strings.Repeat(" ", recipe.MaxBody) + `}`,
 		`{"name":"x","user":"x` + strings.Repeat("\u2028", 60_000) + `"}`} { // longer in the canonical spelling
 		if a := r.do("POST", "/ai/templates", long); a.status != http.StatusRequestEntityTooLarge {

@@ -337,6 +337,18 @@ func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
 	return r, r.parseInput(rawjson.Get(fields, "input"))
 }
 
+// tokenID reads one of the numbers that stand for a text.
+func tokenID(at string, v []byte) (int64, error) {
+	n, ok := rawjson.Int(v)
+	if !ok {
+		return 0, wrongType(at, v, "integer")
+	}
+	if n < 0 {
+		return 0, &fault.Error{Kind: fault.Invalid, Param: at, Code: "invalid_value", Message: fmt.Sprintf("'%s' is %d: a token id is 0 or more.", at, n)}
+	}
+	return n, nil
+}
+
 func (r *EmbedRequest) parseInput(input []byte) error {
 	if rawjson.IsNull(input) {
 		return fault.Missing("input")
@@ -363,17 +375,17 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 			}
 			r.Inputs = append(r.Inputs, s)
 		case kind == "number" && r.Inputs == nil && r.Tokens == nil:
-			n, ok := rawjson.Int(v)
-			if !ok || n < 0 {
-				return wrongType(at, v, "integer")
+			n, err := tokenID(at, v)
+			if err != nil {
+				return err
 			}
 			single = append(single, n)
 		case kind == "array" && r.Inputs == nil && single == nil:
 			var ids []int64
 			err := rawjson.Elements(v, func(j int, t []byte) error {
-				n, ok := rawjson.Int(t)
-				if !ok || n < 0 {
-					return wrongType(fmt.Sprintf("%s[%d]", at, j), t, "integer")
+				n, err := tokenID(fmt.Sprintf("%s[%d]", at, j), t)
+				if err != nil {
+					return err
 				}
 				ids = append(ids, n)
 				return nil

@@ -51,15 +51,16 @@ type Example struct {
 
 // Parse reads a template's JSON form and checks all of it. Its errors are
 // fault.Invalid and name the field that is wrong, such as "user",
-// "examples[1].assistant" or "variables[0].default".
-func Parse(body []byte) (*Template, error) {
+// "examples[1].assistant" or "variables[0].default". beside are fields that the
+// caller takes, and has taken out of body: who errs in a name hears of them, too.
+func Parse(body []byte, beside ...string) (*Template, error) {
 	fields, err := llm.ReadObject("", body)
 	if err != nil {
 		return nil, err
 	}
 	t := &Template{}
 	for _, f := range fields {
-		if err := t.read(f); err != nil {
+		if err := t.read(f, beside); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +81,7 @@ func Parse(body []byte) (*Template, error) {
 	return t, t.compile()
 }
 
-func (t *Template) read(f rawjson.Field) (err error) {
+func (t *Template) read(f rawjson.Field, beside []string) (err error) {
 	switch f.Name {
 	case "name":
 		t.Name, err = readString(f.Name, f.Value, maxName)
@@ -99,7 +100,7 @@ func (t *Template) read(f rawjson.Field) (err error) {
 	case "parameters":
 		t.Parameters, err = readParameters(f.Value)
 	default:
-		err = fault.Unknown(f.Name, "name", "description", "system", "examples", "user", "variables", "model", "parameters")
+		err = fault.Unknown(f.Name, append([]string{"name", "description", "system", "examples", "user", "variables", "model", "parameters"}, beside...)...)
 	}
 	return err
 }
