@@ -306,6 +306,33 @@ func TestTripsPerAdmission(t *testing.T) {
 	admit(cold, now.Add(time.Hour), 1, "at rest for everybody")
 }
 
+// Who passes on what the last top-up returned, and not the lease as it was
+// admitted, needs one write for each.
+func TestTripsPerTopUp(t *testing.T) {
+	state, ledger := newTables(t)
+	var m meter
+	s := open(m.client(t), state, ledger)
+	g, err := s.Admit(t.Context(), newUser(t, s, nil)(time.Now()))
+	if err != nil {
+		t.Fatalf("Admit = %v", err)
+	}
+	raise := func(l admission.Lease, by usage.Nano, want int) admission.Lease {
+		t.Helper()
+		m.take()
+		l, err := s.TopUp(t.Context(), l, l.Reserved+by)
+		if err != nil {
+			t.Fatalf("TopUp = %v", err)
+		}
+		if _, calls := m.take(); calls != want {
+			t.Errorf("TopUp = %d writes, want %d", calls, want)
+		}
+		return l
+	}
+	l := raise(g.Lease, 1000, 1)
+	l = raise(l, 1000, 1)
+	raise(g.Lease, l.Reserved-g.Lease.Reserved+1000, 2) // it still says what was held at first
+}
+
 func TestRacersNeedThreeTripsAtMost(t *testing.T) {
 	state, ledger := newTables(t)
 	client := dynamotest.Client(t)

@@ -89,7 +89,9 @@ func (b *bill) raise(need usage.Nano) error {
 	if need <= b.reserved || b.c.Record.FailOpen {
 		return nil
 	}
-	l, err := b.g.Store.TopUp(context.WithoutCancel(b.ctx), b.c.Grant.Lease, need)
+	lease := b.c.Grant.Lease
+	lease.Reserved = b.reserved // a store that is told what it holds needs one write
+	l, err := b.g.Store.TopUp(context.WithoutCancel(b.ctx), lease, need)
 	if err != nil {
 		f := *fault.As(err)
 		f.Kind, f.Provider = fault.Quota, ""

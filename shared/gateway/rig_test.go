@@ -28,6 +28,7 @@ type vault struct {
 	account admission.Account
 	records map[string]usage.Record
 	topups  int
+	stale   int // of those, how many did not know what the lease held: DynamoDB would refuse their first write
 }
 
 func (v *vault) Admit(_ context.Context, a admission.Ask) (admission.Grant, error) {
@@ -44,6 +45,9 @@ func (v *vault) TopUp(_ context.Context, l admission.Lease, reserved usage.Nano)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.topups++
+	if held, ok := v.account.Leases[l.ID]; ok && held != l.Reserved {
+		v.stale++
+	}
 	return v.account.TopUp(l, reserved)
 }
 

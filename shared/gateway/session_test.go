@@ -77,6 +77,24 @@ func TestSessionPutsAllCallsOnOneBill(t *testing.T) {
 	}
 }
 
+// TestTopUpsSayWhatIsHeld: all of them, not only the first, so that none takes
+// a write that is bound to fail.
+func TestTopUpsSayWhatIsHeld(t *testing.T) {
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("openai"))}}, nil)
+	c, s, w := r.session("openai/gpt-4o-mini")
+	for range 4 {
+		if _, err := s.Answer(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		w = r.work(c, "openai/gpt-4o-mini")
+	}
+	r.gateway.Settle(t.Context(), c, 200, nil)
+	if r.vault.topups != 3 || r.vault.stale != 0 {
+		t.Errorf("%d top-ups, %d of which did not know what the lease held, want 3 and none", r.vault.topups, r.vault.stale)
+	}
+	r.books()
+}
+
 func TestSessionStopsAtTheBudget(t *testing.T) {
 	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("openai"))}},
 		func(u *admission.User, _ *admission.Rule) { u.Day = usage.FromUSD(0.0005) })
