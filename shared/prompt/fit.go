@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -57,34 +58,35 @@ const gap = "Some earlier messages of this conversation were left out to save sp
 // context_length_exceeded. Where tokens can only be estimated, Error refuses
 // only what is surely too long, and Truncate leaves a margin.
 func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
-	all := Join(messages)
-	estimate := w.Counter.EstimateMessages(all, w.More...)
 	room := w.Size - w.Reserve
-	whole := &Fitted{Messages: messages, Kept: make([]int, len(messages)), Tokens: estimate.Tokens}
+	if w.Size <= 0 {
+		room = math.MaxInt64
+	}
+	e := w.Counter.MeasureMessages(room, Join(messages), w.More...)
+	whole := &Fitted{Messages: messages, Kept: make([]int, len(messages)), Tokens: e.Tokens}
 	for i := range messages {
 		whole.Kept[i] = i
 	}
-	if w.Size <= 0 || estimate.High <= room || w.Counter.MessagesFit(room, all, w.More...) {
+	switch {
+	case e.Tokens <= room:
+		return whole, nil
+	case w.Strategy == Truncate || w.Strategy == Summarize:
+		return w.shorten(messages, room)
+	case e.Low <= room:
 		return whole, nil
 	}
-	if w.Strategy == Error || w.Strategy == "" {
-		if !w.Counter.Exact() && estimate.Low <= room {
-			return whole, nil
-		}
-		return nil, w.tooLong(w.Counter.CountMessages(all, w.More...))
-	}
-	return w.shorten(messages, room)
+	return nil, w.tooLong(e)
 }
 
 // tooLong says so with the code that routes to models with larger windows, and
 // in those words of OpenAI's that clients look for.
-func (w Window) tooLong(n int64) error {
+func (w Window) tooLong(n tokens.Estimate) error {
 	about := ""
-	if !w.Counter.Exact() {
+	if n.Low < n.High {
 		about = "about "
 	}
 	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
-		Message: fmt.Sprintf("This model's maximum context length is %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n)}
+		Message: fmt.Sprintf("This model's maximum context length is %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n.Tokens)}
 }
 
 // plan is a prompt that is being shortened.
@@ -118,7 +120,11 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	note := llm.TextMessage("system", gap)
 	must += w.Counter.CountMessage(note)
 	if must > room {
-		return nil, w.tooLong(must)
+		e := tokens.Estimate{Tokens: must, Low: must, High: must}
+		if !w.Counter.Exact() {
+			e.High++ // nobody knows
+		}
+		return nil, w.tooLong(e)
 	}
 	aim := room
 	if !w.Counter.Exact() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -74,6 +75,36 @@ func TestFitRefusesWhatIsTooLong(t *testing.T) {
 		e, _ := errors.AsType[*fault.Error](err)
 		if e == nil || e.Kind != fault.Invalid || e.Code != "context_length_exceeded" || e.Param != "messages" || !strings.Contains(e.Message+e.Code, tc.want) {
 			t.Errorf("%s: %+v, %v, want context_length_exceeded that says %q", tc.name, f, err, tc.want)
+		}
+	}
+}
+
+// TestFitCountsWhereItCanBeExact: these have two thirds, or four times, of the
+// tokens that they look like.
+func TestFitCountsWhereItCanBeExact(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	dna := make([]byte, 16_000)
+	for i := range dna {
+		dna[i] = "ACGT"[r.IntN(4)]
+	}
+	for name, content := range map[string]string{
+		"newlines": "Fix:\n" + strings.Repeat("line\n"+strings.Repeat("\n", 40), 250), "DNA": string(dna), "Russian": strings.Repeat("Городские власти объявили о новом плане развития общественных парков. ", 840),
+	} {
+		messages := raw(string(llm.TextMessage("user", content)), assistant("Hm."), user("Well?"))
+		for _, c := range []tokens.Counter{gpt, tokens.For("openai", "gpt-4")} {
+			n := count(c, messages)
+			for _, strategy := range []prompt.Strategy{prompt.Error, prompt.Truncate, prompt.Summarize} {
+				f, err := prompt.Window{Size: n, Counter: c, Strategy: strategy}.Fit(messages)
+				if err != nil || text(f.Messages) != text(messages) || f.Tokens != n || f.Dropped != 0 {
+					t.Errorf("%s, %s: of %d tokens that fit, Fit = %.300v, %v", name, strategy, n, f, err)
+				}
+			}
+			if _, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Error}).Fit(messages); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the prompt has %d tokens", n)) {
+				t.Errorf("%s: of %d tokens that are one too many, Fit = %v", name, n, err)
+			}
+			if f, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Truncate}).Fit(messages); err != nil || f.Dropped != 2 {
+				t.Errorf("%s: of %d tokens that are one too many, Fit = %.300v, %v", name, n, f, err)
+			}
 		}
 	}
 }

@@ -16,38 +16,44 @@ func (c Counter) EstimateMessages(messages []byte, more ...[]byte) Estimate {
 // tenth of the work, for those who need a figure with every request.
 func (c Counter) RoughMessages(messages []byte, more ...[]byte) int64 {
 	s := sum{fixed: table[c.Family].perAnswer}
-	bytes := 0
-	c.walkAll(messages, more, &s, func(value []byte) { bytes += len(value) })
-	return s.fixed + s.images + int64(bytes+3)/4
+	c.walkAll(messages, more, &s, func(value []byte) { s.bytes += int64(len(value)) })
+	return s.fixed + s.media.Tokens + (s.bytes+3)/4
+}
+
+// MeasureMessages estimates a chat prompt as exactly as it takes to compare it
+// with limit. Where Exact, Low and High are proven, and if the prompt's length
+// does not prove on which side of limit it is, its texts are counted: then they
+// are apart only by what is not known of images and files.
+func (c Counter) MeasureMessages(limit int64, messages []byte, more ...[]byte) Estimate {
+	s := sum{fixed: table[c.Family].perAnswer}
+	c.walkAll(messages, more, &s, s.add)
+	e := s.estimate(c.Family)
+	if !c.Exact() {
+		return e
+	}
+	low, high := s.proven()
+	if high <= limit || low > limit {
+		return Estimate{Tokens: min(max(e.Tokens, low), high), Low: low, High: high}
+	}
+	s = sum{fixed: table[c.Family].perAnswer}
+	c.walkAll(messages, more, &s, s.count(c))
+	return s.estimate(c.Family)
 }
 
 // CountMessages counts what EstimateMessages estimates: the texts exactly where
 // Exact.
 func (c Counter) CountMessages(messages []byte, more ...[]byte) int64 {
-	if !c.Exact() {
-		return c.EstimateMessages(messages, more...).Tokens
-	}
 	s := sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, func(value []byte) { s.fixed += c.Count(textOf(value)) })
-	return s.fixed + s.images
+	c.walkAll(messages, more, &s, s.count(c))
+	return s.estimate(c.Family).Tokens
 }
 
 // CountMessage counts one message as CountMessages does. The sum of all is 3
 // tokens less than the count of the array.
 func (c Counter) CountMessage(message []byte) int64 {
 	var s sum
-	if !c.Exact() {
-		c.walk(message, &s, s.add)
-		return s.estimate(c.Family).Tokens
-	}
-	c.walk(message, &s, func(value []byte) { s.fixed += c.Count(textOf(value)) })
-	return s.fixed + s.images
-}
-
-// MessagesFit says whether a chat prompt has at most limit tokens. Where there
-// is no exact count, the estimate decides.
-func (c Counter) MessagesFit(limit int64, messages []byte, more ...[]byte) bool {
-	return c.fits(c.EstimateMessages(messages, more...), limit, func() int64 { return c.CountMessages(messages, more...) })
+	c.walk(message, &s, s.count(c))
+	return s.estimate(c.Family).Tokens
 }
 
 // textOf is what the model reads of a value: a string's text, or else its JSON.
@@ -58,7 +64,19 @@ func textOf(value []byte) string {
 	return string(value)
 }
 
-func (s *sum) add(value []byte) { s.features.add(textOf(value)) }
+func (s *sum) add(value []byte) {
+	text := textOf(value)
+	s.features.add(text)
+	s.bytes += int64(len(text))
+}
+
+// count is add as exactly as c can.
+func (s *sum) count(c Counter) func(value []byte) {
+	if !c.Exact() {
+		return s.add
+	}
+	return func(value []byte) { s.counted += c.Count(textOf(value)) }
+}
 
 func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func([]byte)) {
 	if !rawjson.IsNull(messages) {
@@ -68,11 +86,18 @@ func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func([]byt
 		})
 	}
 	for _, m := range more {
-		if !rawjson.IsNull(m) {
+		switch {
+		case rawjson.IsNull(m):
+		case c.Exact() && rawjson.Kind(m) == "array":
+			c.tools(m, s, text)
+		default:
 			text(m)
 		}
 	}
 }
+
+// perName is what the format of chats adds to the name of who speaks.
+const perName = 1
 
 // toolCall is what the format of chats adds to a call's name and arguments.
 const toolCall = 6
@@ -86,6 +111,8 @@ func (c Counter) walk(message []byte, s *sum, text func([]byte)) {
 		switch f.Name {
 		case "role", "id", "tool_call_id", "cache_control":
 			continue
+		case "name":
+			s.fixed += perName
 		case "tool_calls":
 			if rawjson.Kind(f.Value) == "array" {
 				rawjson.Elements(f.Value, func(_ int, call []byte) error {
@@ -147,8 +174,9 @@ func (c Counter) parts(parts []byte, s *sum, text func([]byte)) {
 				tokens = table[c.Family].detail
 			}
 		}
-		s.images += tokens
-		s.pictures++
+		s.media.Tokens += tokens
+		s.media.Low += imageLeast
+		s.media.High += imageMost
 		return nil
 	})
 }

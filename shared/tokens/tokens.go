@@ -5,7 +5,8 @@
 // nanosecond each, and says how wrong it may be. Exact counting exists for
 // OpenAI's two encodings, o200k and cl100k; the first use of one opens its
 // vocabulary, which takes some 20 milliseconds of a whole core and 8 MB.
-// MessagesFit asks for exactness only where the estimate cannot decide.
+// MeasureMessages asks for exactness only where the length of a prompt does not
+// prove whether it fits.
 //
 // Nothing is opened or computed at start.
 package tokens
@@ -40,9 +41,10 @@ type traits struct {
 	exact func() *encoding // nil if there is none
 	err   float64          // of estimates, see Family
 
-	// What the format of chats adds to the texts.
-	perMessage, perAnswer int64
-	image, detail         int64 // usually, and if the client asks for low detail
+	// What the format of chats adds to the texts; perTool where tools are not
+	// read as JSON.
+	perMessage, perAnswer, perTool int64
+	image, detail                  int64 // usually, and if the client asks for low detail
 }
 
 // most is the dearest image of any family, and least the cheapest.
@@ -52,12 +54,12 @@ const (
 )
 
 var table = [families]traits{
-	O200k:   {"o200k", o200k, 0.35, 4, 3, 765, 85},
-	CL100k:  {"cl100k", cl100k, 0.45, 4, 3, 765, 85},
-	Claude3: {"claude3", nil, 0.35, 4, 3, 1600, 1600},
-	Claude:  {"claude", nil, 0.35, 4, 3, 1600, 1600},
-	Gemini:  {"gemini", nil, 0.35, 4, 3, 258, 258},
-	General: {"general", nil, 0.60, 5, 3, 1600, 1600},
+	O200k:   {"o200k", o200k, 0.35, 4, 3, 7, 765, 85},
+	CL100k:  {"cl100k", cl100k, 0.45, 4, 3, 10, 765, 85},
+	Claude3: {"claude3", nil, 0.35, 4, 3, 0, 1600, 1600},
+	Claude:  {"claude", nil, 0.35, 4, 3, 0, 1600, 1600},
+	Gemini:  {"gemini", nil, 0.35, 4, 3, 0, 258, 258},
+	General: {"general", nil, 0.60, 5, 3, 0, 1600, 1600},
 }
 
 // slack is how many tokens an estimate may be off beside its relative error.
@@ -151,27 +153,13 @@ func (c Counter) Count(text string) int64 {
 	return c.Estimate(text).Tokens
 }
 
-// fits says whether what was estimated has at most limit tokens, counting
-// exactly only if the estimate cannot decide. Where there is no exact count, it
-// does.
-func (c Counter) fits(e Estimate, limit int64, exactly func() int64) bool {
-	switch {
-	case e.High <= limit:
-		return true
-	case e.Low > limit:
-		return false
-	case c.Exact():
-		return exactly() <= limit
-	}
-	return e.Tokens <= limit
-}
-
-// sum adds up what is to be estimated.
+// sum adds up what is to be estimated, or counted.
 type sum struct {
 	features features
+	bytes    int64 // of texts
+	counted  int64 // tokens of texts that were counted
 	fixed    int64 // tokens of the chat format, which are known
-	images   int64 // tokens of images, usually
-	pictures int64 // how many there are
+	media    Estimate
 }
 
 func (s *sum) estimate(f Family) Estimate {
@@ -181,11 +169,21 @@ func (s *sum) estimate(f Family) Estimate {
 			text += float64(n) * float64(weights[i][f])
 		}
 	}
-	e := Estimate{Tokens: s.fixed + s.images + int64(math.Ceil(text)), Low: s.fixed + s.pictures*imageLeast, High: s.fixed + s.pictures*imageMost}
+	known := s.fixed + s.counted
+	e := Estimate{Tokens: known + s.media.Tokens + int64(math.Ceil(text)), Low: known + s.media.Low, High: known + s.media.High}
 	if text > 0 {
 		factor := 1 + table[f].err
 		e.Low += max(1, int64(text/factor)-slack)
 		e.High += int64(math.Ceil(text*factor)) + slack
 	}
 	return e
+}
+
+// longestToken is the length of the longest token of both encodings, in bytes.
+const longestToken = 128
+
+// proven bounds what nobody has counted: a token has at least one byte, and at
+// most as many as the longest one.
+func (s *sum) proven() (low, high int64) {
+	return s.fixed + s.media.Low + (s.bytes+longestToken-1)/longestToken, s.fixed + s.media.High + s.bytes
 }

@@ -1,10 +1,14 @@
 package tokens
 
 import (
+	"encoding/base64"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 func TestFor(t *testing.T) {
@@ -123,31 +127,74 @@ func TestEstimatesAreRightOnAverage(t *testing.T) {
 	}
 }
 
-func TestFitsIsExactWhereItMatters(t *testing.T) {
-	fits := func(c Counter, text string, limit int64) bool {
-		return c.fits(c.Estimate(text), limit, func() int64 { return c.Count(text) })
+// hard are texts that estimates are far off for.
+func hard() map[string]string {
+	r := rand.New(rand.NewPCG(1, 2))
+	letters := make([]byte, 16_000)
+	for i := range letters {
+		letters[i] = "ACGT"[r.IntN(4)]
 	}
-	c := For("openai", "gpt-4o")
-	text := samples["English"]
-	n := c.Count(text)
-	for _, tc := range []struct {
-		limit int64
-		want  bool
-	}{{0, false}, {n / 3, false}, {n - 1, false}, {n, true}, {n + 1, true}, {3 * n, true}} {
-		if got := fits(c, text, tc.limit); got != tc.want {
-			t.Errorf("Fits(a text of %d tokens, %d) = %v, want %v", n, tc.limit, got, tc.want)
-		}
+	data := make([]byte, 6000)
+	for i := range data {
+		data[i] = byte(r.Uint32())
 	}
-	for name, text := range samples { // whether the estimate is above the truth or below it
-		if n := c.Count(text); !fits(c, text, n) || fits(c, text, n-1) {
-			t.Errorf("%s: Fits(a text of %d tokens) = %v for as many and %v for one less", name, n, fits(c, text, n), fits(c, text, n-1))
+	return map[string]string{
+		"newlines": "Fix:\n" + strings.Repeat("line\n"+strings.Repeat("\n", 40), 250),
+		"DNA":      string(letters), "boxes": strings.Repeat("▁▂▃▅▂▇█▓▒░─│┌┐└┘├┤", 200),
+		"Amharic": strings.Repeat("ከተማው አዲስ የፓርክ ልማት እቅድ አስታወቀ።", 60), "formal Russian": strings.Repeat("Городские власти объявили о новом плане развития общественных парков. ", 840),
+		"base64": base64.StdEncoding.EncodeToString(data), "spaces": strings.Repeat("a"+strings.Repeat(" ", 200), 100), "emoji": strings.Repeat("😀", 2000),
+		"family": strings.Repeat("👨‍👩‍👧‍👦 🇩🇪 ❤️🔥", 200), "one letter": strings.Repeat("a", 9000), "rule": strings.Repeat("-", 5000), "nothing": "",
+	}
+}
+
+// TestMeasuresAreExactWhereItMatters: of any text, on both sides of the limit
+// that decides.
+func TestMeasuresAreExactWhereItMatters(t *testing.T) {
+	texts := hard()
+	maps.Copy(texts, samples)
+	for name, text := range texts {
+		messages := []byte(`[{"role":"user","content":` + quoted(text) + `}]`)
+		for _, c := range []Counter{For("openai", "gpt-4o"), For("openai", "gpt-4")} {
+			n := c.CountMessages(messages)
+			for _, limit := range []int64{0, n / 3, n - 1, n, n + 1, 2 * n, 100 * n, 1 << 20} {
+				e := c.MeasureMessages(limit, messages)
+				if e.Low > n || e.High < n || (e.Tokens <= limit) != (n <= limit) || (e.Low > limit) != (n > limit) || (e.High <= limit) != (n <= limit) {
+					t.Errorf("%s: %v measures %+v against %d, want an answer for %d tokens", name, c.Family, e, limit, n)
+				}
+			}
 		}
 	}
 	claude := For("anthropic", "claude-opus-4-7")
-	if e := claude.Estimate(text); claude.Exact() || claude.Count(text) != e.Tokens || fits(claude, text, e.Tokens-1) || !fits(claude, text, e.Tokens) {
-		t.Errorf("without a tokenizer the estimate %+v must decide", e)
+	hello := []byte(`[{"role":"user","content":"Hello!"}]`)
+	if e := claude.MeasureMessages(10, hello); claude.Exact() || e != claude.EstimateMessages(hello) || e.Tokens != claude.CountMessages(hello) {
+		t.Errorf("without a tokenizer the measure is %+v, want the estimate", e)
 	}
 }
+
+// TestShortPromptsAreNotCounted: what is far from the limit costs no more than
+// an estimate.
+func TestShortPromptsAreNotCounted(t *testing.T) {
+	c := For("openai", "gpt-4o")
+	messages := []byte(`[{"role":"user","content":` + quoted(samples["English"]) + `}]`)
+	for _, tc := range []struct {
+		limit   int64
+		counted bool
+	}{{int64(len(samples["English"])) + 10, false}, {100, true}, {5, false}} {
+		if e := c.MeasureMessages(tc.limit, messages); (e.Low == e.High) != tc.counted {
+			t.Errorf("measured against %d: %+v, want a count: %v", tc.limit, e, tc.counted)
+		}
+	}
+}
+
+func TestTheLongestTokenIsKnown(t *testing.T) {
+	for _, e := range []*encoding{o200k(), cl100k()} {
+		if e.longest > longestToken {
+			t.Errorf("a token has %d bytes, want at most %d", e.longest, longestToken)
+		}
+	}
+}
+
+func quoted(text string) string { return string(rawjson.AppendString(nil, text)) }
 
 func TestNothingHasNoTokens(t *testing.T) {
 	for f := range Family(families) {
@@ -185,11 +232,63 @@ func TestMessagesCountAsOpenAIBillsThem(t *testing.T) {
 	}
 	tools := []byte(`[{"type":"function","function":{"name":"add"}}]`)
 	hello := []byte(`[{"role":"user","content":"Hello!"}]`)
-	if got, want := c.CountMessages(hello, tools, nil), 9+c.Count(string(tools)); got != want {
+	if got, want := c.CountMessages(hello, tools, nil), 9+12+7+c.Count("add:"); got != want {
 		t.Errorf("CountMessages with tools = %d, want %d", got, want)
 	}
-	if !c.MessagesFit(9, hello) || c.MessagesFit(8, hello) {
-		t.Error("MessagesFit must be true for 9 tokens and false for 8")
+}
+
+// TestMessagesCountAsTheCookbookSays: OpenAI has published what it billed for
+// these two prompts.
+func TestMessagesCountAsTheCookbookSays(t *testing.T) {
+	names := []byte(`[{"role":"system","content":"You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},` +
+		`{"role":"system","name":"example_user","content":"New synergies will help drive top-line growth."},` +
+		`{"role":"system","name":"example_assistant","content":"Things working well together will increase revenue."},` +
+		`{"role":"system","name":"example_user","content":"Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},` +
+		`{"role":"system","name":"example_assistant","content":"Let's talk later when we're less busy about how to do better."},` +
+		`{"role":"user","content":"This late pivot means we don't have time to boil the ocean for the client deliverable."}]`)
+	weather := []byte(`[{"role":"system","content":"You are a helpful assistant that can answer to questions about the weather."},{"role":"user","content":"What's the weather like in San Francisco?"}]`)
+	function := `{"name":"get_current_weather","description":"Get the current weather in a given location","parameters":{"type":"object","properties":{"location":{"type":"string","description":"The city and state, e.g. San Francisco, CA"},"unit":{"type":"string","description":"The unit of temperature to return","enum":["celsius","fahrenheit"]}},"required":["location"]}}`
+	for _, tc := range []struct {
+		model        string
+		names, tools int64
+	}{{"gpt-4", 129, 105}, {"gpt-3.5-turbo", 129, 105}, {"gpt-4o", 124, 101}, {"gpt-4o-mini", 124, 101}} {
+		c := For("openai", tc.model)
+		if got := c.CountMessages(names); got != tc.names {
+			t.Errorf("%s: names: CountMessages = %d, want %d", tc.model, got, tc.names)
+		}
+		for form, tools := range map[string]string{"tools": `[{"type":"function","function":` + function + `}]`, "functions": `[` + function + `]`} {
+			if got := c.CountMessages(weather, []byte(tools)); got != tc.tools {
+				t.Errorf("%s: %s: CountMessages = %d, want %d", tc.model, form, got, tc.tools)
+			}
+		}
+	}
+}
+
+// TestToolsOfAnyShapeAreCounted: what the cookbook does not know counts as JSON,
+// and nothing is overlooked.
+func TestToolsOfAnyShapeAreCounted(t *testing.T) {
+	long := strings.Repeat("many words of it ", 50)
+	c := For("openai", "gpt-4o")
+	for _, tools := range []string{
+		`[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"a":{"type":"object","properties":{"b":{"description":"LONG"}}}}}}}]`,
+		`[{"type":"function","function":{"name":"f","parameters":{"type":"object","$defs":{"x":{"description":"LONG"}}}}}]`,
+		`[{"type":"function","function":{"name":"f","parameters":{"properties":{"a":{"type":["string","null"],"description":"LONG"}}}}}]`,
+		`[{"type":"function","function":{"name":"f","parameters":{"properties":{"a":{"items":{"enum":["LONG"]}}}}}}]`,
+		`[{"type":"function","function":{"name":"f","parameters":{"properties":{"a":"LONG"}}}}]`,
+		`[{"type":"function","function":{"name":"f","parameters":{"properties":["LONG"]}}}]`,
+		`[{"type":"function","function":{"name":"f","description":"LONG"}}]`, `[{"type":"custom","custom":{"name":"g","description":"LONG"}}]`,
+		`[{"type":"function","function":"LONG"}]`, `["LONG"]`, `{"type":"json_schema","json_schema":{"schema":{"description":"LONG"}}}`,
+	} {
+		more := []byte(strings.ReplaceAll(tools, "LONG", long))
+		if n, want := c.CountMessages(nil, more), c.Count(long); n < want || n > want+80 {
+			t.Errorf("%s: CountMessages = %d, want about the %d of the long text", tools, n, want)
+		}
+		if e := c.EstimateMessages(nil, more); c.CountMessages(nil, more) < e.Low || c.CountMessages(nil, more) > e.High {
+			t.Errorf("%s: EstimateMessages = %+v, want %d within it", tools, e, c.CountMessages(nil, more))
+		}
+	}
+	if n := c.CountMessages(nil, []byte(`[]`)); n != 3 {
+		t.Errorf("CountMessages of no tools = %d, want 3", n)
 	}
 }
 
