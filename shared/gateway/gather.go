@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -17,8 +18,16 @@ import (
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
-// maxTurns bounds the turns of a conversation that are read for one answer.
-const maxTurns = 100
+const (
+	// maxTurns bounds the turns of a conversation that are read for one answer.
+	maxTurns = 100
+	// retrieval is how long a prompt waits for passages, the vector of its
+	// question included.
+	retrieval = 3 * time.Second
+	// aiming is how long a search waits for the vector of its question, before it
+	// goes by words alone.
+	aiming = 2 * time.Second
+)
 
 // said is the request's own messages, by what they are.
 type said struct {
@@ -42,6 +51,14 @@ func messagesOf(fields []rawjson.Field) (m said) {
 		return nil
 	})
 	return m
+}
+
+// fromUser says whether there is a message of the user.
+func (m said) fromUser() bool {
+	return slices.ContainsFunc(m.rest, func(v json.RawMessage) bool {
+		role, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, v), "role"))
+		return role == "user"
+	})
 }
 
 // Projects says what is known of projects.
@@ -82,16 +99,38 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 			})
 		})
 	}
-	if r := w.opts.RAG; r != nil {
-		all.Go(func() {
-			failed[1] = guarded(func() (err error) {
-				g.hits, err = s.retrieve(ctx, r, prompt.Question(own.rest))
-				return err
-			})
+	search := func(r *Retrieval, text string) {
+		failed[1] = guarded(func() (err error) {
+			g.hits, err = s.retrieve(ctx, r, text)
+			return err
 		})
 	}
+	text := prompt.Question(own.rest)
+	if r := w.opts.RAG; r != nil && text != "" {
+		all.Go(func() { search(r, text) })
+	}
 	all.Wait()
+	if r := w.opts.RAG; r != nil && text == "" {
+		switch text := earlier(g.turns); {
+		case text == "" && !own.fromUser():
+			failed[1] = fault.Field("gateway.rag", "'gateway.rag' needs a user message to search for.")
+		case text == "": // pictures, say
+			s.skip(ctx, "rag", fault.New(fault.Invalid, "no message has text to search for"))
+		default:
+			search(r, text)
+		}
+	}
 	return g, errors.Join(failed[:]...)
+}
+
+// earlier is the newest question in a conversation.
+func earlier(turns []conversation.Turn) string {
+	for _, t := range turns {
+		if text := prompt.Question(t.Messages); text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 // guarded runs fn, in a goroutine of its own, where a panic would end the
@@ -168,17 +207,21 @@ func (s *Session) about(ctx context.Context, project string) (string, error) {
 	return "", nil
 }
 
-// retrieve searches for what is asked.
+// retrieve searches for what is asked, for as long as a prompt can wait.
 func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]rag.Hit, error) {
-	if text == "" {
-		return nil, fault.Field("gateway.rag", "'gateway.rag' needs a user message with text to search for.")
+	bounded, cancel := context.WithTimeout(ctx, retrieval)
+	defer cancel()
+	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
+	hits, err := s.Find(bounded, q)
+	if errors.Is(err, fault.Conflict) || errors.Is(err, fault.Invalid) { // the vectors do not compare, which is not the client's doing
+		s.skip(ctx, "rag.embedding", err)
+		hits, err = s.g.Find(bounded, s.c.User, q)
 	}
-	hits, err := s.Find(ctx, rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter})
 	switch {
 	case err == nil:
 	case errors.Is(err, fault.Unimplemented):
 		return nil, blame(err, "gateway.rag", "not_implemented")
-	case clients(err):
+	case errors.Is(err, fault.NotFound):
 		return nil, blame(err, "gateway.rag.collection", "collection_not_found")
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -218,7 +261,9 @@ func (s *Session) aim(q *rag.Query) {
 	}
 	q.Embedding = model
 	q.Embed = func(ctx context.Context, texts []string) ([][]float32, error) {
-		list, err := s.embedQuestion(ctx, model, texts)
+		bounded, cancel := context.WithTimeout(ctx, aiming)
+		defer cancel()
+		list, err := s.embedQuestion(bounded, model, texts)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
