@@ -14,7 +14,6 @@ import (
 
 // attempt is one call to a target.
 type attempt struct {
-	work   *Work // whose it is
 	target *Target
 	held   usage.Nano // the most that it costs, while it runs
 	ended  bool
@@ -46,6 +45,12 @@ type bill struct {
 	priced   bool        // targets without a known price must not be asked
 	answered llm.Usage   // of all works that have ended
 	one      [1]*attempt // where attempts usually fit
+
+	// Sums over the attempts, which in a run are thousands.
+	committed usage.Nano // what they have cost and may still cost
+	cost      usage.Nano
+	guesses   int // whose tokens were counted here
+	unpriced  int // whose cost is not known
 }
 
 // open begins an attempt at t for w. If the reservation does not cover it besides
@@ -54,34 +59,22 @@ type bill struct {
 func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	a := &attempt{work: w, target: t, held: w.est.cost(t)}
+	a := &attempt{target: t, held: w.est.cost(t)}
 	if !t.Priced && b.priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
-	if err := b.raise(b.committed() + a.held); err != nil {
+	if err := b.raise(b.committed + a.held); err != nil {
 		return nil, err
 	}
 	a.asked = time.Now()
 	c := b.c
-	b.attempts = append(b.attempts, a)
+	b.committed += a.held
+	b.attempts, w.attempts = append(b.attempts, a), append(w.attempts, a)
 	c.Record.Attempts++
 	if !w.Side && (len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended) { // in a race, the first stands for all until one speaks
 		c.Record.Provider, c.Record.Model = t.Provider, t.Model
 	}
 	return a, nil
-}
-
-// committed is what the attempts so far have cost and may still cost.
-func (b *bill) committed() usage.Nano {
-	var sum usage.Nano
-	for _, a := range b.attempts {
-		if a.ended {
-			sum += a.cost
-		} else {
-			sum += a.held
-		}
-	}
-	return sum
 }
 
 // raise makes the lease hold at least need. The caller holds mu.
@@ -128,7 +121,21 @@ func (b *bill) count(a *attempt, e *llm.Event) {
 func (b *bill) price(a *attempt, u llm.Usage, guess bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.take(a, -1)
 	a.known, a.usage, a.cost, a.guess = true, u, a.target.Price.Cost(u), guess
+	b.take(a, 1)
+}
+
+// take adds what is known of a's price to the sums, or, with -1, takes it out.
+// The caller holds mu.
+func (b *bill) take(a *attempt, sign int) {
+	b.cost += usage.Nano(sign) * a.cost
+	if a.guess {
+		b.guesses += sign
+	}
+	if a.known && !a.target.Priced {
+		b.unpriced += sign
+	}
 }
 
 // estimate prices what the provider has not counted.
@@ -149,6 +156,7 @@ func (b *bill) close(a *attempt, input func() int64, err error) {
 	}
 	b.mu.Lock()
 	a.ended = true
+	b.committed += a.cost - a.held
 	b.mu.Unlock()
 }
 
@@ -171,15 +179,10 @@ func (b *bill) book(w *Work, speaker *attempt, over bool) {
 	r.Provider, r.Model = speaker.target.Provider, speaker.target.Model
 }
 
-// sum adds up the costs. The caller holds mu.
+// sum enters the costs. The caller holds mu.
 func (b *bill) sum() {
 	r := &b.c.Record
-	r.Cost = 0
-	for _, a := range b.attempts {
-		r.Cost += a.cost
-		r.Estimated = r.Estimated || a.guess
-		r.Unpriced = r.Unpriced || !a.target.Priced && a.known
-	}
+	r.Cost, r.Estimated, r.Unpriced = b.cost, r.Estimated || b.guesses > 0, r.Unpriced || b.unpriced > 0
 }
 
 // finish completes the record when all attempts have ended.

@@ -47,7 +47,7 @@ func (m *meter) aim() {
 	}
 	input := m.speaker.target.Price.Bound(roughPrompt(m.req), 0)
 	m.mu.Lock()
-	room := float64(m.reserved - (m.committed() - m.speaker.held) - input)
+	room := float64(m.reserved - (m.committed - m.speaker.held) - input)
 	m.mu.Unlock()
 	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
 }
@@ -90,8 +90,8 @@ func (m *meter) last() *attempt {
 // latest is the last attempt of this work at a target, or, if that is nil, at
 // any; nil if there was none. The caller holds mu.
 func (m *meter) latest(at *Target) *attempt {
-	for _, a := range slices.Backward(m.attempts) {
-		if a.work == m.w && (at == nil || a.target == at) {
+	for _, a := range slices.Backward(m.w.attempts) {
+		if at == nil || a.target == at {
 			return a
 		}
 	}

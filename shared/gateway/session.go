@@ -27,6 +27,8 @@ type Work struct {
 	route *router.Route
 	est   estimate
 
+	attempts []*attempt // to make it; the session's lock guards them
+
 	filled *filled           // the template that is in chat; nil for none
 	asked  string            // the model, as the client calls it
 	said   []json.RawMessage // of chat, what the client said: what a conversation keeps

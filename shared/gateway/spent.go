@@ -18,11 +18,9 @@ func (w *Work) Most() (sum usage.Nano) {
 func (s *Session) Spent(w *Work) (cost usage.Nano, u llm.Usage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range s.attempts {
-		if a.work == w {
-			cost += a.cost
-			u.Add(a.usage)
-		}
+	for _, a := range w.attempts {
+		cost += a.cost
+		u.Add(a.usage)
 	}
 	return cost, u
 }
