@@ -40,6 +40,7 @@ func newLibrary(t *testing.T, up http.HandlerFunc) *library {
 		l.mu.Lock()
 		l.asked = append(l.asked, string(body))
 		l.mu.Unlock()
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
 		up(w, r)
 	}, nil)
 	docs := shelf.New(filepath.Join(t.TempDir(), "documents"))
