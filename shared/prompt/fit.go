@@ -146,9 +146,14 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	return f, nil
 }
 
-// choose keeps the newest units up to their share of what is left, and then
-// those that matter most.
+// choose keeps the newest question, the newest units up to their share of what
+// is left, and then those that matter most.
 func (p *plan) choose() {
+	for i := len(p.units) - 1; i >= 0; i-- {
+		if p.units[i].asks && !p.take(i) {
+			break
+		}
+	}
 	most := p.left
 	for i := len(p.units) - 1; i >= 0; i-- {
 		if !p.kept[i] && (float64(most-p.left+p.cost(i)) > newestShare*float64(most) || !p.take(i)) {

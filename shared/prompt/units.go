@@ -14,13 +14,16 @@ import (
 type unit struct {
 	messages []int // in order
 	stays    bool  // whatever happens
+	asks     bool  // a part of the newest question: it goes last
 	head     int   // the unit with the question of this one's turn, without which it makes no sense; -1 for none
 	tokens   int64
 	score    float64 // how much it matters
 }
 
 // unitsOf cuts messages up. System messages, the newest user message, and the
-// newest step after it stay.
+// newest step after it stay. Of several user messages in a row each is a unit,
+// the last one with the answer: many clients send what they have to show in
+// parts, which are too many to be kept or left out together.
 func unitsOf(messages []json.RawMessage) []unit {
 	roles := make([]string, len(messages))
 	newest := -1 // the newest user message
@@ -49,12 +52,6 @@ func unitsOf(messages []json.RawMessage) []unit {
 		case roles[i] == "system" || roles[i] == "developer":
 			units = append(units, unit{messages: []int{i}, stays: true, head: -1}) // it interrupts nothing
 		case roles[i] == "user":
-			// Several user messages in a row are one question, except that of the
-			// newest ones only the last has to stay.
-			if head >= 0 && open == head && i != newest && i > 0 && roles[i-1] == "user" {
-				join(i, open)
-				continue
-			}
 			start(i)
 			head, tools = open, false
 		case result && known:
@@ -78,6 +75,16 @@ func unitsOf(messages []json.RawMessage) []unit {
 	}
 	if last >= 0 {
 		units[last].stays = true
+	}
+	for i := len(units) - 1; i >= 0; i-- {
+		first := units[i].messages[0]
+		if first > newest || roles[first] == "system" || roles[first] == "developer" {
+			continue
+		}
+		if roles[first] != "user" || first < newest && len(units[i].messages) > 1 { // it has an answer
+			break
+		}
+		units[i].asks = true
 	}
 	return units
 }
