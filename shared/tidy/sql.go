@@ -118,7 +118,7 @@ func mayPart(tokens []*sqlToken) bool {
 			return tokens[len(tokens)-2-n]
 		})
 	}
-	if t.kind == sqlWord && endsAlone(p) {
+	if t.kind == sqlWord && endsAlone(p) || p.kind == sqlWord && sqlReserved[p.key] && !t.is(".") {
 		return true
 	}
 	return p.kind == sqlOp && spaced[p.text] || t.kind == sqlOp && (spaced[t.text] || p.kind == sqlOp && spaced[p.text])

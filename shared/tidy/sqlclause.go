@@ -36,9 +36,9 @@ func clauses(nodes []sqlNode) (list []clause, ok bool) {
 		}
 		kind := nodes[i].key
 		switch {
-		case kind == "on" && nodes[i+1].is("conflict"):
+		case kind == "on" && n > 1 && nodes[i+1].is("conflict"):
 			kind = "conflict"
-		case kind == "on" && nodes[i+1].is("duplicate"):
+		case kind == "on" && n > 1:
 			kind = "duplicate"
 		case nodes[i+n-1].isKey("join", "apply", "lateral") && kind != "lateral":
 			kind = "join"
@@ -156,7 +156,7 @@ func headLength(nodes []sqlNode, i int, current string, merge bool) int {
 		return 1
 	case "for":
 		n := 1
-		for is(n, "update", "share", "no", "key") {
+		for is(n, "update", "share", "no", "key", "json", "xml", "path", "auto", "raw") {
 			n++
 		}
 		if n == 1 {
@@ -188,7 +188,15 @@ func headLength(nodes []sqlNode, i int, current string, merge bool) int {
 			return 2
 		}
 		return 1
+	case "start", "connect":
+		if is(1, "with", "by") {
+			return 2
+		}
+		return 0
 	case "into":
+		if current == "output" {
+			return 0
+		}
 		return 1
 	case "using":
 		if current == "merge" || current == "delete" {

@@ -153,7 +153,10 @@ func bodyEnd(tokens []*sqlToken, body bool) int {
 			depth, blocks = depth+1, true
 		case t.is("end"):
 			depth--
-		case t.is("as", "is") && body && depth == 0 && !blocks:
+		case t.is("as", "is") && body && depth == 0 && !blocks && (next.breaks() > 0 || sqlVerbs[next.key] || next.is("begin", "return")):
+			if next.kind == sqlString || next.is("(") {
+				return 0 // the body is one text, or one expression
+			}
 			as = true
 		case t.is(";") && depth <= 0 && (blocks || !as):
 			if !blocks && body {

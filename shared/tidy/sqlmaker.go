@@ -31,7 +31,7 @@ func (m *sqlMaker) gap(p, t *sqlToken) bool {
 	case t.kind == sqlOp && t.binary, p.kind == sqlOp && p.binary:
 		return true
 	}
-	return as || t.kind == sqlWord && endsAlone(p)
+	return as || t.kind == sqlWord && endsAlone(p) || p.keyword && sqlReserved[p.key] && !t.is(".")
 }
 
 // token is the text of one, with its comments.
@@ -260,7 +260,7 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 			kids = append(kids, blanc)
 		case late && len(comma.trail) == 0:
 			kids = append(kids, blanc)
-		case sep.kind == docHard && apart(next):
+		case m.words.ddl && sep.kind == docHard && apart(next):
 			kids = append(kids, blank)
 		default:
 			kids = append(kids, sep)
