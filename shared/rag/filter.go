@@ -88,11 +88,11 @@ func label(name string, value []byte) (string, bool) {
 		}
 		text = "s" + s
 	case "number":
-		n, err := strconv.ParseFloat(string(value), 64)
-		if err != nil {
+		n, ok := number(string(value))
+		if !ok {
 			return "", false
 		}
-		text = "n" + strconv.FormatFloat(n, 'g', -1, 64)
+		text = "n" + n
 	case "boolean":
 		text = "b" + string(value)
 	default:
@@ -102,6 +102,53 @@ func label(name string, value []byte) (string, bool) {
 		return "", false
 	}
 	return strings.ReplaceAll(name, "=", "==") + "=" + text, true
+}
+
+// number writes a number so that equal ones are equal and others are not, however
+// many digits they have: as a float64 does where that is exact, else as an
+// integer and a power of ten. It is false for powers that nobody means.
+func number(text string) (string, bool) {
+	exact, ok := parseDecimal(text)
+	if !ok || exact.digits == "0" {
+		return "0", ok
+	}
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		short := strconv.FormatFloat(n, 'g', -1, 64)
+		if d, ok := parseDecimal(short); ok && d == exact {
+			return short, true
+		}
+	}
+	return exact.digits + "e" + strconv.FormatInt(exact.exp, 10), true
+}
+
+// decimal is digits × 10^exp, in which digits neither begin nor end with a zero
+// unless they are one.
+type decimal struct {
+	digits string // with a minus before them, if need be
+	exp    int64
+}
+
+// parseDecimal reads a JSON number.
+func parseDecimal(text string) (d decimal, ok bool) {
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		exp, err := strconv.ParseInt(text[i+1:], 10, 32)
+		if err != nil {
+			return d, false
+		}
+		text, d.exp = text[:i], exp
+	}
+	text, minus := strings.CutPrefix(text, "-")
+	whole, fraction, _ := strings.Cut(text, ".")
+	all := strings.TrimLeft(whole+fraction, "0")
+	d.digits = strings.TrimRight(all, "0")
+	d.exp += int64(len(all) - len(d.digits) - len(fraction))
+	switch {
+	case d.digits == "":
+		return decimal{digits: "0"}, true
+	case minus:
+		d.digits = "-" + d.digits
+	}
+	return d, true
 }
 
 // Match says whether a document with these labels, which are sorted, passes.

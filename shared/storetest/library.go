@@ -283,6 +283,20 @@ var libraryCases = []libraryCase{
 			r.finds(rag.Query{Collection: "docs", Text: "channel", Filter: f}, want...)
 		}
 	}},
+	{"filters tell numbers apart that floating point cannot", func(r *reader) { // they may be what separates customers
+		r.put("docs", "mine", "Channels of communication.", `{"customer":1234567890123456789}`)
+		r.put("docs", "other", "Channels of communication.", `{"customer":1234567890123456788}`)
+		for filter, want := range map[string][]string{
+			`{"customer":1234567890123456789}`: {"mine"}, `{"customer":1234567890123456788.0}`: {"other"},
+			`{"customer":1234567890123456780}`: nil, `{"customer":1.2345678901234568e18}`: nil,
+		} {
+			f, err := rag.ParseFilter("filter", []byte(filter))
+			if err != nil {
+				r.Fatal(err)
+			}
+			r.finds(rag.Query{Collection: "docs", Text: "channel", Filter: f}, want...)
+		}
+	}},
 	{"a filter does not cost hits", func(r *reader) {
 		for i := range 30 {
 			r.put("docs", fmt.Sprintf("loud%d", i), "Heron heron heron.", `{"k":"loud"}`)
