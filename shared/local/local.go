@@ -178,7 +178,7 @@ func (g *Gateway) openLibrary(secrets *awssecret.Store, log *slog.Logger) error 
 	}
 	if remote != nil {
 		g.closers = append(g.closers, remote.Close)
-		g.Server.Ready = append(g.Server.Ready, api.Check{Name: "qdrant", Ask: remote.Ping})
+		g.Server.Ready = append(g.Server.Ready, api.Check{Name: "qdrant", Ask: remote.Ping, Optional: true}) // chat and code work without
 		retrieval.Give(g.Server, g.Config, remote)
 		return nil
 	}

@@ -44,7 +44,7 @@ func Open(context.Context) (*api.Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		checks = append(checks, api.Check{Name: "qdrant", Ask: ask})
+		checks = append(checks, api.Check{Name: "qdrant", Ask: ask, Optional: true}) // chat and code work without
 	}
 	if c.ProjectURL != "" {
 		ask, err := projectservice.Ping(c.ProjectURL, upstream.NewTransport())

@@ -30,6 +30,14 @@ func TestOptionalServicesAreListed(t *testing.T) {
 	if err := s.Ready[1].Ask(t.Context()); err != nil {
 		t.Errorf("a service that is well: %v", err)
 	}
+	t.Setenv("QDRANT_URL", "http://127.0.0.1:1")
+	if s, err = Open(t.Context()); err != nil || len(s.Ready) != 3 || s.Ready[1].Name != "qdrant" || !s.Ready[1].Optional {
+		t.Errorf("Ready = %+v, %v", s.Ready, err)
+	}
+	t.Setenv("QDRANT_URL", "")
+	if s, err = Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	status = 500
 	if err := s.Ready[1].Ask(t.Context()); err == nil {
 		t.Error("a service that is ill is taken for well")
