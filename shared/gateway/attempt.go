@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -54,8 +55,8 @@ type bill struct {
 }
 
 // open begins an attempt at t for w. If the reservation does not cover it besides
-// what the others cost, more is reserved first; where that is refused, or t has
-// no known price while prices matter, it fails with fault.Quota.
+// what the others cost, more is reserved first; it fails as raise does, and with
+// fault.Quota if t has no known price while prices matter.
 func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,7 +78,9 @@ func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	return a, nil
 }
 
-// raise makes the lease hold at least need. The caller holds mu.
+// raise makes the lease hold at least need. It fails with fault.Quota if the
+// budget has no room, and with fault.Unavailable, naming no provider, if the
+// account cannot be asked. The caller holds mu.
 func (b *bill) raise(need usage.Nano) error {
 	if need <= b.reserved || b.c.Record.FailOpen {
 		return nil
@@ -85,13 +88,20 @@ func (b *bill) raise(need usage.Nano) error {
 	lease := b.c.Grant.Lease
 	lease.Reserved = b.reserved // a store that is told what it holds needs one write
 	l, err := b.g.Store.TopUp(context.WithoutCancel(b.ctx), lease, need)
-	if err != nil {
-		f := *fault.As(err)
-		f.Kind, f.Provider = fault.Quota, ""
-		return &f
+	switch {
+	case err == nil:
+		b.reserved = l.Reserved
+		return nil
+	case errors.Is(err, fault.Quota):
+		return err
+	case errors.Is(err, fault.Unavailable) && b.g.FailOpen:
+		b.g.Log.LogAttrs(b.ctx, slog.LevelWarn, "goes on although the store is down", slog.String("request_id", b.c.Record.ID), slog.Any("err", err))
+		b.c.Record.FailOpen = true
+		return nil
+	case errors.Is(err, fault.Unavailable):
+		return err
 	}
-	b.reserved = l.Reserved
-	return nil
+	return &fault.Error{Kind: fault.Unavailable, Message: "What this request may spend cannot be found out. Try again.", RetryAfter: time.Second, Err: err}
 }
 
 // more raises what the lease holds by an amount.

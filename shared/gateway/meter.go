@@ -7,12 +7,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/router"
 )
 
-// errCut ends a stream whose budget is used up. It never leaves this package.
-var errCut = errors.New("gateway: budget exceeded")
+// errCut ends a stream that may not go on: its budget is used up, or nobody can
+// say whether it is. It never leaves this package.
+var errCut = errors.New("gateway: cut off")
 
 // meter stands between the route and the client: it notes times, books the
 // usage, and asks for more money while a stream runs.
@@ -30,6 +32,9 @@ type meter struct {
 	perBytes float64
 	aimed    bool // the marks are set, where there are any
 	topup    chan error
+	final    bool  // it was asked for at the hard mark
+	cut      bool  // the answer was ended here,
+	failed   error // for this reason; nil: the budget, which the client was told
 }
 
 func newMeter(ctx context.Context, b *bill, w *Work) *meter {
@@ -42,13 +47,17 @@ func newMeter(ctx context.Context, b *bill, w *Work) *meter {
 func (m *meter) aim() {
 	m.aimed = true
 	m.perBytes = float64(m.speaker.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
-	if m.perBytes <= 0 || !m.req.Stream || m.c.Record.FailOpen {
+	if m.perBytes <= 0 || !m.req.Stream {
 		return
 	}
 	input := m.speaker.target.Price.Bound(roughPrompt(m.req), 0)
 	m.mu.Lock()
-	room := float64(m.reserved - (m.committed - m.speaker.held) - input)
+	room, open := float64(m.reserved-(m.committed-m.speaker.held)-input), m.c.Record.FailOpen
 	m.mu.Unlock()
+	if open { // nobody could say what is left
+		m.soft, m.hard = math.MaxInt64, math.MaxInt64
+		return
+	}
 	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
 }
 
@@ -71,8 +80,8 @@ func (m *meter) run(emit func(*llm.Event) error) error {
 		m.c.Dropped = last.dropped
 	}
 	m.mu.Unlock()
-	if errors.Is(err, errCut) {
-		return nil
+	if m.cut && errors.Is(err, errCut) {
+		return m.failed
 	}
 	return err
 }
@@ -172,12 +181,13 @@ func (m *meter) event(e *llm.Event) error {
 }
 
 // fund asks for more money at the soft mark and takes up the answer when it is
-// there, or, at the hard mark, when it comes. A refusal ends the stream.
+// there, or, at the hard mark, when it comes. A refusal ends the stream, and so
+// does a store that cannot answer, which is asked again at the hard mark.
 func (m *meter) fund() error {
 	if m.topup == nil {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
 		answer := make(chan error, 1)
-		m.topup = answer
+		m.topup, m.final = answer, m.speaker.bytes >= m.hard
 		go func() { answer <- guarded(func() error { return m.more(more) }) }()
 	}
 	if m.speaker.bytes < m.hard {
@@ -193,7 +203,12 @@ func (m *meter) fund() error {
 
 func (m *meter) funded(err error) error {
 	m.topup = nil
-	if err != nil {
+	switch {
+	case err == nil:
+		m.aim()
+		return nil
+	case errors.Is(err, fault.Quota):
+		m.cut = true
 		m.mu.Lock()
 		m.c.Record.Partial, m.c.Record.Finish = true, "length"
 		m.mu.Unlock()
@@ -203,9 +218,14 @@ func (m *meter) funded(err error) error {
 			}
 		}
 		return errCut
+	case !m.final && m.speaker.bytes < m.hard:
+		m.soft = m.hard
+		return nil
+	case !m.final:
+		return m.fund()
 	}
-	m.aim()
-	return nil
+	m.cut, m.failed = true, err
+	return errCut
 }
 
 // stop waits for a top-up that is still under way: settlement must know what

@@ -17,7 +17,7 @@ const (
 	Rotate  Verdict = "rotate"  // another credential or target, never the same
 	Longer  Verdict = "longer"  // a model with a larger window
 	Content Verdict = "content" // a model with another policy
-	Poor    Verdict = "poor"    // there is no money for this target; a cheaper one may do
+	Poor    Verdict = "poor"    // there is no money for this target, or nobody who can say; a cheaper one may do
 )
 
 // Judge says what follows when a call failed with err. begun: the client has
@@ -27,7 +27,7 @@ func Judge(ctx context.Context, err error, begun bool) Verdict {
 	switch {
 	case begun || ctx.Err() != nil || f.Kind == fault.Canceled:
 		return Stop
-	case f.Kind == fault.Quota && f.Provider == "":
+	case (f.Kind == fault.Quota || f.Kind == fault.Unavailable) && f.Provider == "": // our own accounts said it
 		return Poor
 	case tooLong(f):
 		return Longer
