@@ -189,6 +189,9 @@ func TestWrongRequestsForCodeNameTheField(t *testing.T) {
 		{"a file without content", `{"model":"script","prompt":"x","files":[{"path":"a"}]}`, "files[0].content", "missing_required_parameter"},
 		{"a file with more", `{"model":"script","prompt":"x","files":[{"path":"a","content":"","mode":1}]}`, "files[0].mode", "unknown_parameter"},
 		{"a file twice", file(`"ok.go"`), "files[1].path", ""},
+		{"a file twice, written otherwise", file(`"././ok.go"`), "files[1].path", ""},
+		{"a file that is another on Linux alone", file(`"OK.go"`), "files[1].path", ""},
+		{"an option", file(`"-rf"`), "files[1].path", "unsafe_path"},
 		{"a path upwards", file(`"../x.go"`), "files[1].path", "unsafe_path"},
 		{"an absolute path", file(`"/etc/passwd"`), "files[1].path", "unsafe_path"},
 		{"a Windows path", file(`"C:\\x"`), "files[1].path", "unsafe_path"},
@@ -219,6 +222,14 @@ func TestWrongRequestsForCodeNameTheField(t *testing.T) {
 		t.Errorf("refused requests left %d ledger records", len(recs))
 	}
 	r.account("ana")
+}
+
+// TestAPathFromHere is what people write: it is the path without the dot.
+func TestAPathFromHere(t *testing.T) {
+	r := newRig(t, nil, speaks(written, 5))
+	if a := r.code(`{"model":"script","prompt":"x","files":[{"path":"./a.go","content":"package a"}]}`); a.status != 200 {
+		t.Errorf("%d %s, want 200", a.status, a.body)
+	}
 }
 
 // TestCodeModel: who answers when the request does not say.

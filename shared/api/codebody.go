@@ -178,7 +178,7 @@ func codeFiles(value []byte) (list []codegen.File, err error) {
 	if rawjson.Kind(value) != "array" {
 		return nil, fault.WrongType("files", rawjson.Kind(value), "array")
 	}
-	seen := map[string]bool{}
+	seen := map[string]string{}
 	total := 0
 	err = rawjson.Elements(value, func(i int, v []byte) error {
 		at := fmt.Sprintf("files[%d]", i)
@@ -189,10 +189,11 @@ func codeFiles(value []byte) (list []codegen.File, err error) {
 		if err != nil {
 			return err
 		}
-		if seen[f.Path] {
-			return fault.Field(at+".path", "'%s.path' is the path of an earlier file, too.", at)
+		same := codegen.SamePath(f.Path)
+		if other, taken := seen[same]; taken {
+			return fault.Field(at+".path", "'%s.path' is the file '%s' again, on some systems if not on all.", at, other)
 		}
-		seen[f.Path] = true
+		seen[same] = f.Path
 		if total += len(f.Content); total > codegen.MaxTotal {
 			return fault.Field("files", "'files' have more than %d bytes together.", codegen.MaxTotal)
 		}
@@ -213,6 +214,7 @@ func codeFile(at string, value []byte) (f codegen.File, err error) {
 	} else if f.Path, ok = rawjson.String(v); !ok {
 		return f, fault.WrongType(at+".path", rawjson.Kind(v), "string")
 	}
+	f.Path = codegen.CleanPath(f.Path)
 	if err := codegen.CheckPath(f.Path); err != nil {
 		return f, &fault.Error{Kind: fault.Invalid, Param: at + ".path", Code: "unsafe_path", Message: fmt.Sprintf("'%s.path' is refused: %v.", at, err)}
 	}

@@ -9,6 +9,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
@@ -30,6 +32,8 @@ func CheckPath(p string) error {
 		return errors.New("it has control or invisible characters")
 	case strings.HasPrefix(p, "/"):
 		return errors.New("it is absolute")
+	case strings.HasPrefix(p, "-"):
+		return errors.New("it begins with a dash, as options of commands do")
 	case strings.HasPrefix(p, "~"):
 		return errors.New("it begins in a home directory")
 	case strings.ContainsAny(p, `\:`):
@@ -63,13 +67,13 @@ func checkSegment(s string) error {
 		return errors.New("it has a part that begins with a space or ends with a dot or a space")
 	case slices.Contains(devices, strings.TrimRight(device, " ")):
 		return fmt.Errorf("%q is the name of a device on Windows", s)
-	case strings.EqualFold(s, ".git"):
+	case strings.EqualFold(s, ".git"), strings.EqualFold(s, "git~1"): // its short name on Windows, which Git refuses, too
 		return errors.New("it is in .git, where files are run")
 	}
 	return nil
 }
 
-var devices = []string{"con", "prn", "aux", "nul", "conin$", "conout$",
+var devices = []string{"con", "prn", "aux", "nul", "conin$", "conout$", "clock$",
 	"com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "com¹", "com²", "com³",
 	"lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "lpt¹", "lpt²", "lpt³"}
 
@@ -118,11 +122,52 @@ func plausibleExt(ext string) bool {
 	})
 }
 
-// cleanPath takes from a path what does not change its meaning.
-func cleanPath(p string) string {
-	p = strings.TrimSpace(p)
+// CleanPath takes from a path what does not change its meaning: "./" before it.
+func CleanPath(p string) string {
 	for strings.HasPrefix(p, "./") {
 		p = strings.TrimLeft(p[2:], "/")
 	}
 	return p
+}
+
+// cleanPath takes from a path what people and models put around it, too.
+func cleanPath(p string) string { return CleanPath(strings.TrimSpace(p)) }
+
+// SamePath is equal for paths that are one file on some system: on macOS and
+// Windows capitals do not count, and on macOS neither does how a letter with
+// an accent is written.
+func SamePath(p string) string {
+	return norm.NFC.String(strings.Map(folded, norm.NFD.String(p)))
+}
+
+// folded is the first of the letters that differ in case only.
+func folded(r rune) rune {
+	first := r
+	for c := unicode.SimpleFold(r); c != r; c = unicode.SimpleFold(c) {
+		first = min(first, c)
+	}
+	return first
+}
+
+// conflicts says which files cannot be beside others, wherever they are
+// written: two that are one on some systems, and one that is a folder of
+// another.
+func conflicts(files []File) (list []Diagnostic) {
+	at := map[string]string{}
+	for _, f := range files {
+		same := SamePath(f.Path)
+		if other, taken := at[same]; taken {
+			list = append(list, Diagnostic{Path: f.Path, Severity: Error, Code: PathConflict, Message: fmt.Sprintf("%q is the same file on macOS or Windows.", other)})
+			continue
+		}
+		at[same] = f.Path
+	}
+	for _, f := range files {
+		for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
+			if file, taken := at[SamePath(dir)]; taken {
+				list = append(list, Diagnostic{Path: f.Path, Severity: Error, Code: PathConflict, Message: fmt.Sprintf("%q is a file of the answer, and cannot be a folder too.", file)})
+			}
+		}
+	}
+	return list
 }

@@ -1,8 +1,6 @@
 package codegen
 
 import (
-	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -101,12 +99,8 @@ func (p *Parser) result() Result {
 		at[f.Path] = len(r.Files)
 		r.Files = append(r.Files, f.File)
 	}
-	for _, f := range r.Files {
-		for dir := path.Dir(f.Path); dir != "."; dir = path.Dir(dir) {
-			if _, file := at[dir]; file {
-				p.diagnose(Diagnostic{Path: f.Path, Severity: Error, Code: PathConflict, Message: fmt.Sprintf("%q is a file of the answer, and cannot be a folder too.", dir)})
-			}
-		}
+	for _, d := range conflicts(r.Files) {
+		p.diagnose(d)
 	}
 	r.Diagnostics = slices.Clone(p.diags)
 	return r
