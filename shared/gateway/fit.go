@@ -3,11 +3,13 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/tokens"
 )
 
@@ -33,32 +35,44 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	if err != nil {
 		return nil, blame(err, w.source(), "")
 	}
+	missing := f.NoSummary
 	if f.Summary != nil {
-		text, err := s.summarize(ctx, w, f.Summary)
-		switch {
+		var text string
+		switch text, missing = s.summarize(ctx, w, f.Summary); {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case err != nil:
-			s.skip(ctx, "context.summary", err) // then the turns are just left out
-		default:
+		case missing == nil:
 			f, a.Summarized = f.Summary.Insert(text), true
 		}
+	}
+	if missing != nil { // then the turns are just left out
+		s.skip(ctx, "context.summary", missing)
+		a.NoSummary = fault.As(missing).Message
 	}
 	a.Fitted(messages, f, counter)
 	return f.Messages, nil
 }
 
-// summarize asks the request's model for a summary, on the request's bill.
+// A summary is good to have, and the answer is what the client waits for: the
+// summary gets a third of the time that is left, and no more than this.
+const (
+	summaryPatience = 20 * time.Second
+	summaryPart     = 3
+)
+
+// summarize asks the request's model for a summary, once, on the request's bill.
 func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (string, error) {
 	fields := rawjson.Fields(nil, of.Request)
 	req, err := llm.ParseRequest(rawjson.Apply(nil, of.Request, fields, rawjson.Edit{Name: "model", Value: rawjson.AppendString(nil, w.asked)}))
 	if err != nil {
 		return "", err
 	}
-	side := &Work{chat: req, Side: true, opts: Options{Only: w.opts.Only, Order: w.opts.Order, Fallbacks: w.opts.Fallbacks, Timeout: w.opts.Timeout, TTFT: w.opts.TTFT}}
+	first := w.route.First()[0].Of.(*Target) // there is one: its window is known
+	side := &Work{chat: req, Side: true, opts: Options{Strategy: router.Priority, Only: []string{first.Provider}, Fallbacks: []string{}}}
 	if side, err = s.g.plan(ctx, s.c, side); err != nil {
 		return "", err
 	}
+	side.route.Retries = 0
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range side.route.First() {
 			if t := first.Of.(*Target); side.est.cost(t)+w.est.cost(t) > most {
@@ -66,6 +80,12 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 			}
 		}
 	}
+	patience := summaryPatience
+	if end, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(end)/summaryPart)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fault.New(fault.Timeout, "The summary took longer than %s.", patience.Round(time.Millisecond)))
+	defer cancel()
 	a, err := s.Answer(ctx, side)
 	if err != nil {
 		return "", err

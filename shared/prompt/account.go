@@ -26,6 +26,7 @@ type Account struct {
 	Strategy   Strategy `json:"strategy,omitempty"`
 	Dropped    int      `json:"dropped,omitempty"`    // messages that were left out
 	Summarized bool     `json:"summarized,omitempty"` // a summary stands in for them
+	NoSummary  string   `json:"no_summary,omitempty"` // why not, if one was asked for
 
 	// What was left out, for whatever reason: the newest, up to MaxLeft, and how
 	// many more there are.

@@ -36,9 +36,10 @@ type Fitted struct {
 	Kept     []int // those of the messages given that are in Messages, in order
 	Dropped  int   // how many are not
 	Tokens   int64 // of the whole prompt, if they were counted; else as estimated
-	// Summary is what could stand in for what was dropped; nil if nothing was, or
-	// if nobody asked. Messages are good without it.
-	Summary *Summary
+	// Summary is what could stand in for what was dropped; nil if nothing was,
+	// nobody asked, or NoSummary says why not. Messages are good without it.
+	Summary   *Summary
+	NoSummary error
 }
 
 // newestShare of the room that is left belongs to the newest turns, whatever
@@ -141,7 +142,7 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	f := p.fitted(note)
 	f.Tokens = aim - p.left
 	if w.Strategy == Summarize {
-		f.Summary = w.summary(plan{messages: messages, units: p.units, kept: bare, left: aim - must}, room, must)
+		f.Summary, f.NoSummary = w.summary(plan{messages: messages, units: p.units, kept: bare, left: aim - must}, room, must)
 	}
 	return f, nil
 }

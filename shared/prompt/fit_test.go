@@ -315,69 +315,6 @@ func TestStepsKeepTheirQuestion(t *testing.T) {
 	}
 }
 
-func TestSummarizeAsksForWhatIsLeftOut(t *testing.T) {
-	messages := append(plan(), raw(user("Which of the sights do you suggest?"))...)
-	for _, c := range []tokens.Counter{gpt, claude} {
-		w := prompt.Window{Size: count(c, messages) * 3 / 4, Reserve: 50, Counter: c, Strategy: prompt.Summarize}
-		f, err := w.Fit(messages)
-		if err != nil || f.Summary == nil || f.Dropped == 0 {
-			t.Fatalf("Fit = %+v, %v, want a summary to be asked for", f, err)
-		}
-		if n := count(c, f.Messages); n > w.Size-w.Reserve {
-			t.Errorf("without the summary the messages have %d tokens, want at most %d", n, w.Size-w.Reserve)
-		}
-		var body struct {
-			Messages []struct{ Role, Content string }
-			Max      int64 `json:"max_completion_tokens"`
-		}
-		if err := json.Unmarshal(f.Summary.Request, &body); err != nil || len(body.Messages) != 2 || body.Max != f.Summary.MaxTokens || body.Max < 64 {
-			t.Fatalf("the request for a summary is %s (%v)", f.Summary.Request, err)
-		}
-		if n := c.CountMessages(f.Summary.Request[len(`{"messages":`):strings.LastIndex(string(f.Summary.Request), `,"max`)]); n > w.Size-body.Max {
-			t.Errorf("the request for a summary has %d tokens; %d fit", n, w.Size-body.Max)
-		}
-		for _, m := range []string{"user: We are four people", "assistant: 180 euros per night"} {
-			if !strings.Contains(body.Messages[1].Content, m) {
-				t.Errorf("%q is not to be summarised in\n%s", m, body.Messages[1].Content)
-			}
-		}
-		for _, answer := range []string{"A family of four plans a journey; Ida must not eat hazelnuts.", strings.Repeat("It goes on and on. ", 2000), strings.Repeat("x", 30_000), ""} {
-			with := f.Summary.Insert(answer)
-			if n := count(c, with.Messages); n > w.Size-w.Reserve || c.Exact() && n > with.Tokens+3 {
-				t.Errorf("with a summary of %d bytes the prompt has %d tokens, said to be %d, want at most %d", len(answer), n, with.Tokens, w.Size-w.Reserve)
-			}
-			got := text(with.Messages)
-			if !strings.Contains(got, clipped(answer)) || !strings.Contains(got, "You plan journeys.") || !strings.Contains(got, "weather like") || role(with.Messages[1]) != "system" {
-				t.Errorf("summary, system or newest turns are missing in\n%.2000s", got)
-			}
-			for _, i := range with.Kept {
-				if m := strings.Trim(string(rawjson.Get(rawjson.Fields(nil, messages[i]), "content")), `"`); role(messages[i]) == "user" && strings.Contains(body.Messages[1].Content, m) {
-					t.Errorf("%q is both summarised and kept", m)
-				}
-			}
-		}
-	}
-}
-
-func clipped(s string) string { return strings.TrimSpace(s[:min(len(s), 20)]) }
-
-func TestSummaryOfToolsNamesThem(t *testing.T) {
-	messages := raw(user("calc"), call, result, assistant("it is 42"))
-	for range 30 {
-		messages = append(messages, raw(user("Say something long about nothing in particular."), assistant("Here is a long sentence about nothing in particular at all."))...)
-	}
-	messages = append(messages, raw(user("Go on."))...)
-	f, err := prompt.Window{Size: 600, Counter: gpt, Strategy: prompt.Summarize}.Fit(messages)
-	if err != nil || f.Summary == nil {
-		t.Fatalf("Fit = %+v, %v", f, err)
-	}
-	for _, want := range []string{"user: calc", `[calls [{\"id\":\"1\"`, "tool: 42", "assistant: it is 42"} {
-		if !strings.Contains(string(f.Summary.Request), want) {
-			t.Errorf("%q is missing in %s", want, f.Summary.Request)
-		}
-	}
-}
-
 func FuzzFit(f *testing.F) {
 	const system, ask, answer, calls, result, parts, long = 0, 1, 2, 3, 4, 5, 96 // long adds words
 	f.Add([]byte{system, ask, answer, ask + long, calls, result, result + long, answer, ask}, uint16(120), uint8(0))

@@ -1,0 +1,90 @@
+package gateway_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/devmentor/ai-gateway/shared/gateway"
+	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/router"
+)
+
+// long is a conversation that gpt-4 cannot read at once.
+func long(options string) string {
+	return `{"model":"m","messages":[{"role":"user","content":"start"},{"role":"assistant","content":"` + strings.Repeat("word ", 10_000) + `"},{"role":"user","content":"now"}],"gateway":{"context":"summarize"` + options + `}}`
+}
+
+// TestTheAnswerDoesNotWaitForItsSummary: a summary is good to have. If it does
+// not come in its part of the time, or at the first try, the answer is given
+// without.
+func TestTheAnswerDoesNotWaitForItsSummary(t *testing.T) {
+	for _, tc := range []struct {
+		name, options string
+		summary       llm.ProviderFunc
+		most          time.Duration
+	}{
+		{"slower than the request may take", `,"timeout_ms":3000`, sleeps(20 * time.Second), time.Second},
+		{"slower than anybody waits", ``, sleeps(5 * time.Minute), 20 * time.Second},
+		{"slower than a first event may be", `,"ttft_timeout_ms":2000`, sleeps(5 * time.Minute), 20 * time.Second},
+		{"failing", ``, fails(broken), 0},
+		{"saying nothing", ``, says(""), 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				summaries := 0
+				chat := func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+					if strings.Contains(string(req.Raw), "You summarise") {
+						if summaries++; tc.name == "saying nothing" {
+							return emit(&llm.Event{Finish: "stop", Usage: &llm.Usage{Input: 1}})
+						}
+						return tc.summary(ctx, req, emit)
+					}
+					return says("p")(ctx, req, emit)
+				}
+				r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("a", chat), instance("b", chat)}, Models: []gateway.Public{{Name: "m", Policy: router.Policy{Strategy: router.Priority, Retries: 2},
+					Places: []gateway.Place{{Provider: "a", Model: "gpt-4", Weight: 1}, {Provider: "b", Model: "gpt-4", Weight: 1}}}}}, nil)
+				start := time.Now()
+				got := r.body(t.Context(), long(tc.options))
+				if got.err != nil || got.text != "p/gpt-4" {
+					t.Errorf("answer = %q, %v, want one without a summary", got.text, got.err)
+				}
+				if took := time.Since(start); took != tc.most {
+					t.Errorf("it took %s, want %s", took, tc.most)
+				}
+				if summaries != 1 || strings.Join(got.record.Skipped, " ") != "context.summary" {
+					t.Errorf("%d summaries were asked for, skipped: %v, want one and context.summary", summaries, got.record.Skipped)
+				}
+				r.books()
+			})
+		})
+	}
+}
+
+// sleeps is a provider that does not answer before d has passed.
+func sleeps(d time.Duration) llm.ProviderFunc {
+	return func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(d):
+			return says("late")(ctx, req, emit)
+		}
+	}
+}
+
+// TestSummariesThatCannotBeAreNoted: nobody is asked for one.
+func TestSummariesThatCannotBeAreNoted(t *testing.T) {
+	calls := 0
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+		calls++
+		return says("p")(ctx, req, emit)
+	})}}, nil)
+	body := strings.Replace(strings.Replace(long(""), `"m"`, `"gpt-4","max_tokens":500`, 1), `"now"`, `"`+strings.Repeat("now ", 7400)+`"`, 1)
+	got := r.body(t.Context(), body)
+	if got.err != nil || calls != 1 || strings.Join(got.record.Skipped, " ") != "context.summary" {
+		t.Errorf("answer = %v after %d calls, skipped: %v, want an answer, one call and context.summary", got.err, calls, got.record.Skipped)
+	}
+}
