@@ -1,15 +1,21 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/requestid"
 )
@@ -106,5 +112,79 @@ func TestStrayResultsHideNothing(t *testing.T) {
 	a := l.chat(fmt.Sprintf(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Q2"}],"gateway":{"conversation":%q}}`, id))
 	if diff := cmp.Diff([]string{"user: Q1", "assistant: A1", "user: Q2"}, l.last()); diff != "" || !strings.Contains(a.header.Get("x-gateway-context"), ";dropped=1 ") {
 		t.Errorf("%d, x-gateway-context = %q, messages (-want +got):\n%s", a.status, a.header.Get("x-gateway-context"), diff)
+	}
+}
+
+// TestOnlyCompleteAnswersAreKept: what the model was not let say leaves no
+// trace, whoever ended it, and is not kept as if it were all.
+func TestOnlyCompleteAnswersAreKept(t *testing.T) {
+	const limit = 4_000_000 // nano-dollars: some 6,600 tokens, memory included
+	begin := func(w http.ResponseWriter) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: "+chunk1+"\n\n")
+		http.NewResponseController(w).Flush() //nolint:errcheck // the test sees what came
+	}
+	hang := func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Accept"), "event-stream") {
+			begin(w)
+		}
+		<-r.Context().Done()
+	}
+	for _, tc := range []struct {
+		name  string
+		up    http.HandlerFunc
+		more  string // of the request
+		leave bool
+		kept  bool
+		end   string // of what the client got
+	}{
+		{"whole", reply("application/json", completion), "", false, true, `"tokens":6}}}`},
+		{"whole stream", reply("text/event-stream", sse), `,"stream":true`, false, true, "[DONE]"},
+		{"as long as the client wanted it", reply("application/json", strings.Replace(completion, `"stop"`, `"length"`, 1)), `,"max_tokens":1`, false, true, `"tokens":6}}}`},
+		{"cut off by the budget", words(100_000), `,"stream":true`, false, false, "[DONE]"},
+		{"broken off", reply("text/event-stream", "data: "+chunk1+"\n\n"), `,"stream":true`, false, false, `"finish_reason":"error"}]}`},
+		{"too slow", hang, `,"gateway":{"timeout_ms":300,`, false, false, `"code":"timeout"}}`},
+		{"stream too slow", hang, `,"stream":true,"gateway":{"timeout_ms":300,`, false, false, `"finish_reason":"error"}]}`},
+		{"left", hang, "", true, false, ""},
+		{"stream left", hang, `,"stream":true`, true, false, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			var asked atomic.Bool
+			l := &library{rig: newRig(t, func(w http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+				asked.Store(true)
+				if tc.leave {
+					leave()
+				}
+				tc.up(w, r)
+			}, nil)}
+			store := l.store.Conversations()
+			l.server.Conversations, l.server.Gateway.Conversations = store, store
+			key := l.user("bo", func(u *admission.User) { u.Day = limit })
+			if _, err := store.Create(t.Context(), "bo", conversation.Conversation{ID: "conv_0123456789", TTL: time.Hour, Created: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			more := tc.more
+			if !strings.Contains(more, `"gateway"`) {
+				more += `,"gateway":{`
+			}
+			req := httptest.NewRequestWithContext(ctx, "POST", "/ai/chat/completions", strings.NewReader(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}]`+more+`"conversation":"conv_0123456789"}}`))
+			req.Header.Set("Authorization", "Bearer "+key)
+			w := httptest.NewRecorder()
+			l.server.Handler().ServeHTTP(w, req) // to its end, even if the client has left
+			if body := strings.TrimSpace(w.Body.String()); !asked.Load() || !strings.HasSuffix(body, tc.end) {
+				t.Errorf("answer = %d …%s, want it to end in %s", w.Code, body[max(0, len(body)-200):], tc.end)
+			}
+			turns, err := store.Turns(t.Context(), "bo", "conv_0123456789", "", 10)
+			if err != nil || (len(turns) > 0) != tc.kept {
+				t.Errorf("%d turns are kept, %v, want some: %t", len(turns), err, tc.kept)
+			}
+			if rec := l.records("bo")[0]; rec.Skipped != nil || rec.Cost > limit {
+				t.Errorf("record = %+v, want nothing skipped", rec)
+			}
+			l.account("bo")
+		})
 	}
 }

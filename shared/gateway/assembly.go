@@ -209,15 +209,17 @@ func (w *Work) replace(messages []json.RawMessage) error {
 }
 
 // converse is Chat for a request with a conversation, which keeps the answer
-// when it is complete.
+// when it is complete. One that a budget cut off is not: the next request would
+// send it as what the model had to say.
 func (s *Session) converse(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
 	var a llm.Answer
 	w.chat.Need |= llm.NeedText
-	err := newMeter(ctx, &s.bill, w).run(func(e *llm.Event) error {
+	m := newMeter(ctx, &s.bill, w)
+	err := m.run(func(e *llm.Event) error {
 		a.Add(e)
 		return emit(e)
 	})
-	if err == nil {
+	if err == nil && !m.cut {
 		s.keep(ctx, w, &a)
 	}
 	return err
