@@ -1,7 +1,10 @@
 package openai
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
@@ -23,9 +26,10 @@ func (p *Provider) Batch(string) llm.Batch {
 	return b
 }
 
-// Embed sends req and returns the upstream's answer as it is, unless its
-// vectors are not in the encoding that was asked for: many servers know only
-// one, and OpenAI's SDKs ask for base64 unless told otherwise.
+// Embed sends req and returns the upstream's answer as it is, with its vectors
+// in the order of their indexes, unless they are not in the encoding that was
+// asked for: many servers know only one, and OpenAI's SDKs ask for base64 unless
+// told otherwise.
 func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embeddings, error) {
 	c := p.client()
 	resp, err := p.post(ctx, c, "/embeddings", "application/json", edited(nil, req.Raw, req.Fields, req.Model)) //nolint:bodyclose // readAnswer closes it
@@ -40,25 +44,84 @@ func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embed
 	if rawjson.Kind(data) != "array" {
 		return nil, c.Broken("sent an answer without vectors", excerpt(a.raw))
 	}
-	got, want, other := 0, len(req.Inputs)+len(req.Tokens), false
-	rawjson.Elements(data, func(_ int, v []byte) error {
-		if got++; got == 1 && rawjson.Kind(v) == "object" {
-			var buf [4]rawjson.Field
-			other = (rawjson.Kind(rawjson.Get(rawjson.Fields(buf[:0], v), "embedding")) == "string") != req.Base64
-		}
-		return nil
-	})
-	if got != want {
-		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", got, want), nil)
+	want := len(req.Inputs) + len(req.Tokens)
+	d := received{base64: req.Base64, list: make([][]byte, want)}
+	if err := rawjson.Elements(data, d.add); err != nil {
+		return nil, c.Broken(err.Error(), nil)
+	}
+	if d.got != want {
+		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", d.got, want), nil)
 	}
 	model, _ := rawjson.String(rawjson.Get(a.fields, "model"))
 	out := &llm.Embeddings{Raw: a.raw, Model: model, Usage: parseUsage(rawjson.Get(a.fields, "usage"))}
-	if other {
+	switch {
+	case d.other:
 		vectors, err := out.Floats(want)
 		if err != nil {
 			return nil, c.Broken("sent vectors that cannot be read", err)
 		}
 		out.Raw, out.Vectors = nil, vectors
+	case d.mixed:
+		sorted := append(append([]byte{'['}, bytes.Join(d.list, []byte{','})...), ']')
+		out.Raw = rawjson.Apply(nil, a.raw, a.fields, rawjson.Edit{Name: "data", Value: sorted})
 	}
 	return out, nil
+}
+
+// received is what is known of an answer's vectors without reading them.
+type received struct {
+	base64 bool // asked for
+	list   [][]byte
+	got    int
+	size   int
+	mixed  bool // they are not in the order of the inputs
+	other  bool // some are in the other encoding
+}
+
+// add notes one. Its errors are for c.Broken.
+func (d *received) add(i int, object []byte) error {
+	if d.got++; i >= len(d.list) {
+		return nil // there are too many, which is told with their number
+	}
+	var buf [4]rawjson.Field
+	var fields []rawjson.Field
+	if rawjson.Kind(object) == "object" {
+		fields = rawjson.Fields(buf[:0], object)
+	}
+	at, ok := int64(i), true
+	if index := rawjson.Get(fields, "index"); index != nil { // some servers leave it out
+		at, ok = rawjson.Int(index)
+	}
+	if !ok || at < 0 || at >= int64(len(d.list)) || d.list[at] != nil {
+		return errors.New("sent a vector with a wrong index, or the same twice")
+	}
+	v := rawjson.Get(fields, "embedding")
+	size, encoded := dimensions(v)
+	switch {
+	case size == 0:
+		return errors.New("sent vectors that cannot be read")
+	case d.size == 0:
+		d.size = size
+	case size != d.size:
+		return errors.New("sent vectors of different lengths")
+	}
+	d.mixed = d.mixed || at != int64(i)
+	d.other = d.other || encoded != d.base64
+	d.list[at] = object
+	return nil
+}
+
+// dimensions is how many numbers a vector has, and whether they are in base64;
+// 0 for what is none.
+func dimensions(v []byte) (n int, encoded bool) {
+	switch rawjson.Kind(v) {
+	case "string":
+		size := len(v) - len(`""`) - bytes.Count(v, []byte{'\\'}) // of a slash, by some servers
+		return base64.StdEncoding.DecodedLen(size) / 4, true      // up to two bytes more than there are
+	case "array":
+		if len(bytes.TrimSpace(v[1:len(v)-1])) > 0 {
+			return bytes.Count(v, []byte{','}) + 1, false
+		}
+	}
+	return 0, false
 }
