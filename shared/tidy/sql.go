@@ -133,10 +133,9 @@ func endsAlone(t *sqlToken) bool {
 // dialects want directly before its parenthesis.
 func callable(key string) bool {
 	switch key {
-	case "values", "using", "over", "filter", "exists", "check", "primary", "key", "as", "in", "from", "join", "on", "and", "or", "not", "where", "select", "having", "when", "then",
-		"else", "by", "like", "between", "union", "except", "intersect", "lateral", "materialized", "into", "set", "case", "include", "unique", "index", "returning", "top", "group", "limit",
-		"offset", "distinct", "conflict":
-		return key == "values" || key == "exists" || key == "distinct" || key == "index" || key == "limit" || key == "offset" || key == "top" || key == "group" || key == "set"
+	case "using", "over", "filter", "check", "primary", "key", "as", "in", "from", "join", "on", "and", "or", "not", "where", "select", "having", "when", "then", "else", "by", "like",
+		"between", "union", "except", "intersect", "lateral", "materialized", "into", "case", "include", "unique", "returning", "conflict":
+		return false
 	}
 	return true
 }

@@ -127,6 +127,8 @@ func TestSQLKeepsMeaning(t *testing.T) {
 		{"variables", "select @a, @@rowcount, :b, a=@c, a<@d, a>=:e, b=?;", "SELECT @a, @@rowcount, :b, a = @c, a<@d, a >= :e, b = ?;\n"},
 		{"arrays and names in brackets", "select a[1], array['a','b'], [x y] from [dbo].[t];", "SELECT a[1], array['a','b'], [x y]\nFROM [dbo].[t];\n"},
 		{"names with dashes", "select a-b from my-project.d.t;", "SELECT a-b\nFROM my-project.d.t;\n"},
+		{"arrays in arrays", "select array[[1,2],[3, 4]], a[b[1]];", "SELECT array[[1,2],[3, 4]], a[b[1]];\n"},
+		{"names after calls", "select f(x) over, g(x) filter from t;", "SELECT f(x) over, g(x) filter\nFROM t;\n"},
 		{"hints", "select /*+ hash(a) */ a from t;", "SELECT /*+ hash(a) */ a\nFROM t;\n"},
 		{"a comment in front of a comma", "select a -- x\n, b;", "SELECT\n  a -- x\n  , b;\n"},
 		{"a function and a clause", "insert into t(a) values(1) on duplicate key update a=values(a), b=greatest(values(b),1);", "INSERT INTO t (a)\nVALUES (1)\nON DUPLICATE KEY UPDATE a = values(a), b = greatest(values(b), 1);\n"},

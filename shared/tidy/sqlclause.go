@@ -7,7 +7,7 @@ type clause struct {
 	body []sqlNode
 }
 
-// is says that the node is a keyword, and one of these.
+// isKey says that the node is a keyword, and one of these.
 func (n sqlNode) isKey(keys ...string) bool { return n.sqlToken != nil && n.keyword && n.is(keys...) }
 
 // isQuery says that a query stands there.

@@ -24,8 +24,7 @@ func (m *sqlMaker) gap(p, t *sqlToken) bool {
 	case len(p.trail) > 0 || len(t.lead) > 0 || p.is(","):
 		return true
 	case t.is("("):
-		return as || p.kind == sqlOp && p.binary || p.keyword && !callable(p.key) || p.table ||
-			p.keyword && p.is("values")
+		return as || p.kind == sqlOp && p.binary || p.keyword && (!callable(p.key) || p.is("values")) || p.table
 	case m.dashes && (p.text == "-" || t.text == "-"), p.option, t.option:
 		return as
 	case t.kind == sqlOp && t.binary, p.kind == sqlOp && p.binary:
@@ -76,7 +75,7 @@ func (m *sqlMaker) beside(t *sqlToken) doc {
 	return cat(kids...)
 }
 
-// spaced is the space before the token, as far as there is to be one.
+// spaceBefore is the space before the token, as far as there is to be one.
 func (m *sqlMaker) spaceBefore(t *sqlToken) doc {
 	switch {
 	case m.prev != nil && m.prev.kind == sqlString && t.kind == sqlString && t.breaks() > 0:

@@ -113,19 +113,16 @@ func (m *sqlMaker) createTable(nodes []sqlNode) doc {
 	if len(tail) == 0 {
 		return cat(head, gap, columns)
 	}
-	if tail[0].breaks() > 0 {
+	between := hard
+	if tail[0].breaks() == 0 {
+		between = m.spaceBefore(tail[0].sqlToken)
+	} else {
 		m.begin()
-		gap2 := hard
-		if q := asQuery(tail); q > 0 {
-			return cat(head, gap, columns, gap2, m.then(tail[:q], tail[q:]))
-		}
-		return cat(head, gap, columns, gap2, m.asBroken(tail))
 	}
-	gap2 := m.spaceBefore(tail[0].sqlToken)
 	if q := asQuery(tail); q > 0 {
-		return cat(head, gap, columns, gap2, m.then(tail[:q], tail[q:]))
+		return cat(head, gap, columns, between, m.then(tail[:q], tail[q:]))
 	}
-	return cat(head, gap, columns, gap2, m.asBroken(tail))
+	return cat(head, gap, columns, between, m.asBroken(tail))
 }
 
 // alterTable puts more than one change on lines of their own.
@@ -176,7 +173,7 @@ func (m *sqlMaker) parts(nodes []sqlNode) doc {
 
 func (m *sqlMaker) breaksBefore(nodes []sqlNode, i int) bool {
 	n, prev := nodes[i], nodes[i-1]
-	if !m.words.ddl || !prev.glueless(n) {
+	if !m.words.ddl {
 		return false
 	}
 	switch m.words.object {
@@ -189,11 +186,8 @@ func (m *sqlMaker) breaksBefore(nodes []sqlNode, i int) bool {
 	case "policy":
 		return n.isKey("for", "to", "using", "with")
 	}
-	return n.isKey("references", "on", "constraint", "check", "deferrable", "for", "using") && !prev.isKey("constraint", "add", "not", "add", "drop")
+	return n.isKey("references", "on", "constraint", "check", "deferrable", "for", "using") && !prev.isKey("constraint", "add", "not", "drop")
 }
-
-// glueless says that there is space before the next node.
-func (n sqlNode) glueless(next sqlNode) bool { return !next.glued() || n.is(")") }
 
 // query lays out clauses with a separator between them.
 func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
