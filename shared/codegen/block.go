@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -20,11 +21,15 @@ func (p *Parser) open(f fence, line string) {
 		b.path = p.path
 	default:
 		p.release()
-		if h := hintIn(p.prev); h != "" && compatible(h, b.lang) && (b.lang != "" || !p.used[cleanPath(h)]) {
+		topic := p.topic
+		if p.used[cleanPath(topic)] || b.lang == "" || LanguageOf(topic) != b.lang {
+			topic = ""
+		}
+		if h := cmp.Or(hintIn(p.prev), topic); h != "" && compatible(h, b.lang) && (b.lang != "" || !p.used[cleanPath(h)]) {
 			b.hint = h
 		}
 	}
-	p.held, p.path, p.head, p.prev, p.blank, p.tags = "", "", header{}, "", false, false
+	p.held, p.path, p.head, p.prev, p.blank, p.tags, p.topic = "", "", header{}, "", false, false, ""
 	b.fresh = true
 	p.block = b
 }
@@ -154,6 +159,11 @@ func (p *Parser) first(line string) (done bool) {
 		b.path = file
 		p.start()
 		return false
+	}
+	if own := strings.TrimSpace(line); isStrictCode(b.lang) && !isAside(b.lang) && !strings.ContainsAny(own, " \t") && pathLike(own) && LanguageOf(own) == b.lang && CheckPath(own) == nil {
+		b.path = own
+		p.start()
+		return true
 	}
 	asked := p.hints.Language
 	switch trimmed := strings.TrimSpace(line); {

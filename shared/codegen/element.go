@@ -36,6 +36,7 @@ type tag struct {
 var (
 	firstTag = pattern.Pattern{Expr: `^([ \t]*)<(/?)([A-Za-z][\w.:-]*)((?:[ \t=][^<>]*?)?)(/?)>`}
 	inBraces = pattern.Pattern{Expr: `^[ \t]*\[([A-Z][A-Z0-9+#]*)\][ \t\r]*\n?$`}
+	endTags  = pattern.Pattern{Expr: `^(?:\s*</[A-Za-z][^<>]*>)*\s*`}
 	onlyTags = pattern.Pattern{Expr: `^(?:\s*</?[A-Za-z][^<>]*>)*\s*$`}
 	pathTag  = pattern.Pattern{Expr: `(?i)^[ \t]*(?:<details[^<>]*>[ \t]*)?<(?:source|path|file_?-?path|file_?-?name|filename|file|name|title|summary|parameter(?: name=|=)"?(?:path|file_path|filename)"?)>` +
 		`([^<>]+|<(?:code|b|strong)>[^<>]+</(?:code|b|strong)>)</[^<>]+>[ \t\r]*\n?$`}
@@ -113,6 +114,9 @@ func (p *Parser) takeTag(line string) bool {
 		p.path, p.head = file, header{}
 		return true
 	}
+	if m := listMarker.Regexp().FindString(line); m != "" && strings.HasPrefix(line[len(m):], "<") {
+		line = strings.Repeat(" ", columns(m)) + line[len(m):]
+	}
 	if m := inBraces.Regexp().FindStringSubmatch(line); m != nil {
 		lang := strings.ToLower(m[1])
 		if lang != "code" && byAlias(lang) == nil {
@@ -142,6 +146,11 @@ func (p *Parser) takeTag(line string) bool {
 	case t.wraps() && alone:
 		p.hold(line)
 		return true
+	case t.wraps():
+		if inner, ok := readTag(t.rest); ok && (inner.wraps() && isBlank(inner.rest) || inner.path != "" && inner.forFiles()) {
+			p.hold(line[:len(line)-len(t.rest)])
+			return p.takeTag(t.rest)
+		}
 	}
 	return false
 }
@@ -280,11 +289,18 @@ func (e *element) ending(line string, long bool) (before, after string, ok bool)
 		}
 		i += k
 		before, after = line[:i], line[i+len(e.end):]
-		if onlyTags.Match(after) && (long || e.count(before) <= strings.Count(before, e.end)) {
+		if (onlyTags.Match(after) || beginsFile(after)) && (long || e.count(before) <= strings.Count(before, e.end)) {
 			return before, after, true
 		}
 		i += len(e.end)
 	}
+}
+
+// beginsFile says that the next file begins right behind a tag, and perhaps
+// others that end what was around it.
+func beginsFile(after string) bool {
+	t, ok := readTag(after[len(endTags.Regexp().FindString(after)):])
+	return ok && !t.end && !t.closed && t.path != "" && t.forFiles()
 }
 
 // opens says that a line begins an element of the same name, and does not end it.

@@ -51,6 +51,10 @@ func (p *Parser) insideHeaded(line string) {
 		case b.head.ends(line):
 			p.close()
 			return
+		case p.blank && decorated(line, lang):
+			p.close()
+			p.take(line)
+			return
 		case fenced && f.indent == 0 && lang != "markdown" && lang != "rst" && lang != "text",
 			p.blank && isStrictCode(lang) && isSentence(line) && line[0] != ' ' && line[0] != '\t':
 			p.close()
@@ -59,6 +63,12 @@ func (p *Parser) insideHeaded(line string) {
 		}
 	}
 	p.plain(line)
+}
+
+// decorated says that a line is a header, and cannot be one of the language.
+func decorated(line, lang string) bool {
+	h, ok := readHeader(line)
+	return ok && lang != "markdown" && (inMarkdown.Match(h.style) || h.style == "\x00:" && isStrictCode(lang) && lang != "makefile")
 }
 
 // splits says whether a line is the header of the next file, and begins that.

@@ -26,10 +26,11 @@ func readHeader(line string) (h header, ok bool) {
 	if len(line) > maxPathLine {
 		return h, false
 	}
-	if h.path, ok = pathLine(line); !ok {
-		if h.path, ok = commentPath(line, ""); !ok {
-			return h, false
-		}
+	if h.path, ok = pathLine(line); !ok && strings.IndexByte("/<", (strings.TrimLeft(line, " \t") + " ")[0]) >= 0 {
+		h.path, ok = commentPath(line, "")
+	}
+	if !ok {
+		return h, false
 	}
 	left, right, _ := strings.Cut(strings.TrimSpace(line), h.path)
 	if i := strings.Index(right, " ("); i >= 0 {
@@ -148,6 +149,9 @@ func looksCode(line, lang string) bool {
 	return keywords.Match(line) && (marks.Match(line) || n <= 1 || (n <= 3 || strings.HasSuffix(line, ":")) && !english.Match(line))
 }
 
+// hereDocument is how shells and others begin a text that ends with a word.
+var hereDocument = pattern.Pattern{Expr: `^<<[-~]?["']?([A-Z_]{2,})`}
+
 // quotes follows whether a text is inside of a string of several lines, or a
 // comment, where nothing means what it says.
 type quotes struct {
@@ -162,14 +166,14 @@ func (q *quotes) in(text string) bool {
 		if q.open != "" {
 			i := strings.Index(rest, q.open)
 			if i < 0 {
-				q.read = len(text)
+				q.read = max(q.read, len(text)-len(q.open)+1)
 				break
 			}
 			q.read += i + len(q.open)
 			q.open = ""
 			continue
 		}
-		i := strings.IndexAny(rest, "\"'`/")
+		i := strings.IndexAny(rest, "\"'`/<")
 		if i < 0 {
 			q.read = len(text)
 			break
@@ -184,10 +188,17 @@ func (q *quotes) in(text string) bool {
 		case strings.HasPrefix(rest, "/*"):
 			q.open = "*/"
 			q.read++
+		case rest[0] == '<':
+			if m := hereDocument.Regexp().FindStringSubmatch(rest[:min(len(rest), 80)]); m != nil {
+				q.open = "\n" + m[1] + "\n"
+			}
 		}
 	}
 	return q.open != ""
 }
+
+// inMarkdown finds headers that are headings, or bold, or in backticks.
+var inMarkdown = pattern.Pattern{Expr: "^(?:[0-9]+[.)] )?(?:#{2,6} |\\*\\*|`)"}
 
 var underline = pattern.Pattern{Expr: `^(?:={3,}|-{3,})[ \t\r]*\n?$`}
 

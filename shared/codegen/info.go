@@ -181,7 +181,7 @@ func readPathLine(line string) (string, verdict) {
 			rest = strings.TrimLeftFunc(after, decoration)
 			continue
 		}
-		if !pathLike(word) {
+		if !pathLike(word) || strings.ContainsAny(word, `"<>`) {
 			return "", no
 		}
 		after = strings.TrimLeft(after, "*_:`#\"'.]) \t=-~+@%<>/")

@@ -42,6 +42,7 @@ type Parser struct {
 	held  string // outside: lines that name a path, and blank ones
 	path  string // in held; "" if they only may lead to one
 	head  header // held is a line that may begin a file without a fence
+	topic string // the path in the heading above, which no block has had yet
 	tags  bool   // an element with a file has just ended: its parents' ends may follow
 	prev  string // the last line that was not blank, as far as it matters
 	blank bool   // the last line was blank
@@ -236,7 +237,7 @@ func (p *Parser) isPlain(line string) bool {
 	if rest[0] == '`' || rest[0] == '~' || p.head.path != "" {
 		return false
 	}
-	if t, ok := readTag(line); strings.IndexByte("<[/", rest[0]) >= 0 && (!long || ok && !t.closed && t.forFiles()) {
+	if t, ok := readTag(line); strings.IndexByte("<[/", rest[0]) >= 0 && (!long || ok && t.wraps()) {
 		return false
 	}
 	if maybePatch(rest) {
@@ -244,7 +245,7 @@ func (p *Parser) isPlain(line string) bool {
 	}
 	if m := listMarker.Regexp().FindString(line); m != "" {
 		rest = strings.TrimLeft(line[len(m):], " \t")
-		if rest == "" || rest[0] == '`' || rest[0] == '~' {
+		if rest == "" || rest[0] == '`' || rest[0] == '~' || rest[0] == '<' && !long {
 			return false
 		}
 	}
@@ -265,6 +266,9 @@ func (p *Parser) pass(piece string) {
 	}
 	first := p.passed == 0
 	p.passed += len(piece)
+	if first && p.block == nil && piece[0] == '#' {
+		p.topic = ""
+	}
 	if b := p.block; b != nil && b.blanks.Len() > 0 {
 		held := b.blanks.String()
 		b.blanks.Reset()
@@ -353,6 +357,9 @@ func (p *Parser) take(line string) {
 func (p *Parser) release() {
 	if p.block == nil && p.held != "" {
 		held := p.held
+		if h, ok := readHeader(strings.TrimRight(held, space)); ok && inMarkdown.Match(h.style) {
+			p.topic = h.path
+		}
 		p.held, p.path, p.head = "", "", header{}
 		p.explain(held)
 	}

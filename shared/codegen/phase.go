@@ -14,7 +14,7 @@ const (
 
 // thoughts are how models that think aloud begin and end that.
 var thoughts = [][2]string{{"<think>", "</think>"}, {"<thinking>", "</thinking>"}, {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"},
-	{"<scratchpad>", "</scratchpad>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"}, {"◁think▷", "◁/think▷"}}
+	{"<scratchpad>", "</scratchpad>"}, {"<seed:think>", "</seed:think>"}, {"[THINK]", "[/THINK]"}, {"<|channel|>analysis", "<|channel|>final<|message|>"}, {"◁think▷", "◁/think▷"}}
 
 // phaseOf says what an answer that begins with s is, and what ends thoughts.
 func phaseOf(s string) (now phase, end string) {

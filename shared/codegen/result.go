@@ -23,6 +23,8 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 		} else {
 			p.markdown(intro)
 		}
+	case p.phase == thinking:
+		p.diagnose(Diagnostic{Severity: Error, Code: Truncated, Message: "The answer ends inside the model's thoughts."})
 	case p.phase == beginning:
 		p.phase, p.intro = lines, nil
 		p.markdown(intro) // "<th", say
