@@ -22,6 +22,7 @@ type modelObject struct {
 	OwnedBy string `json:"owned_by"`
 
 	ContextWindow int64         `json:"context_window,omitempty"`
+	MaxInput      int64         `json:"max_input_tokens,omitempty"`
 	MaxOutput     int64         `json:"max_output_tokens,omitempty"`
 	VectorSize    int64         `json:"dimensions,omitempty"`
 	Mode          string        `json:"mode,omitempty"`
@@ -96,7 +97,7 @@ func describe(e gateway.Entry) modelObject {
 	if !e.Known {
 		return o
 	}
-	o.MaxOutput, o.VectorSize = m.MaxOutput, m.VectorSize
+	o.MaxInput, o.MaxOutput, o.VectorSize = m.MaxInput, m.MaxOutput, m.VectorSize
 	o.Mode, o.Capabilities, o.Deprecated = string(m.Mode), m.Capabilities, m.Deprecated
 	o.Pricing = &modelPricing{Input: perMillion(m.Price.Input), Output: perMillion(m.Price.Output)}
 	if m.Price.CachedInput > 0 {

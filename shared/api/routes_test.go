@@ -84,7 +84,7 @@ func TestEveryAnswerHasARequestID(t *testing.T) {
 func TestModelsListsWhatTheKeyMayCall(t *testing.T) {
 	r := newRig(t, nil, nil)
 	all := r.do("GET", "/ai/models", "").body
-	if !strings.Contains(all, `"id":"openai/gpt-4o-mini"`) || !strings.Contains(all, `"input_usd_per_million_tokens":0.15,`) || !strings.Contains(all, `"context_window":128000`) {
+	if !strings.Contains(all, `"id":"openai/gpt-4o-mini"`) || !strings.Contains(all, `"input_usd_per_million_tokens":0.15,`) || !strings.Contains(all, `"context_window":128000,"max_output_tokens":16384`) || !strings.Contains(all, `"context_window":400000,"max_input_tokens":272000,"max_output_tokens":128000`) {
 		t.Errorf("models = %.600s", all)
 	}
 	if strings.Contains(all, "anthropic/") {

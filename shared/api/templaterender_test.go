@@ -77,7 +77,7 @@ func TestRenderWithoutAPrice(t *testing.T) {
 		"no model":               {`{"name":"t","user":"a"}`, ``, `"input_tokens":9,"exact":false,"max_output_tokens":null,"input_usd":null,"max_usd":null`, "no price"},
 		"no bound":               {`{"name":"t","user":"a","model":"gpt-4o-mini"}`, ``, `"max_output_tokens":null,"input_usd":0.0000012,"max_usd":null`, ""},
 		"the request's model":    {`{"name":"t","user":"a","model":"nothing"}`, `{"model":"gpt-4o-mini"}`, `"model":"gpt-4o-mini"`, ""},
-		"tools count":            {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"tools":[{"type":"function","function":{"name":"f","description":"Finds words."}}]}}`, ``, `"input_tokens":28,"exact":true`, ""},
+		"tools count":            {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"tools":[{"type":"function","function":{"name":"f","description":"Finds words."}}]}}`, ``, `"input_tokens":32,"exact":true`, ""},
 		"not configured":         {`{"name":"t","user":"a","model":"anthropic/claude-sonnet-4-5"}`, ``, `"input_usd":null`, "ANTHROPIC_API_KEY"},
 		"a bound above the most": {`{"name":"t","user":"a","model":"gpt-4o-mini","parameters":{"max_tokens":1000000,"n":2}}`, ``, `"max_output_tokens":32768`, ""},
 	} {

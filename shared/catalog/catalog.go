@@ -31,7 +31,8 @@ type Model struct {
 	Mode     Mode   `json:"mode"`
 
 	Price         Price `json:"price,omitzero"`
-	ContextWindow int64 `json:"context_window,omitempty"` // the most tokens of input; 0 means unknown
+	ContextWindow int64 `json:"context_window,omitempty"` // the most tokens that the model reads and writes; 0 means unknown
+	MaxInput      int64 `json:"max_input,omitempty"`      // the most tokens of input, whatever the output; 0 means that both share ContextWindow
 	MaxOutput     int64 `json:"max_output,omitempty"`     // the most tokens of output; 0 means unknown, or an embedding
 	VectorSize    int64 `json:"vector_size,omitempty"`    // of an embedding; 0 means unknown, or none
 

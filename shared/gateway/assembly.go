@@ -58,15 +58,23 @@ func (w *Work) budget() (b prompt.Budget) {
 	return b
 }
 
-// window is the smallest of those of the targets that are asked first; 0 if
-// none is known.
+// window is the smallest of those of the targets that are asked first: what they
+// read; 0 if none is known.
 func (w *Work) window() (tokens int64) {
 	for _, first := range w.route.First() {
-		if t := first.Of.(*Target); t.Window > 0 && (tokens == 0 || t.Window < tokens) {
-			tokens = t.Window
+		if n := first.Of.(*Target).reads(); n > 0 && (tokens == 0 || n < tokens) {
+			tokens = n
 		}
 	}
 	return tokens
+}
+
+// reads is the most tokens of input; 0 means unknown.
+func (t *Target) reads() int64 {
+	if t.MaxInput > 0 {
+		return t.MaxInput
+	}
+	return t.Window
 }
 
 // own returns the request's messages by what they are. A template's texts

@@ -17,17 +17,14 @@ import (
 // request wants it. Where no window is known it leaves them as they are, and
 // says so.
 func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, messages []json.RawMessage, a *prompt.Account) ([]json.RawMessage, error) {
-	size := w.window()
+	size, reserve := w.room()
 	a.Strategy, a.Window = w.opts.Context, size
 	if size == 0 {
 		s.skip(ctx, "context", fault.New(fault.Internal, "no window is known for %s", w.model.Name))
 		return messages, nil
 	}
-	window := prompt.Window{Size: size, Reserve: w.chat.MaxTokens, Counter: counter, Strategy: w.opts.Context,
+	window := prompt.Window{Size: size, Reserve: reserve, Counter: counter, Strategy: w.opts.Context,
 		Question: prompt.Question(w.said), More: llm.Beside(w.chat.Fields)}
-	if window.Reserve == 0 {
-		window.Reserve = min(DefaultMaxTokens, size/4)
-	}
 	if s.c.Whole {
 		window.Stay = len(w.said)
 	}
@@ -51,6 +48,26 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	}
 	a.Fitted(messages, f, counter)
 	return f.Messages, nil
+}
+
+// room says how many tokens the prompt and the answer may have together, and how
+// many of them are the answer's, at the target that leaves the prompt the least
+// of those that are asked first; 0 if no window is known.
+func (w *Work) room() (size, reserve int64) {
+	for _, first := range w.route.First() {
+		t := first.Of.(*Target)
+		n, answer := t.MaxInput, int64(0)
+		if n == 0 {
+			n, answer = t.Window, w.chat.MaxTokens
+			if answer == 0 {
+				answer = min(DefaultMaxTokens, n/4)
+			}
+		}
+		if n > 0 && (size == 0 || n-answer < size-reserve) {
+			size, reserve = n, answer
+		}
+	}
+	return size, reserve
 }
 
 // A summary is good to have, and the answer is what the client waits for: the

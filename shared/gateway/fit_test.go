@@ -2,11 +2,13 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/router"
@@ -86,5 +88,27 @@ func TestSummariesThatCannotBeAreNoted(t *testing.T) {
 	got := r.body(t.Context(), body)
 	if got.err != nil || calls != 1 || strings.Join(got.record.Skipped, " ") != "context.summary" {
 		t.Errorf("answer = %v after %d calls, skipped: %v, want an answer, one call and context.summary", got.err, calls, got.record.Skipped)
+	}
+}
+
+// TestWindowsOfInputAreNotTheAnswers: some models read as much whatever they are
+// to write, others have one window for both.
+func TestWindowsOfInputAreNotTheAnswers(t *testing.T) {
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("o")),
+		{Name: "gemini", Kind: "gemini", Catalog: "gemini", Chats: true, Chat: says("g")}, {Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Chat: says("a")}}}, nil)
+	for _, tc := range []struct {
+		model         string
+		words, answer int
+		fits          bool
+	}{
+		{"gpt-5", 150_000, 128_000, true}, {"gpt-5", 271_000, 128_000, true}, {"gpt-5", 273_000, 100, false},
+		{"gpt-4o", 100_000, 10_000, true}, {"gpt-4o", 120_000, 10_000, false},
+		{"gemini-2.5-pro", 1_000_000, 65_000, true},
+		{"claude-sonnet-4-20250514", 100_000, 50_000, true}, {"claude-sonnet-4-20250514", 400_000, 10_000, false},
+	} {
+		got := r.body(t.Context(), fmt.Sprintf(`{"model":%q,"max_completion_tokens":%d,"messages":[{"role":"user","content":%q}],"gateway":{"context":"error"}}`, tc.model, tc.answer, strings.Repeat(" word", tc.words)))
+		if f := fault.As(got.err); (f == nil) != tc.fits || f != nil && f.Code != "context_length_exceeded" {
+			t.Errorf("%s: %d words and %d tokens of answer: %v, want them to fit: %v", tc.model, tc.words, tc.answer, got.err, tc.fits)
+		}
 	}
 }

@@ -23,7 +23,7 @@ type Instance struct {
 	Missing string   // the variable that would configure it; "" if it is configured
 	Own     []string // models it has beside the catalogue's
 	Free    bool     // its models cost nothing, knowably (echo)
-	Window  int64    // tokens of input that a model takes of which the catalogue knows nothing; 0 means unknown
+	Window  int64    // tokens that a model reads and writes of which the catalogue knows nothing; 0 means unknown
 	// Spare tells instances of one name apart: further credentials and regions of
 	// the same provider. It is "" for the first.
 	Spare string
@@ -54,8 +54,11 @@ type Target struct {
 	Priced   bool
 	// MaxOutput bounds the model's answers, in tokens; 0 means unknown.
 	MaxOutput int64
-	// Window is the most tokens of input that the model takes; 0 means unknown.
+	// Window is the most tokens that the model reads and writes; 0 means unknown.
 	Window int64
+	// MaxInput is the most tokens that it reads, whatever it writes; 0 means that
+	// both share Window.
+	MaxInput int64
 
 	Chat     llm.Provider
 	Embedder llm.Embedder
@@ -157,7 +160,7 @@ func (o *offer) target(name string, in *Instance, model string, mode catalog.Mod
 			if m.Mode != mode {
 				return Target{}, wrongMode(name, m.Mode)
 			}
-			t.Price, t.Priced, t.MaxOutput, t.Window = m.Price, m.Price.Known(), m.MaxOutput, m.ContextWindow
+			t.Price, t.Priced, t.MaxOutput, t.Window, t.MaxInput = m.Price, m.Price.Known(), m.MaxOutput, m.ContextWindow, m.MaxInput
 		}
 	}
 	if !in.serves(mode) {

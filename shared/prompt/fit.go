@@ -15,7 +15,7 @@ import (
 // Window is what a model can take, and what to do with more.
 type Window struct {
 	Size     int64 // tokens that the model can read and write; 0 means unknown
-	Reserve  int64 // of which are for the answer
+	Reserve  int64 // of which are for the answer; 0 where that has tokens of its own
 	Counter  tokens.Counter
 	Strategy Strategy
 
@@ -86,8 +86,12 @@ func (w Window) tooLong(n tokens.Estimate) error {
 	if n.Low < n.High {
 		about = "about "
 	}
+	of := " for the prompt"
+	if w.Reserve > 0 {
+		of = fmt.Sprintf(", of which %d are reserved for the answer", w.Reserve)
+	}
 	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
-		Message: fmt.Sprintf("This model's maximum context length is %d tokens, of which %d are reserved for the answer; the prompt has %s%d tokens.", w.Size, w.Reserve, about, n.Tokens)}
+		Message: fmt.Sprintf("This model's maximum context length is %d tokens%s; the prompt has %s%d tokens.", w.Size, of, about, n.Tokens)}
 }
 
 // plan is a prompt that is being shortened.

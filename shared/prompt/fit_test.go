@@ -63,7 +63,7 @@ func TestFitRefusesWhatIsTooLong(t *testing.T) {
 		messages []json.RawMessage
 		want     string
 	}{
-		{"a token too many", prompt.Window{Size: n - 1, Strategy: prompt.Error}, messages, fmt.Sprintf("maximum context length is %d tokens, of which 0 are reserved for the answer; the prompt has %d tokens", n-1, n)},
+		{"a token too many", prompt.Window{Size: n - 1, Strategy: prompt.Error}, messages, fmt.Sprintf("maximum context length is %d tokens for the prompt; the prompt has %d tokens", n-1, n)},
 		{"the answer needs room", prompt.Window{Size: n, Reserve: 1, Strategy: prompt.Error}, messages, "of which 1 are reserved"},
 		{"no strategy is error", prompt.Window{Size: n - 1}, messages, "context_length_exceeded"},
 		{"the newest message alone is too long", prompt.Window{Size: 300, Strategy: prompt.Truncate}, long, "the prompt has 5"},

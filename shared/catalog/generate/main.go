@@ -110,7 +110,7 @@ type meta struct {
 const (
 	unit    = "nano-dollars per million tokens"
 	changes = "written by shared/catalog/generate: other keys and field names, exact change of unit; of models listed twice the dearer; " +
-		"hourly cache writes of Claude models at twice the input price"
+		"hourly cache writes of Claude models at twice the input price; windows as this gateway's requests have them"
 )
 
 func model(key string, raw json.RawMessage) (catalog.Model, error) {
@@ -121,7 +121,8 @@ func model(key string, raw json.RawMessage) (catalog.Model, error) {
 		return catalog.Model{}, err
 	}
 	m := catalog.Model{Provider: l.Provider, ID: strings.TrimPrefix(key, l.Provider+"/"), Mode: catalog.Mode(l.Mode),
-		ContextWindow: l.MaxInput, MaxOutput: l.MaxOutput, VectorSize: l.VectorSize, Deprecated: l.Deprecated}
+		MaxOutput: l.MaxOutput, VectorSize: l.VectorSize, Deprecated: l.Deprecated}
+	m.ContextWindow, m.MaxInput = windows(m, l)
 	m.Capabilities = slices.Sorted(slices.Values(l.Capabilities))
 
 	var errs []error
@@ -155,6 +156,34 @@ func model(key string, raw json.RawMessage) (catalog.Model, error) {
 		p.CacheWrite1h = 2 * p.Input // Anthropic's rule; the source has $6 for old models at any price
 	}
 	return m, errors.Join(errs...)
+}
+
+// windows says what a model reads and writes together, and, where it writes
+// whatever it has read, what it reads at most. The source has one number for
+// both, which means different things:
+//
+//   - OpenAI's models share one window (platform.openai.com/docs/models), except
+//     those of which the source has the input alone: GPT-5 has a window of 400,000
+//     tokens, 272,000 of them for input and 128,000 for output.
+//   - Google states an input and an output token limit for each model
+//     (ai.google.dev/gemini-api/docs/models); neither takes from the other.
+//   - Claude's models share one window. Those that cost more above 200,000 tokens
+//     read as much only with the beta header context-1m-2025-08-07, on Bedrock,
+//     too (platform.claude.com/docs/en/build-with-claude/context-windows). This
+//     gateway does not send it. Some older ones are listed so by mistake.
+//   - What others serve on Bedrock has one window.
+func windows(m catalog.Model, l listed) (window, input int64) {
+	const gpt5, claude = 272_000, 200_000
+	switch {
+	case m.Mode == catalog.Embedding:
+	case m.Provider == "openai" && l.MaxInput == gpt5:
+		return l.MaxInput + l.MaxOutput, l.MaxInput
+	case m.Provider == "gemini":
+		return l.MaxInput, l.MaxInput
+	case strings.Contains(m.ID, "claude") && (l.Input200k != "" || l.Output200k != ""):
+		return min(l.MaxInput, claude), 0
+	}
+	return l.MaxInput, 0
 }
 
 // perMillion turns dollars per token into nano-dollars per million tokens. It

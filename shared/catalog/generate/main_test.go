@@ -52,12 +52,30 @@ func TestConvert(t *testing.T) {
 "models":{
 "anthropic/claude-x":{"mode":"chat","price":{"input":1000000000,"cache_write_1h":2000000000,"output":1000000000000000},"max_output":7,"deprecated":"2030-01-01"},
 "bedrock/e":{"mode":"embedding","price":{"input":1},"vector_size":3},
-"gemini/g":{"mode":"chat","price":{"input":1000000000,"output":3000000000},"context_window":9},
+"gemini/g":{"mode":"chat","price":{"input":1000000000,"output":3000000000},"context_window":9,"max_input":9},
 "openai/m-1":{"mode":"chat","price":{"input":150000000,"output":6750000,"above":272000,"input_above":300000000,"output_above":1000000000},"capabilities":["tools","vision"]}
 }}
 `
 	if err != nil || string(got) != want {
 		t.Errorf("convert = %v,\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// TestWindowsAreTheRequests: the source says max_input_tokens of all of them.
+func TestWindowsAreTheRequests(t *testing.T) {
+	for _, tc := range []struct{ name, model, want string }{
+		{"GPT-4o shares one window", `"gpt-4o":{"provider":"openai","mode":"chat","max_input_tokens":128000,"max_output_tokens":16384}`, `"context_window":128000,"max_output":16384}`},
+		{"GPT-5 has its input listed", `"gpt-5":{"provider":"openai","mode":"chat","max_input_tokens":272000,"max_output_tokens":128000}`, `"context_window":400000,"max_input":272000,"max_output":128000}`},
+		{"Gemini has two limits", `"gemini/g":{"provider":"gemini","mode":"chat","max_input_tokens":1048576,"max_output_tokens":65536}`, `"context_window":1048576,"max_input":1048576,"max_output":65536}`},
+		{"Claude needs a header", `"claude-s":{"provider":"anthropic","mode":"chat","input_cost_per_token_above_200k_tokens":1e-6,"max_input_tokens":1000000,"max_output_tokens":64000}`, `"context_window":200000,"max_output":64000}`},
+		{"on Bedrock, too", `"us.anthropic.claude-s":{"provider":"bedrock","mode":"chat","output_cost_per_token_above_200k_tokens":1e-6,"max_input_tokens":1000000,"max_output_tokens":64000}`, `"context_window":200000,"max_output":64000}`},
+		{"newer ones do not", `"claude-t":{"provider":"anthropic","mode":"chat","max_input_tokens":1000000,"max_output_tokens":64000}`, `"context_window":1000000,"max_output":64000}`},
+		{"embeddings write nothing", `"gemini/e":{"provider":"gemini","mode":"embedding","max_input_tokens":2048}`, `"context_window":2048}`},
+	} {
+		out, err := convert([]byte(`{"_meta":{},"models":{` + tc.model + `}}`))
+		if err != nil || !strings.Contains(string(out), tc.want) {
+			t.Errorf("%s: convert = %s, %v, want %s", tc.name, out, err, tc.want)
+		}
 	}
 }
 
