@@ -33,7 +33,7 @@ func (b *binding) check(param string, v *template.Variable) error {
 		if len(b.text.refs) > 0 {
 			return nil
 		}
-		s, err := b.text.render(nil) // it is the same in every run
+		s, err := b.text.render(nil, nil) // it is the same in every run
 		if err != nil {
 			return err
 		}

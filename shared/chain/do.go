@@ -15,6 +15,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/template"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -167,7 +168,7 @@ func (w *work) once(ctx context.Context) (v any, err error) {
 		}
 		return w.remembered(ctx, body, func() (any, string, error) { return w.ask(ctx, body) })
 	case Retrieve:
-		text, err := s.query.render(w.data)
+		text, err := s.query.render(w.data, w.spend(ctx))
 		if err != nil {
 			return nil, err
 		}
@@ -181,7 +182,7 @@ func (w *work) once(ctx context.Context) (v any, err error) {
 			return v, "", err
 		})
 	case Transform:
-		v, ok, err := s.sel.value(w.data)
+		v, ok, err := s.sel.value(w.data, w.spend(ctx))
 		if err == nil && !ok {
 			if s.def == nil {
 				return nil, fault.New(fault.Unprocessable, "%s selects nothing.", s.sel.path)
@@ -190,23 +191,24 @@ func (w *work) once(ctx context.Context) (v any, err error) {
 		}
 		return v, err
 	default:
-		return s.test.holds(w.data)
+		return s.test.holds(w.data, w.spend(ctx))
 	}
 }
 
 // value is what sel makes of data. ok is false if a path selects nothing.
-func (sel *selection) value(data map[string]any) (v any, ok bool, err error) {
+func (sel *selection) value(data map[string]any, spend template.Spend) (v any, ok bool, err error) {
 	switch {
 	case sel.text != nil:
-		v, err = sel.text.render(data)
+		v, err = sel.text.render(data, spend)
 		return v, true, err
 	case sel.path != nil:
-		v, ok = sel.path.selects(data)
-		return v, ok, nil
+		return sel.path.selects(data, spend)
 	}
 	o := map[string]any{}
 	for i, p := range sel.paths {
-		o[sel.names[i]], _ = p.selects(data)
+		if o[sel.names[i]], _, err = p.selects(data, spend); err != nil {
+			return nil, false, err
+		}
 	}
 	return o, true, nil
 }
@@ -223,17 +225,18 @@ func (w *work) body(ctx context.Context) ([]byte, error) {
 		body = []byte("{}")
 	}
 	if s.Template == nil {
-		messages, err := w.messages()
+		messages, err := w.messages(ctx)
 		if err != nil {
 			return nil, err
 		}
 		edits = append(edits, rawjson.Edit{Name: "messages", Value: messages})
 	}
 	body = rawjson.Apply(nil, body, rawjson.Fields(nil, body), edits...)
+	spend := w.spend(ctx)
 	if s.Template == nil {
-		return body, nil
+		return body, spend(len(body) / stepBytes)
 	}
-	vars, err := s.Template.values(w.data)
+	vars, err := s.Template.values(w.data, spend)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +244,7 @@ func (w *work) body(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.Render(vars, s.at+".template.variables")
+	r, err := t.RenderWithin(vars, s.at+".template.variables", spend)
 	if err != nil {
 		return nil, err
 	}
@@ -249,18 +252,18 @@ func (w *work) body(ctx context.Context) ([]byte, error) {
 }
 
 // values fills in the variables of a stored template.
-func (t *TemplateRef) values(data map[string]any) (json.RawMessage, error) {
+func (t *TemplateRef) values(data map[string]any, spend template.Spend) (json.RawMessage, error) {
 	o := map[string]any{}
 	for _, b := range t.variables {
 		switch {
 		case b.text != nil:
-			v, err := b.text.render(data)
+			v, err := b.text.render(data, spend)
 			if err != nil {
 				return nil, err
 			}
 			o[b.name] = v
 		case b.path != nil:
-			v, err := b.path.one(data)
+			v, err := b.path.one(data, spend)
 			if err != nil {
 				return nil, err
 			}
@@ -269,15 +272,19 @@ func (t *TemplateRef) values(data map[string]any) (json.RawMessage, error) {
 			o[b.name] = b.value
 		}
 	}
-	return encode(o)
-}
-
-func (w *work) messages() ([]byte, error) {
-	system, err := w.s.system.render(w.data)
+	out, err := encode(o)
 	if err != nil {
 		return nil, err
 	}
-	user, err := w.s.user.render(w.data)
+	return out, spend(len(out) / (stepBytes / 4)) // they are written, checked and read again
+}
+
+func (w *work) messages(ctx context.Context) ([]byte, error) {
+	system, err := w.s.system.render(w.data, w.spend(ctx))
+	if err != nil {
+		return nil, err
+	}
+	user, err := w.s.user.render(w.data, w.spend(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -402,6 +409,9 @@ func jsonValue(a Answer) (any, error) {
 		}
 		return nil, &fault.Error{Kind: fault.Upstream, Code: "invalid_json_answer", Message: "The model's answer is not JSON." + why, Err: err}
 	}
+	if rawjson.LongNumber(text, maxDigits) {
+		return nil, &fault.Error{Kind: fault.Upstream, Code: "invalid_json_answer", Message: fmt.Sprintf("The model's answer has a number of more than %d digits.", maxDigits)}
+	}
 	return decode(text), nil
 }
 
@@ -416,6 +426,9 @@ func (w *work) retrieve(ctx context.Context, q rag.Query) (any, error) {
 	}
 	list := []any{}
 	for _, h := range hits {
+		if rawjson.LongNumber(h.Metadata, maxDigits) {
+			return nil, fault.New(fault.Unprocessable, "The metadata of the document '%.100s' has a number of more than %d digits.", h.ID, maxDigits)
+		}
 		metadata, ok := decode(h.Metadata).(map[string]any)
 		if !ok {
 			metadata = map[string]any{}

@@ -17,7 +17,7 @@ func (w *work) mapped(ctx context.Context) (any, []ItemError, error) {
 	s := w.s
 	ctx, cancel := s.within(ctx)
 	defer cancel()
-	v, err := s.over.one(w.data)
+	v, err := s.over.one(w.data, w.spend(ctx))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -66,6 +66,7 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 			p.add("input", "has more than %d variables", maxInputs)
 			return errEnough
 		}
+		p.digits(at, e)
 		o, ok := p.object(at, e)
 		if !ok {
 			return nil
@@ -116,6 +117,7 @@ func (c *Chain) readSteps(p *Problems, v []byte) {
 			return errEnough
 		}
 		at := fmt.Sprintf("steps[%d]", i)
+		p.digits(at, e)
 		o, ok := p.object(at, e)
 		if !ok {
 			return nil
@@ -162,6 +164,8 @@ func (c *Chain) Inputs(given []byte) (json.RawMessage, error) {
 			value = []byte("null")
 		case !v.accepts(value):
 			p.add(o.path(v.Name), "must be of type '%s'", v.Type)
+		default:
+			p.digits(o.path(v.Name), value)
 		}
 		if len(out) > 1 {
 			out = append(out, ',')

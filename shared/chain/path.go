@@ -2,16 +2,16 @@ package chain
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"text/scanner"
 
 	"github.com/theory/jsonpath"
-	"github.com/theory/jsonpath/registry"
 	"github.com/theory/jsonpath/spec"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/template"
 )
 
 const (
@@ -29,47 +29,24 @@ type path struct {
 	refs     []names // every place that the query and its filters begin at
 	singular bool    // it selects at most one value
 	located  bool    // Go's order of an object's members would show
+	terms    int     // queries in its filters; 0: it has no filter
+	program  int     // instructions of all patterns in its filters
 }
 
 // names is the beginning of a path or of a template's field, as far as it is
 // names only: input, topic.
 type names []string
 
-var ours struct {
-	once      sync.Once
-	functions *registry.Registry
-}
-
-// functions are those of RFC 9535. The library's match and search panic where
-// an argument selects nothing; that is no match.
-func functions() *registry.Registry {
-	ours.once.Do(func() {
-		r := registry.New()
-		for _, name := range []string{"match", "search"} {
-			theirs := *r.Get(name)
-			*r.Get(name) = *spec.Extension(name, spec.FuncLogical, theirs.Validate, func(args []spec.PathValue) spec.PathValue {
-				for _, a := range args {
-					if spec.ValueFrom(a) == nil {
-						return spec.LogicalFalse
-					}
-				}
-				return theirs.Evaluate(args)
-			})
-		}
-		ours.functions = r
-	})
-	return ours.functions
-}
-
 func parsePath(src string) (*path, error) {
 	if len(src) > maxPath {
 		return nil, errors.New("is longer than a selection may be")
 	}
-	q, err := jsonpath.NewParser(jsonpath.WithRegistry(functions())).Parse(src)
+	var own patterns
+	q, err := jsonpath.NewParser(jsonpath.WithRegistry(own.functions())).Parse(src)
 	if err != nil {
 		return nil, errors.New("is no JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}
-	p := &path{Path: q, singular: q.Query().Singular() != nil}
+	p := &path{Path: q, singular: q.Query().Singular() != nil, program: own.program()}
 	several, descents := 0, 0
 	segments := q.Query().Segments()
 	for _, s := range segments {
@@ -128,6 +105,7 @@ func (p *path) filter(text string) error {
 		tokens = append(tokens, s.TokenText())
 	}
 	brackets, filters := 0, 0
+	p.terms++
 	for i, tok := range tokens {
 		switch tok {
 		case "?":
@@ -136,7 +114,10 @@ func (p *path) filter(text string) error {
 			brackets++
 		case "]":
 			brackets--
+		case "@":
+			p.terms++
 		case "$":
+			p.terms++
 			p.refs = append(p.refs, root(tokens[i+1:]))
 		}
 		if filters > 1 || tok == "*" || tok == ":" || tok == "." || brackets > 0 && tok == "," {
@@ -160,14 +141,24 @@ func root(tokens []string) (list names) {
 
 // selects returns the value that p selects, or all of them as a list if it
 // may select several: in the order of the document, members of objects in the
-// order of their names. ok is false if there is none where there may be one.
-func (p *path) selects(data map[string]any) (v any, ok bool) {
+// order of their names. ok is false if there is none where there may be one. It
+// fails with fault.Unprocessable where that would take too long, and as spend
+// does.
+func (p *path) selects(data map[string]any, spend template.Spend) (v any, ok bool, err error) {
+	steps := p.cost(data)
+	if steps > maxOnce {
+		return nil, false, &fault.Error{Kind: fault.Unprocessable, Code: "chain_work_exceeded",
+			Message: fmt.Sprintf("%.200s takes too long over so much data: select from less, or with simpler filters.", p)}
+	}
+	if err := spend(steps); err != nil {
+		return nil, false, err
+	}
 	if p.singular {
 		nodes := p.Select(data)
 		if len(nodes) == 0 {
-			return nil, false
+			return nil, false, nil
 		}
-		return nodes[0], true
+		return nodes[0], true, nil
 	}
 	list := []any{}
 	if p.located {
@@ -176,14 +167,17 @@ func (p *path) selects(data map[string]any) (v any, ok bool) {
 		for n := range nodes.Nodes() {
 			list = append(list, n)
 		}
-		return list, true
+		return list, true, nil
 	}
-	return append(list, p.Select(data)...), true
+	return append(list, p.Select(data)...), true, nil
 }
 
 // one is selects for paths that must find something.
-func (p *path) one(data map[string]any) (any, error) {
-	v, ok := p.selects(data)
+func (p *path) one(data map[string]any, spend template.Spend) (any, error) {
+	v, ok, err := p.selects(data, spend)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, fault.New(fault.Unprocessable, "%s selects nothing.", p)
 	}

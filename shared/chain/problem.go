@@ -62,6 +62,17 @@ func (p *Problems) take(err error) {
 	}
 }
 
+// maxDigits bounds the numbers that a run reads: each comparison would read
+// all of them again.
+const maxDigits = 100
+
+// digits notes a number that is too long.
+func (p *Problems) digits(at string, value []byte) {
+	if rawjson.LongNumber(value, maxDigits) {
+		p.add(at, "has a number of more than %d digits", maxDigits)
+	}
+}
+
 // object reads the fields of a JSON object and notes what is wrong with them.
 type object struct {
 	p      *Problems

@@ -2,11 +2,12 @@ package chain
 
 import (
 	"encoding/json"
-	"regexp"
+	"regexp/syntax"
 	"strconv"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/template"
 )
 
 // test is the question that a condition asks.
@@ -15,7 +16,7 @@ type test struct {
 	op    string
 	value any // what it compares with, decoded
 	list  []any
-	re    *regexp.Regexp
+	re    *regex
 	num   float64
 	yes   bool // of exists
 }
@@ -56,9 +57,12 @@ func (p *Problems) test(at string, v []byte, s *Step) *test {
 		}
 	case "matches":
 		src, ok := rawjson.String(given)
-		re, err := regexp.Compile(src)
-		if !ok || err != nil || len(src) > maxPath {
+		re, err := compile(src, syntax.Perl, nil)
+		switch {
+		case !ok:
 			p.add(valueAt, "must be a regular expression (RE2) of at most %d bytes", maxPath)
+		case err != nil:
+			p.add(valueAt, "%s", err)
 		}
 		t.re, u.kind = re, "string"
 	case "in":
@@ -86,8 +90,11 @@ func (p *Problems) test(at string, v []byte, s *Step) *test {
 }
 
 // holds answers the question of t.
-func (t *test) holds(data map[string]any) (bool, error) {
-	v, found := t.path.selects(data)
+func (t *test) holds(data map[string]any, spend template.Spend) (bool, error) {
+	v, found, err := t.path.selects(data, spend)
+	if err != nil {
+		return false, err
+	}
 	switch t.op {
 	case "exists":
 		return (found && v != nil) == t.yes, nil
@@ -111,7 +118,7 @@ func (t *test) holds(data map[string]any) (bool, error) {
 		if !ok {
 			return false, fault.New(fault.Unprocessable, "%s is of type %s; only a string can match.", t.path, rawjson.KindOf(v))
 		}
-		return t.re.MatchString(s), nil
+		return t.re.matches(s, spend)
 	}
 	n, ok := v.(json.Number)
 	if !ok {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
@@ -95,7 +96,8 @@ type runner struct {
 	mu     sync.Mutex
 	held   usage.Nano // the most that calls under way may cost
 	memory memory
-	size   int // bytes of all outputs
+	size   int          // bytes of all outputs
+	work   atomic.Int64 // steps taken
 
 	telling sync.Mutex // one event at a time
 
@@ -146,7 +148,7 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 	err := r.steps(ctx)
 	done()
 	if err == nil {
-		r.run.Output, err = r.output()
+		r.run.Output, err = r.output(ctx)
 	}
 	r.end(caller, err)
 	return r.run, err
@@ -294,7 +296,7 @@ func (r *runner) data(deps []int) map[string]any {
 }
 
 // output is what the chain as a whole gives.
-func (r *runner) output() (json.RawMessage, error) {
+func (r *runner) output(ctx context.Context) (json.RawMessage, error) {
 	sel := r.c.output
 	if sel == nil {
 		for i := len(r.run.Steps) - 1; i >= 0; i-- {
@@ -308,11 +310,16 @@ func (r *runner) output() (json.RawMessage, error) {
 	for i := range all {
 		all[i] = i
 	}
-	v, _, err := sel.value(r.data(all))
-	if err != nil {
-		return nil, err
+	v, _, err := sel.value(r.data(all), r.spend(ctx))
+	if err == nil {
+		var out json.RawMessage
+		if out, err = encode(v); err == nil {
+			return out, nil
+		}
 	}
-	return encode(v)
+	f := *fault.As(err)
+	f.Param = "output"
+	return nil, &f
 }
 
 // end completes the run and stores it, whatever became of the caller.

@@ -27,11 +27,11 @@ func (p *Problems) parseText(at, src string) *text {
 
 // render fills in data. A failure is the data's fault, not that of the
 // request: a step has given something else than the text can use.
-func (t *text) render(data map[string]any) (string, error) {
+func (t *text) render(data map[string]any, spend template.Spend) (string, error) {
 	if t == nil {
 		return "", nil
 	}
-	out, err := t.Render(data, "")
+	out, err := t.Render(data, "", spend)
 	if f := fault.As(err); f != nil && f.Kind == fault.Invalid {
 		return "", &fault.Error{Kind: fault.Unprocessable, Code: f.Code, Message: f.Message}
 	}

@@ -20,7 +20,14 @@ const (
 	// bytesPerStep is how much of a string counts as one step where it is read
 	// and not written.
 	bytesPerStep = 256
+	// payEvery is how many steps are taken before a Spend hears of them.
+	payEvery = 1000
 )
+
+// Spend is told, from time to time and at the end, how many steps a rendering
+// has taken since it was told last: some ten nanoseconds each. If it fails, the
+// rendering ends with its error.
+type Spend func(steps int) error
 
 var (
 	errOutput = errors.New("output")
@@ -35,6 +42,9 @@ type machine struct {
 	out    strings.Builder
 	output int // bytes that may still be written
 	steps  int // that may still be taken
+	spend  Spend
+	unpaid int   // steps that spend has not heard of
+	broke  error // what it said
 }
 
 // flow says whether a list of nodes ran to its end.
@@ -50,12 +60,16 @@ const (
 func (m *machine) run(x *text, values map[string]any, param string) (string, error) {
 	m.x = x
 	m.out.Reset()
+	before := m.output
 	m.locals = append(m.locals[:0], binding[any]{"$", values})
 	var err error
 	if x.root == nil {
 		err = m.write(x.source)
 	} else {
 		_, err = m.list(x.root, values)
+	}
+	if err == nil {
+		err = m.pay(m.unpaid + (before-m.output)/bytesPerStep)
 	}
 	switch {
 	case errors.Is(err, errOutput):
@@ -82,7 +96,18 @@ func (m *machine) work(steps int) error {
 	if m.steps -= steps; m.steps < 0 {
 		return errSteps
 	}
+	if m.unpaid += steps; m.unpaid >= payEvery {
+		return m.pay(m.unpaid)
+	}
 	return nil
+}
+
+func (m *machine) pay(steps int) error {
+	m.unpaid = 0
+	if m.spend != nil {
+		m.broke = m.spend(steps)
+	}
+	return m.broke
 }
 
 func (m *machine) write(s string) error {
@@ -255,7 +280,7 @@ func (m *machine) call(name string, cmd *parse.CommandNode, dot any, final []any
 		return args[len(args)-1], nil
 	}
 	v, err = f.call(m, args)
-	if err != nil && !errors.Is(err, errSteps) {
+	if err != nil && m.broke == nil && !errors.Is(err, errSteps) {
 		err = &stuck{cmd, "'" + name + "' " + err.Error()}
 	}
 	return v, err
@@ -320,6 +345,13 @@ func (m *machine) print(v any) error {
 		return m.write(string(v))
 	case bool:
 		return m.write(fmt.Sprint(v))
+	}
+	size := rawjson.Size(v, m.output)
+	if size > m.output {
+		return errOutput
+	}
+	if err := m.work(size / bytesPerStep); err != nil {
+		return err
 	}
 	b, err := rawjson.Marshal(v)
 	if err != nil {

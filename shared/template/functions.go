@@ -23,6 +23,9 @@ type function struct {
 }
 
 const (
+	// digitsPerStep is how much of a number counts as one step where it is read.
+	digitsPerStep = 32
+
 	many  = 100
 	known = "Templates know eq, ne, lt, le, gt, ge, and, or, not, len, and no other functions"
 )
@@ -191,7 +194,7 @@ func compare(m *machine, a, b any) (int, error) {
 		}
 	case json.Number:
 		if b, ok := b.(json.Number); ok {
-			return compareNumbers(a, b), nil
+			return compareNumbers(a, b), m.work((len(a) + len(b)) / digitsPerStep)
 		}
 	case bool:
 		if b, ok := b.(bool); ok {

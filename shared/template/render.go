@@ -24,12 +24,17 @@ type Rendered struct {
 // fault.Invalid and name the variable ("variables.topic"), or fault.TooLarge
 // above MaxOutput.
 func (t *Template) Render(variables json.RawMessage, param string) (Rendered, error) {
+	return t.RenderWithin(variables, param, nil)
+}
+
+// RenderWithin is Render for those who count its steps.
+func (t *Template) RenderWithin(variables json.RawMessage, param string, spend Spend) (Rendered, error) {
 	r := Rendered{Model: t.Model, Parameters: t.Parameters}
 	values, err := t.values(variables, param)
 	if err != nil {
 		return r, err
 	}
-	m := machine{output: MaxOutput, steps: maxSteps}
+	m := machine{output: MaxOutput, steps: maxSteps, spend: spend}
 	out := make([]string, len(t.texts))
 	for i := range t.texts {
 		if out[i], err = m.run(&t.texts[i], values, param); err != nil {

@@ -84,9 +84,10 @@ func (s *Snippet) walk(n parse.Node, top bool) {
 }
 
 // Render fills in data, whose values are as of encoding/json with numbers as
-// json.Number. Errors are as of Template.Render; param names the data.
-func (s *Snippet) Render(data map[string]any, param string) (string, error) {
-	m := machine{output: MaxOutput, steps: maxSteps}
+// json.Number. Errors are as of Template.Render; param names the data. spend may
+// be nil.
+func (s *Snippet) Render(data map[string]any, param string, spend Spend) (string, error) {
+	m := machine{output: MaxOutput, steps: maxSteps, spend: spend}
 	out, err := m.run(&s.x, data, param)
 	if stop, ok := errors.AsType[*stuck](err); ok {
 		err = fault.Field(param, "With this data '%s' fails at %s: %s.", s.x.param, s.x.place(stop.at), stop.why)

@@ -102,6 +102,9 @@ func readVariable(at string, value []byte) (v Variable, err error) {
 		if err := v.Accepts(at+".default", def); err != nil {
 			return v, err
 		}
+		if rawjson.LongNumber(def, maxDigits) {
+			return v, fault.Field(at+".default", "'%s.default' is wrong: %v.", at, errDigits)
+		}
 		if v.Default, err = canonical(nil, at+".default", def); err != nil {
 			return v, err
 		}
@@ -171,6 +174,11 @@ func (t *Template) values(given json.RawMessage, prefix string) (map[string]any,
 			if err := v.Accepts(prefix+"."+v.Name, raw); err != nil {
 				return nil, err
 			}
+			if v.Type == Array || v.Type == Object {
+				if _, err := canonical(nil, prefix+"."+v.Name, raw); err != nil { // a member that is given twice
+					return nil, err
+				}
+			}
 		case v.Default != nil:
 			raw = v.Default
 		case v.Required:
@@ -202,29 +210,15 @@ func (t *Template) names() (names []string) {
 // decode leaves numbers as they were written, and refuses those that would
 // take long to read again and again.
 func decode(raw []byte) (value any, err error) {
+	if rawjson.LongNumber(raw, maxDigits) {
+		return nil, errDigits
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	if err := dec.Decode(&value); err != nil {
 		return nil, err
 	}
-	if longNumber(value) {
-		return nil, fmt.Errorf("a number has more than %d digits", maxDigits)
-	}
 	return value, nil
 }
 
-func longNumber(v any) bool {
-	switch v := v.(type) {
-	case json.Number:
-		return len(v) > maxDigits
-	case []any:
-		return slices.ContainsFunc(v, longNumber)
-	case map[string]any:
-		for _, e := range v {
-			if longNumber(e) {
-				return true
-			}
-		}
-	}
-	return false
-}
+var errDigits = fmt.Errorf("a number has more than %d digits", maxDigits)

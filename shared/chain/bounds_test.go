@@ -1,0 +1,96 @@
+package chain_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/chain"
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rag"
+)
+
+// TestPureStepsAreBounded runs what makes no call and would take minutes.
+func TestPureStepsAreBounded(t *testing.T) {
+	const input = `"input":[{"name":"q"},{"name":"l","type":"array"}]`
+	long, list := strings.Repeat("a", 5_000_000), strings.Repeat("1,", 399)+"1"
+	loops := `{{range .input.l}}{{if eq $.input.q $.input.q}}{{end}}{{end}}x`
+	for name, tc := range map[string]struct{ steps, more, in, param string }{
+		"condition": {`{"id":"c","type":"condition","if":{"path":"$.input.q","matches":"((a{0,20}){0,20})*b$"},"then":["t"]},{"id":"t","type":"transform","select":"$.input.q"}`, "",
+			`{"q":"` + long + `"}`, "steps[0]"},
+		"selection": {`{"id":"t","type":"transform","select":"$.input.l[?search($.input.q, 'b')]"}`, "", `{"q":"` + long + `","l":[` + list + `]}`, "steps[0]"},
+		"texts of a map": {`{"id":"m","type":"map","over":"$.input.l","parallel":16,"do":{"type":"prompt","model":"m","user":"` + loops + `"}}`, "",
+			`{"q":"` + long[:100_000] + `","l":[` + list + `]}`, "steps[0]"},
+		"output": {`{"id":"t","type":"transform","select":"$.input.q"}`, `"output":{"a":"$.input.l[?search($.input.q, 'b')]"}`,
+			`{"q":"` + long[:4_000_000] + `","l":[` + list + `]}`, "output"},
+	} {
+		w := &world{}
+		r, err := run(t, `{"name":"c",`+input+`,"steps":[`+tc.steps+`]`+comma(tc.more)+`}`, tc.in, w)
+		if f := fault.As(err); f == nil || f.Kind != fault.Unprocessable || f.Code != "chain_work_exceeded" || f.Param != tc.param {
+			t.Errorf("%s: %+v, want chain_work_exceeded of %q", name, f, tc.param)
+		}
+		if r.Status != chain.Failed {
+			t.Errorf("%s: the run is %s, want failed", name, r.Status)
+		}
+	}
+}
+
+func comma(more string) string {
+	if more == "" {
+		return ""
+	}
+	return "," + more
+}
+
+// TestPureStepsHearThatTheCallerLeft: they make no call in which they could.
+func TestPureStepsHearThatTheCallerLeft(t *testing.T) {
+	for name, step := range map[string]string{
+		"transform": `{"id":"s","type":"transform","select":"$.input.q"}`,
+		"condition": `{"id":"s","type":"condition","if":{"path":"$.input.q","exists":true},"then":["t"]},{"id":"t","type":"transform","select":"$.input.q"}`,
+	} {
+		c := parse(t, `{"name":"c","input":[{"name":"q"}],"steps":[`+step+`]}`)
+		ctx, leave := context.WithCancel(t.Context())
+		r, err := c.Run(ctx, chain.Options{ID: runID, Version: 1, Input: inputs(t, c, `{"q":"x"}`), Calls: &world{}, Observe: func(e chain.Event) error {
+			if e.Type == "step.start" {
+				leave()
+			}
+			return nil
+		}})
+		if r.Steps[0].Status != chain.Canceled || !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %s, %v, want canceled", name, r.Steps[0].Status, err)
+		}
+	}
+}
+
+// TestLongNumbersAreRefused wherever they come from.
+func TestLongNumbersAreRefused(t *testing.T) {
+	long := strings.Repeat("7", 101)
+	c := parse(t, `{"name":"c","input":[{"name":"n","type":"number"},{"name":"l","type":"array"}],"steps":[{"id":"t","type":"transform","select":"$.input.n"}]}`)
+	for in, param := range map[string]string{`{"n":` + long + `}`: "input.n", `{"l":[{"a":-` + long + `}]}`: "input.l"} {
+		if _, err := c.Inputs([]byte(in)); fault.As(err) == nil || fault.As(err).Param != param {
+			t.Errorf("Inputs(%.20s) = %v, want invalid for %s", in, err, param)
+		}
+	}
+	for body, param := range map[string]string{
+		`{"name":"c","input":[{"name":"n","type":"number","default":` + long + `}],"steps":[{"id":"t","type":"transform","select":"$.input.n"}]}`:                   "input[0]",
+		`{"name":"c","steps":[{"id":"t","type":"transform","select":"$.input","default":[` + long + `]}]}`:                                                          "steps[0]",
+		`{"name":"c","steps":[{"id":"t","type":"prompt","model":"m","user":"x"},{"id":"u","type":"transform","select":"$.steps.t.output","default":` + long + `}]}`: "steps[1]",
+	} {
+		if _, err := chain.Parse([]byte(body)); fault.As(err) == nil || fault.As(err).Param != param {
+			t.Errorf("Parse(%.80s) = %v, want invalid for %s", body, err, param)
+		}
+	}
+	w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+		return chain.Answer{Text: `{"n":` + long + `}`}, nil
+	}}
+	_, err := run(t, `{"name":"c","steps":[{"id":"t","type":"prompt","model":"m","user":"x","parameters":{"response_format":{"type":"json_object"}}}]}`, `{}`, w)
+	if f := fault.As(err); f == nil || f.Code != "invalid_json_answer" {
+		t.Errorf("an answer with a long number = %v, want invalid_json_answer", err)
+	}
+	w.hits = []rag.Hit{{Key: rag.Key{ID: "d"}, Metadata: json.RawMessage(`{"n":` + long + `}`)}}
+	if _, err = run(t, `{"name":"c","steps":[{"id":"t","type":"retrieve","collection":"docs","query":"x"}]}`, `{}`, w); !errors.Is(err, fault.Unprocessable) {
+		t.Errorf("metadata with a long number = %v, want unprocessable", err)
+	}
+}

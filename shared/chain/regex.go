@@ -1,0 +1,188 @@
+package chain
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"regexp/syntax"
+	"unicode/utf8"
+
+	"github.com/theory/jsonpath/registry"
+	"github.com/theory/jsonpath/spec"
+
+	"github.com/devmentor/ai-gateway/shared/template"
+)
+
+// maxProgram bounds the instructions of a pattern, which are what each
+// character of a text may be compared with: (a{0,30}){0,30} are 1,800.
+const maxProgram = 1000
+
+// regex is a pattern (RE2) of bounded size.
+type regex struct {
+	*regexp.Regexp
+
+	program int // instructions
+}
+
+var errProgram = fmt.Errorf("is a pattern of more than %d instructions: repetitions count as often as they may occur", maxProgram)
+
+// compile compiles src if it is of bounded size; change may change it before.
+func compile(src string, flags syntax.Flags, change func(*syntax.Regexp)) (*regex, error) {
+	if len(src) > maxPath {
+		return nil, fmt.Errorf("is a pattern of more than %d bytes", maxPath)
+	}
+	re, err := syntax.Parse(src, flags)
+	if err != nil {
+		return nil, fmt.Errorf("is no regular expression (RE2): %w", err)
+	}
+	n := instructions(re)
+	if n > maxProgram {
+		return nil, errProgram
+	}
+	if change != nil {
+		change(re)
+	}
+	p, err := regexp.Compile(re.String())
+	if err != nil {
+		return nil, fmt.Errorf("is no regular expression (RE2): %w", err)
+	}
+	return &regex{p, n}, nil
+}
+
+// instructions is how long the program for re is at most. It counts what is not
+// made yet: the library would make millions, and only then tell.
+func instructions(re *syntax.Regexp) int {
+	n := 0
+	for _, sub := range re.Sub {
+		n += instructions(sub)
+	}
+	switch re.Op {
+	case syntax.OpLiteral:
+		return len(re.Rune)
+	case syntax.OpCapture:
+		return n + 2
+	case syntax.OpAlternate:
+		return n + len(re.Sub)
+	case syntax.OpRepeat:
+		return min((n+1)*max(1, re.Min, re.Max)+1, 1<<30)
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest:
+		return n + 2
+	case syntax.OpConcat:
+		return n
+	}
+	return 1
+}
+
+// patternSteps is what looking for a program of that size in a text takes; no
+// program, no steps.
+func patternSteps(text, program int) int {
+	if program == 0 {
+		return 0
+	}
+	return text * (program + 8) / stepStates
+}
+
+// matches looks for p in s. All steps are asked for before the first is taken.
+func (p *regex) matches(s string, spend template.Spend) (bool, error) {
+	const short = 50_000 // steps, some milliseconds
+	steps := patternSteps(len(s), p.program)
+	if err := spend(steps); err != nil || steps <= short {
+		return err == nil && p.MatchString(s), err
+	}
+	r := &stoppable{text: s, ask: max(1, short*len(s)/steps), spend: spend}
+	found := p.MatchReader(r)
+	return found && r.err == nil, r.err
+}
+
+// stoppable is a text that ends when spend says so.
+type stoppable struct {
+	text  string
+	ask   int // characters between questions
+	read  int // since the last one
+	spend template.Spend
+	err   error
+}
+
+func (r *stoppable) ReadRune() (rune, int, error) {
+	if r.read++; r.read > r.ask && r.err == nil {
+		r.read, r.err = 0, r.spend(0)
+	}
+	if r.err != nil || r.text == "" {
+		return 0, 0, io.EOF
+	}
+	c, n := utf8.DecodeRuneInString(r.text)
+	r.text = r.text[n:]
+	return c, n, nil
+}
+
+// patterns are those of one path, by the functions that look for them.
+type patterns struct {
+	match, search map[string]*regex
+}
+
+func (ps *patterns) program() (n int) {
+	for _, list := range []map[string]*regex{ps.match, ps.search} {
+		for _, p := range list {
+			n += p.program
+		}
+	}
+	return n
+}
+
+// functions are those of RFC 9535, but that match and search want their pattern
+// as a text of the path's own. A pattern from the data would be compiled for
+// each value, and whoever wrote the data would say how long that takes.
+func (ps *patterns) functions() *registry.Registry {
+	r := registry.New()
+	ps.match, ps.search = map[string]*regex{}, map[string]*regex{}
+	replace(r.Get("match"), ps.match, `\A(?:`, `)\z`)
+	replace(r.Get("search"), ps.search, "", "")
+	return r
+}
+
+// replace puts our function in the place of theirs; compiled gets its patterns.
+func replace(theirs *spec.FuncExtension, compiled map[string]*regex, before, behind string) {
+	old := *theirs
+	name := old.Name()
+	check := func(args []spec.FuncExprArg) error {
+		if err := old.Validate(args); err != nil {
+			return err
+		}
+		own, ok := args[1].(*spec.LiteralArg)
+		if !ok {
+			return fmt.Errorf("%s must be given its pattern as a text of its own, not from the data", name)
+		}
+		src, ok := own.Value().(string)
+		if !ok {
+			return fmt.Errorf("the pattern of %s must be a text", name)
+		}
+		// As RFC 9485 says, a dot is no end of a line.
+		p, err := compile(before+src+behind, syntax.Perl|syntax.DotNL, undot)
+		if err != nil {
+			return fmt.Errorf("the second argument of %s %w", name, err)
+		}
+		compiled[src] = p
+		return nil
+	}
+	evaluate := func(args []spec.PathValue) spec.PathValue {
+		text, pattern := spec.ValueFrom(args[0]), spec.ValueFrom(args[1])
+		if text == nil || pattern == nil { // the query selects nothing
+			return spec.LogicalFalse
+		}
+		s, ok := text.Value().(string)
+		src, _ := pattern.Value().(string)
+		return spec.Logical(ok && compiled[src].MatchString(s))
+	}
+	*theirs = *spec.Extension(name, spec.FuncLogical, check, evaluate)
+}
+
+// undot makes dots of a pattern match no end of a line.
+func undot(re *syntax.Regexp) {
+	if re.Op == syntax.OpAnyChar {
+		*re = syntax.Regexp{Op: syntax.OpCharClass, Rune: []rune{0, '\n' - 1, '\n' + 1, '\r' - 1, '\r' + 1, utf8.MaxRune}}
+		return
+	}
+	for _, sub := range re.Sub {
+		undot(sub)
+	}
+}

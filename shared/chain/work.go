@@ -1,0 +1,174 @@
+package chain
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/theory/jsonpath/spec"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/template"
+)
+
+// What a run does between its calls (texts, selections, conditions) costs
+// nobody anything, and so it is bounded. It is counted in steps, of up to a
+// hundred nanoseconds each: an action of a text, 256 bytes that are read, 16
+// states that a pattern is in. Whoever takes them asks before that, often
+// enough that deadlines and clients who leave are heard of within a tenth of a
+// second.
+const (
+	maxWork = 10 << 20 // steps of a run
+	maxOnce = 1 << 20  // steps of a selection, which cannot be interrupted
+
+	stepBytes  = 256 // bytes to a step
+	stepStates = 16  // bytes times instructions of a pattern to a step
+	nodeSteps  = 8   // for a value that is visited, its place noted and sorted
+)
+
+// free spends without a bound; for what is known to be short.
+func free(int) error { return nil }
+
+// spend returns what asks for steps of the run: it fails when there are none
+// left, and when ctx has ended.
+func (r *runner) spend(ctx context.Context) template.Spend {
+	return func(steps int) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if r.work.Add(int64(steps)) > maxWork {
+			return &fault.Error{Kind: fault.Unprocessable, Code: "chain_work_exceeded",
+				Message: "The run's texts, selections and conditions take more work than a run may: give them less data, or simpler patterns."}
+		}
+		return nil
+	}
+}
+
+// cost counts the steps that p takes over data, and stops counting above
+// maxOnce.
+func (p *path) cost(data map[string]any) int {
+	segments := p.Query().Segments()
+	if p.singular {
+		return len(segments)
+	}
+	c := counter{left: maxOnce}
+	if p.terms > 0 {
+		c.terms, c.program = p.terms, p.program
+		for _, of := range p.refs[:len(p.refs)-1] { // what filters read from the whole data, again for each value
+			before := c.left
+			c.weigh(lookup(data, of))
+			c.each += before - c.left
+		}
+	}
+	c.segments(any(data), segments)
+	return maxOnce - c.left
+}
+
+// lookup finds what names lead to, or what is there before they end.
+func lookup(v any, of names) any {
+	for _, name := range of {
+		o, ok := v.(map[string]any)
+		if !ok {
+			return v
+		}
+		v = o[name]
+	}
+	return v
+}
+
+// counter counts the steps of a selection without making it. It never counts
+// less than the library visits.
+type counter struct {
+	left    int
+	terms   int // queries in filters: a filter reads a value so often
+	program int // instructions of all patterns in filters
+	each    int // steps for what filters read beside the value
+}
+
+func (c *counter) segments(v any, list []*spec.Segment) {
+	if c.left--; c.left < 0 || len(list) == 0 {
+		return
+	}
+	s, rest := list[0], list[1:]
+	if s.IsDescendant() {
+		c.tree(v, 0, nodeSteps*len(s.Selectors())*len(list))
+		return
+	}
+	for _, sel := range s.Selectors() {
+		switch sel := sel.(type) {
+		case spec.Name:
+			if o, ok := v.(map[string]any); ok {
+				c.segments(o[string(sel)], rest)
+			}
+		case spec.Index:
+			if l, ok := v.([]any); ok {
+				if i := int(sel); i < 0 && -i <= len(l) {
+					c.segments(l[len(l)+i], rest)
+				} else if i >= 0 && i < len(l) {
+					c.segments(l[i], rest)
+				}
+			}
+		default: // all, a slice, a filter
+			if slice, ok := sel.(spec.SliceSelector); ok && slice.Step() > 0 {
+				if l, ok := v.([]any); ok {
+					from, to := slice.Bounds(len(l))
+					v = l[min(from, to):to]
+				}
+			}
+			c.children(v, func(e any) {
+				c.left -= nodeSteps
+				c.test(e)
+				c.segments(e, rest)
+			})
+		}
+	}
+}
+
+// children calls do for each member or element of v while there are steps left.
+func (c *counter) children(v any, do func(any)) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			if do(e); c.left < 0 {
+				return
+			}
+		}
+	case map[string]any:
+		for _, e := range v {
+			if do(e); c.left < 0 {
+				return
+			}
+		}
+	}
+}
+
+// tree counts steps for all values in v, and what their places take to write.
+func (c *counter) tree(v any, depth, steps int) {
+	c.children(v, func(e any) {
+		c.left -= steps + depth
+		c.test(e)
+		c.tree(e, depth+1, steps)
+	})
+}
+
+// test counts what filters read of v.
+func (c *counter) test(v any) {
+	if c.terms == 0 {
+		return
+	}
+	c.left -= c.each
+	c.weigh(v)
+}
+
+func (c *counter) weigh(v any) {
+	if c.left -= c.terms; c.left < 0 {
+		return
+	}
+	switch v := v.(type) {
+	case string:
+		c.left -= len(v)*c.terms/stepBytes + patternSteps(len(v), c.program)
+	case json.Number:
+		c.left -= c.terms
+	default:
+		c.children(v, c.weigh)
+	}
+}

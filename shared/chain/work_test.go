@@ -1,0 +1,185 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp/syntax"
+	"strings"
+	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
+)
+
+var errSpent = errors.New("nothing left")
+
+// purse pays for so many steps.
+type purse struct{ left, paid, asked int }
+
+func (p *purse) spend(steps int) error {
+	p.asked++
+	if p.left -= steps; p.left < 0 {
+		return errSpent
+	}
+	p.paid += steps
+	return nil
+}
+
+// TestInstructionsAreNotUndercounted holds the count to what the library makes,
+// and to a bound where the library would make millions.
+func TestInstructionsAreNotUndercounted(t *testing.T) {
+	for _, src := range []string{"", "abc", "(?i)straße", "a|b|cd|[x-z]+", "(a{0,30}){0,30}", "((a{0,10}){0,10})*b$", `^\s*(\d{1,3}\.){3}\d{1,3}$`, "(a|b){3,}c?", "x{5}", "(?s).*é+", `\bword\b`, "(((a*)+)?)*"} {
+		re, err := syntax.Parse(src, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prog, err := syntax.Compile(re.Simplify())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, real := instructions(re), len(prog.Inst); got+4 < real || got > 3*real {
+			t.Errorf("instructions(%s) = %d, the program has %d", src, got, real)
+		}
+	}
+	for _, src := range []string{"((a{0,30}){0,30})*b$", "(a{1,31}){1,32}b", "((x{10}){10}){10}"} {
+		if _, err := compile(src, syntax.Perl, nil); !errors.Is(err, errProgram) {
+			t.Errorf("compile(%s) = %v, want %v", src, err, errProgram)
+		}
+	}
+}
+
+func TestPatternsStop(t *testing.T) {
+	re, err := compile("((a{0,20}){0,20})*b$", syntax.Perl, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("a", 20_000) + "b"
+	steps := patternSteps(len(text), re.program)
+	if found, err := re.matches(text, (&purse{left: steps - 1}).spend); found || !errors.Is(err, errSpent) {
+		t.Errorf("with a step too few matches = %t, %v, want %v", found, err, errSpent)
+	}
+	p := &purse{left: steps}
+	if found, err := re.matches(text, p.spend); !found || err != nil || p.paid != steps || p.asked < 10 {
+		t.Errorf("matches = %t, %v for %d steps, asked %d times, want true for %d, asked again and again", found, err, p.paid, p.asked, steps)
+	}
+	asked := 0
+	found, err := re.matches(text, func(int) error {
+		if asked++; asked == 5 {
+			return errStopped
+		}
+		return nil
+	})
+	if found || err != errStopped || asked != 5 {
+		t.Errorf("stopped at the fifth question of %d, matches = %t, %v, want %v", asked, found, err, errStopped)
+	}
+}
+
+// TestPatternsComeWithTheChain: data may not say what is compiled, nor how much.
+func TestPatternsComeWithTheChain(t *testing.T) {
+	for src, want := range map[string]string{
+		"$.input.l[?search(@.a,@.r)]":                    "from the data",
+		"$.input.l[?match(@.a,$.input.r)]":               "from the data",
+		"$.input.l[?match(@.a,3)]":                       "must be a text",
+		"$.input.l[?match(@.a,'((a{0,30}){0,30})*b')]":   "instructions",
+		"$.input.l[?search(@.a,'(a')]":                   "no regular expression",
+		"$.input.l[?search(@.a,'((a{1,9}){1,9}){1,9}')]": "instructions",
+	} {
+		if _, err := parsePath(src); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("parsePath(%s) = %v, want an error about %q", src, err, want)
+		}
+	}
+}
+
+func TestPatternsAreThoseOfTheStandard(t *testing.T) {
+	data := map[string]any{"l": []any{"ab", "b", "xby", "b\n", "x\u2028y", nil}}
+	for src, want := range map[string]string{
+		`$.l[?match(@, 'a|b')]`:      "[b]", // as a whole
+		`$.l[?search(@, 'a|b')]`:     "[ab b xby b\n]",
+		`$.l[?match(@, 'b.')]`:       "[]", // a dot is no end of a line
+		`$.l[?match(@, 'x.y')]`:      "[xby x\u2028y]",
+		`$.l[?match(@, '[^b].?.?')]`: "[ab xby x\u2028y]",
+	} {
+		p, err := parsePath(src)
+		if err != nil {
+			t.Errorf("parsePath(%s) = %v", src, err)
+			continue
+		}
+		if v, _, err := p.selects(data, free); err != nil || fmt.Sprint(v) != want {
+			t.Errorf("%s selects %q, %v, want %q", src, v, err, want)
+		}
+	}
+}
+
+// tooMuch has more values than a selection may visit.
+func tooMuch() map[string]any {
+	list := make([]any, 200_000)
+	for i := range list {
+		list[i] = map[string]any{"a": "b"}
+	}
+	return map[string]any{"list": list, "text": strings.Repeat("x", 4<<20)}
+}
+
+func TestSelectionsAreBounded(t *testing.T) {
+	data := tooMuch()
+	for src, ok := range map[string]bool{
+		"$.list[7].a":                           true,
+		"$.list[-1]":                            true,
+		"$.list[:1000].a":                       true,
+		"$.text":                                true,
+		"$.list[*].a":                           false,
+		"$..a":                                  false,
+		"$.list[?@.a == 'b']":                   false,
+		"$.list[:5000][?$.text == $.text]":      false, // 4 MB for each
+		"$.list[:100][?length($.text) > 9]":     false,
+		"$['text','list'][:3]":                  true,
+		"$[?search(@, '(x{1,5}){1,5}y')]":       false,
+		"$.list[:10][?search(@.a, 'c|d') ].a":   true,
+		"$.list[:100][?search($.text, 'c')]":    false,
+		"$.list[::-1]":                          false,
+		"$.list[100000:100100][?@.a != 'b'].a ": true,
+	} {
+		p, err := parsePath(strings.TrimSpace(src))
+		if err != nil {
+			t.Errorf("parsePath(%s) = %v", src, err)
+			continue
+		}
+		whole := &purse{left: maxOnce}
+		_, _, err = p.selects(data, whole.spend)
+		if f := fault.As(err); ok && err != nil || !ok && (f == nil || f.Code != "chain_work_exceeded" || whole.paid != 0) {
+			t.Errorf("%s = %v for %d steps, want ok = %t", src, err, whole.paid, ok)
+		}
+		if _, _, err := p.selects(data, (&purse{}).spend); ok && !errors.Is(err, errSpent) {
+			t.Errorf("%s without a step = %v, want %v", src, err, errSpent)
+		}
+	}
+}
+
+// TestWorkIsOfTheRun: what all steps take together is bounded, and nothing is
+// done for those who left.
+func TestWorkIsOfTheRun(t *testing.T) {
+	r := &runner{}
+	ctx, leave := context.WithCancelCause(t.Context())
+	for range maxWork / maxOnce {
+		if err := r.spend(ctx)(maxOnce); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f := fault.As(r.spend(ctx)(1)); f == nil || f.Kind != fault.Unprocessable || f.Code != "chain_work_exceeded" {
+		t.Errorf("a step too many = %v, want chain_work_exceeded", f)
+	}
+	leave(errStopped)
+	if err := (&runner{}).spend(ctx)(1); err != errStopped {
+		t.Errorf("a step after the end = %v, want %v", err, errStopped)
+	}
+}
+
+// TestOutputsThatAreTooLargeAreNotMade: a value may be selected many times.
+func TestOutputsThatAreTooLargeAreNotMade(t *testing.T) {
+	var v any = "x"
+	for range 50 {
+		v = []any{v, v}
+	}
+	if _, err := encode(v); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("encode = %v, want too large", err)
+	}
+}
