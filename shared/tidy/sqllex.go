@@ -183,7 +183,13 @@ func (l *sqlLexer) batch() bool {
 	}
 	line, _, _ := strings.Cut(l.rest(), "\n")
 	line = strings.TrimRight(line, " \t\r")
-	if line != "/" && !strings.EqualFold(line, "go") {
+	word, count, _ := strings.Cut(line, " ")
+	count = strings.TrimSpace(count)
+	if strings.EqualFold(word, "go") && (strings.HasPrefix(count, "--") || strings.HasPrefix(count, "/*")) {
+		l.unclear = true // alone, but for the comment
+		return true
+	}
+	if line != "/" && (!strings.EqualFold(word, "go") || strings.Trim(count, "0123456789") != "") {
 		return false
 	}
 	l.add(sqlBatch, len(line))
@@ -325,6 +331,10 @@ func (l *sqlLexer) operator() {
 		run, _, _ = strings.Cut(run, comment)
 	}
 	after := at(l.text, l.pos+len(run))
+	if strings.Contains(run, "//") {
+		l.unclear = true // a comment of Snowflake
+		return
+	}
 	if run[len(run)-1] == '%' && l.space < l.pos && (isSQLWord(after) || after == '(') {
 		l.unclear = true // %s, %(name)s
 		return
