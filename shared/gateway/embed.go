@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -23,14 +24,75 @@ func (g *Gateway) prepareEmbed(ctx context.Context, c *Call, body []byte) (*Work
 		return nil, err
 	}
 	e := &embedding{w: w, req: req, partial: own.partial, got: make([]vector, max(len(req.Inputs), len(req.Tokens))), used: map[place]llm.Usage{}}
+	e.distinct = len(e.got)
 	for _, i := range req.Empty {
 		e.got[i].err = llm.EmptyInput(i)
 	}
 	w.found = e
-	if g.Vectors != nil && !own.uncached {
-		e.recall(g, c.User)
+	context, known := contextOf(c.User, w.model.Name, req)
+	if known {
+		e.twins()
 	}
+	if g.Vectors != nil && !own.uncached && known {
+		e.recall(g, context)
+	}
+	e.reserve()
 	return w, nil
+}
+
+// twins finds the inputs that are there more than once: they are sent once.
+func (e *embedding) twins() {
+	seen := make(map[string]int, len(e.got))
+	for i := range e.got {
+		key := e.key(i)
+		first, again := seen[key]
+		if !again {
+			seen[key] = i
+		} else if e.got[i].err == nil {
+			e.got[i].twin, e.got[i].first = true, first
+			e.distinct--
+		}
+	}
+}
+
+// key is the same for the same input.
+func (e *embedding) key(i int) string {
+	if e.req.Tokens == nil {
+		return e.req.Inputs[i]
+	}
+	var ids []byte
+	for _, id := range e.req.Tokens[i] {
+		ids = binary.AppendVarint(ids, id)
+	}
+	return string(ids)
+}
+
+// reserve estimates what is still to be made.
+func (e *embedding) reserve() {
+	e.w.est = estimate{}
+	for i := range e.got {
+		if v := &e.got[i]; !v.twin && !v.cached {
+			e.w.est.input += e.tokens(i)
+		}
+	}
+}
+
+// double gives inputs that were not sent what became of their twins.
+func (e *embedding) double() {
+	for i := range e.got {
+		v := &e.got[i]
+		if !v.twin {
+			continue
+		}
+		first := &e.got[v.first]
+		v.at, v.model, v.cached, v.values = first.at, first.model, first.cached, slices.Clone(first.values)
+		if first.err != nil {
+			f := *fault.As(first.err)
+			f.Param = inputAt(i)
+			f.Message = numbered.Regexp().ReplaceAllLiteralString(f.Message, f.Param)
+			v.err = &f
+		}
+	}
 }
 
 // embedding is a request for vectors on its way: which inputs have theirs, and
@@ -44,6 +106,8 @@ type embedding struct {
 	memory  *memory  // nil: the cache is not used
 	raw     [][]byte // the inputs as they stand in the body, once they are needed one by one
 	split   sync.Once
+
+	distinct int // inputs that are sent, unless they are known
 
 	mu       sync.Mutex // guards the rest while calls are under way
 	got      []vector   // by input
@@ -70,6 +134,8 @@ type vector struct {
 	model  string // in the upstream's words
 	cached bool   // it was there before
 	fades  bool   // it is not to be remembered: the client must hear of what was dropped
+	twin   bool   // it is not sent, because it is
+	first  int    // the same as this input
 	err    error  // why there is none
 }
 
@@ -83,6 +149,7 @@ func (b *bill) embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
 	err := e.run(ctx)
 	b.rest()
 	if err == nil {
+		e.double()
 		err = e.check()
 	}
 	var out *llm.Embeddings
@@ -97,7 +164,7 @@ func (b *bill) embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
 // run asks for what is missing. Parts of a request may have gone different
 // ways; what is not from where the last of them led is asked for again, there.
 func (e *embedding) run(ctx context.Context) error {
-	missing := e.which(func(v *vector) bool { return !v.known() && v.err == nil })
+	missing := e.which(func(v *vector) bool { return !v.known() && v.err == nil && !v.twin })
 	if len(missing) == 0 {
 		return nil
 	}

@@ -80,11 +80,7 @@ type memory struct {
 
 // recall gives inputs the vectors that are known, if all of them are from one
 // place that the request may go to.
-func (e *embedding) recall(g *Gateway, user string) {
-	prefix, ok := contextOf(user, e.w.model.Name, e.req)
-	if !ok {
-		return
-	}
+func (e *embedding) recall(g *Gateway, prefix digest) {
 	m := &memory{cache: g.Vectors, offer: g.Models.set.Load(), keys: make([]digest, len(e.got))}
 	h := sha256.New()
 	for i := range m.keys {
@@ -103,7 +99,7 @@ func (e *embedding) recall(g *Gateway, user string) {
 	hits := 0
 	m.cache.find(m.offer, m.keys, func(i int, found *entry) {
 		v := &e.got[i]
-		if v.err != nil || hits > 0 && found.at != e.at || hits == 0 && !e.reaches(found.at) {
+		if v.err != nil || v.twin || hits > 0 && found.at != e.at || hits == 0 && !e.reaches(found.at) {
 			return
 		}
 		e.at = found.at
@@ -112,12 +108,6 @@ func (e *embedding) recall(g *Gateway, user string) {
 	})
 	if hits == 0 {
 		return
-	}
-	e.w.est = estimate{}
-	for i := range e.got {
-		if !e.got[i].cached {
-			e.w.est.input += e.tokens(i)
-		}
 	}
 	if r := e.w.route; r.First()[0].Provider != e.at.provider { // the rest should come from there too
 		e.w.route = &router.Route{Group: r.Group, Fallbacks: r.Fallbacks, Context: r.Context, Content: r.Content, Policy: r.Policy,
@@ -192,7 +182,7 @@ func (e *embedding) remember() {
 	}
 	for i := range e.got {
 		v := &e.got[i]
-		if v.err != nil || v.cached || v.fades {
+		if v.err != nil || v.cached || v.fades || v.twin {
 			continue
 		}
 		values := v.values

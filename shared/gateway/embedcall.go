@@ -187,7 +187,7 @@ func (e *embedding) fold(a *attempt, list []int) {
 	b := e.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(list) < len(e.got) {
+	if len(list) < e.distinct {
 		r := a.record()
 		for _, o := range e.tried {
 			if s := o.record(); o.target == a.target && s.Status == r.Status && s.Error == r.Error {

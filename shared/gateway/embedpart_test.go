@@ -38,7 +38,7 @@ func TestPartialAnswers(t *testing.T) {
 	many := func(bad ...int) []string {
 		list := lengths(64)
 		for _, i := range bad {
-			list[i] = "bad"
+			list[i] = "bad" + strconv.Itoa(i)
 		}
 		return list
 	}
@@ -57,6 +57,8 @@ func TestPartialAnswers(t *testing.T) {
 		{"two in different parts", many(3, 50), true, llm.Batch{Inputs: 16}, []int{3, 50}, 6},
 		{"one by one", many(0, 63), false, llm.Batch{Inputs: 1}, []int{0, 63}, 64},
 		{"empty", []string{"a", "", "b"}, false, llm.Batch{}, []int{1}, 1},
+		{"empty twice", []string{"a", "", "b", ""}, false, llm.Batch{}, []int{1, 3}, 1},
+		{"twins", []string{"a", "bad", "bb", "bad"}, true, llm.Batch{}, []int{1, 3}, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := &scripted{limit: tc.limit, before: refusing(tc.names), raw: true}
@@ -114,7 +116,10 @@ func index(param string) int {
 // TestPartialHasBounds: what is wrong with all inputs is wrong with the
 // request, a search does not go on for ever, and other failures are no answer.
 func TestPartialHasBounds(t *testing.T) {
-	all := slices.Repeat([]string{"bad"}, 500)
+	all := make([]string, 500)
+	for i := range all {
+		all[i] = "bad" + strconv.Itoa(i)
+	}
 	some := slices.Clone(all)
 	some[0] = "good"
 	for _, tc := range []struct {
