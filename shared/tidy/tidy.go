@@ -53,7 +53,10 @@ var known = map[string]language{
 func (Tools) Tidy(f codegen.File, format bool) (content string, list []codegen.Diagnostic) {
 	lang, ok := known[f.Language]
 	if tooDeep(f) || !utf8.ValidString(f.Content) || strings.IndexByte(f.Content, 0) >= 0 {
-		return f.Content, nil
+		if lang.check != nil {
+			list = unchecked(f, "It is larger than 128 KB, nested deeper than people write, or not text.")
+		}
+		return f.Content, list
 	}
 	if format && f.Content != "" {
 		if text, done := lang.run(f); done {
@@ -66,6 +69,12 @@ func (Tools) Tidy(f codegen.File, format bool) (content string, list []codegen.D
 		list = lang.look(f)
 	}
 	return f.Content, list
+}
+
+// unchecked tells that nothing is known of a file whose language has a parser:
+// silence would mean that it is right.
+func unchecked(f codegen.File, why string) []codegen.Diagnostic {
+	return []codegen.Diagnostic{{Path: f.Path, Severity: codegen.Info, Code: "unchecked", Message: "The syntax of this file was not checked. " + why, Source: "gateway"}}
 }
 
 // IsCode says whether text can only be code in the language.
@@ -96,7 +105,7 @@ func (l language) run(f codegen.File) (text string, done bool) {
 func (l language) look(f codegen.File) (list []codegen.Diagnostic) {
 	defer func() {
 		if recover() != nil {
-			list = nil
+			list = unchecked(f, "Its parser failed.")
 		}
 		if len(list) > maxErrors {
 			list = list[:maxErrors]

@@ -136,3 +136,28 @@ func FuzzTidy(f *testing.F) {
 		}
 	})
 }
+
+// TestWhatWasNotCheckedIsTold: silence would mean that a file is right.
+func TestWhatWasNotCheckedIsTold(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		f    codegen.File
+		told bool
+	}{
+		{"large", codegen.File{Language: "go", Content: "package a\n" + strings.Repeat("// x\n", 128<<10/5)}, true},
+		{"deep", codegen.File{Language: "json", Content: strings.Repeat("[", 300) + strings.Repeat("]", 300)}, true},
+		{"binary", codegen.File{Language: "css", Content: "a{}\x00"}, true},
+		{"no UTF-8", codegen.File{Language: "css", Content: "a{}\xff"}, true},
+		{"checked", codegen.File{Language: "json", Content: "[]"}, false},
+		{"large, of a language that is never checked", codegen.File{Language: "python", Content: strings.Repeat("# x\n", 64<<10)}, false},
+	} {
+		tc.f.Path = "x"
+		text, list := tidy.Tools{}.Tidy(tc.f, false)
+		if text != tc.f.Content {
+			t.Errorf("%s: the file is changed", tc.name)
+		}
+		if told := len(list) == 1 && list[0].Code == "unchecked" && list[0].Path == "x" && list[0].Severity == codegen.Info; told != tc.told || len(list) > 1 {
+			t.Errorf("%s: diagnostics = %+v, want one that says so: %v", tc.name, list, tc.told)
+		}
+	}
+}
