@@ -103,6 +103,37 @@ func TestDocumentsFromBirthToDeath(t *testing.T) {
 	}
 }
 
+// TestAPageWithoutText cannot be found by anything, so that whoever stores it is
+// told.
+func TestAPageWithoutText(t *testing.T) {
+	r := newReader(t)
+	for name, text := range map[string]string{
+		"tags": "<p></p><div><br></div>", "a script": "<script>var text = 1</script>", "hidden": "<p hidden>text</p>", "a comment": "<!-- text -->", "spaces": "<p>&nbsp; &#10;</p>",
+	} {
+		body, _ := json.Marshal(map[string]string{"collection": "docs", "id": "page.html", "text": text})
+		a := r.do("POST", "/ai/documents", string(body))
+		if _, _, param, _ := a.fail(t); a.status != 400 || param != "text" {
+			t.Errorf("%s: %d %s, want a 400 about the text", name, a.status, a.body)
+		}
+	}
+	if a := r.do("GET", "/ai/documents", ""); !strings.Contains(a.body, `"data":[]`) {
+		t.Errorf("stored all the same: %s", a.body)
+	}
+	r.keep("docs", "page.html", `<script>var text = 1</script><img alt="herons">`)
+}
+
+// TestABodyWithAByteOrderMark is read as if it had none.
+func TestABodyWithAByteOrderMark(t *testing.T) {
+	r := newReader(t)
+	if a := r.do("POST", "/ai/documents", "\ufeff"+`{"collection":"docs","id":"a","text":"Herons."}`); a.status != 201 {
+		t.Errorf("POST: %d %s, want 201", a.status, a.body)
+	}
+	a := r.do("POST", "/ai/documents", "\ufeff\ufeff"+`{"collection":"docs","id":"a","text":"Herons."}`)
+	if _, _, _, code := a.fail(t); a.status != 400 || code != "invalid_json" {
+		t.Errorf("with two marks: %d %s, want a 400", a.status, a.body)
+	}
+}
+
 func TestListsOfDocumentsContinue(t *testing.T) {
 	r := newReader(t)
 	for i := range 5 {

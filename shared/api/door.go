@@ -211,8 +211,12 @@ func (v *visit) body() ([]byte, error) {
 		v.drain()
 		return nil, tooLarge
 	}
-	return buf.Bytes(), nil
+	return bytes.TrimPrefix(buf.Bytes(), mark), nil
 }
+
+// mark is what some editors write before a text in UTF-8. JSON has none, but
+// may be read as if it had not.
+var mark = []byte("\ufeff")
 
 // drain reads on what will not be used. Many clients look for an answer only
 // when they have sent all of a body, and see a broken connection otherwise;
