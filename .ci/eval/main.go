@@ -79,7 +79,7 @@ func measure(dir string) (float64, error) {
 	}
 	var index rag.Inverted
 	var analyzer rag.Analyzer
-	doc := map[uint32]string{}
+	doc, passages := map[uint32]string{}, map[uint32]rag.Passage{}
 	start := time.Now()
 	for _, d := range docs {
 		kind := rag.GuessKind(d.Text)
@@ -88,7 +88,8 @@ func measure(dir string) (float64, error) {
 			language = rag.GuessLanguage(d.Text)
 		}
 		for _, p := range rag.Split(kind, language, d.Text) {
-			doc[index.Add(analyzer.Terms(p))] = d.ID
+			slot := index.Add(analyzer.Terms(p))
+			doc[slot], passages[slot] = d.ID, p
 		}
 	}
 	rate := float64(index.Len()) / time.Since(start).Seconds()
@@ -96,7 +97,10 @@ func measure(dir string) (float64, error) {
 	var times []time.Duration
 	for _, q := range queries {
 		start := time.Now()
-		hits := index.Search(rag.QueryTerms(q.Text), 4*cutoff, nil)
+		hits, err := index.Find(rag.QueryTerms(q.Text), 4*cutoff, nil, func(slot uint32) (rag.Passage, error) { return passages[slot], nil })
+		if err != nil {
+			return 0, err
+		}
 		times = append(times, time.Since(start))
 		var found []string
 		for _, h := range hits {

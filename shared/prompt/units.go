@@ -188,11 +188,11 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 	}
 	terms := rag.QueryTerms(question)
 	if len(terms) < fewTerms && len(may) > 0 {
+		questions := []string{question}
 		for _, m := range units[may[len(may)-1]].messages {
-			terms = append(terms, rag.QueryTerms(clip(textOf(messages[m]), maxQuestion))...)
+			questions = append(questions, clip(textOf(messages[m]), maxQuestion))
 		}
-		slices.Sort(terms)
-		terms = slices.Compact(terms)
+		terms = rag.QueryTerms(questions...)
 	}
 	fits := make([]float64, len(may))
 	var best float64

@@ -84,9 +84,9 @@ func (x *search) prefetch(ctx context.Context) ([]*qdrant.PrefetchQuery, error) 
 	var indices []uint32
 	var values []float32
 	for _, t := range rag.QueryTerms(x.q.Text) {
-		if i := dimension(t); !seen[i] {
+		if i := dimension(t.Text); !seen[i] {
 			seen[i] = true
-			indices, values = append(indices, i), append(values, 1)
+			indices, values = append(indices, i), append(values, t.Weight)
 		}
 	}
 	if indices != nil {

@@ -6,10 +6,11 @@ import (
 	"sync"
 )
 
-// The two constants of BM25, tuned with make eval; abstracts and code agree.
+// The constants of BM25, tuned with make eval; abstracts and code agree.
 const (
 	K1 = 1.6  // how soon more of the same term stops mattering
 	B  = 0.75 // how much longer passages must have more of it
+	K3 = 2    // how soon more of the same term in the query stops mattering
 )
 
 // Inverted is an index of passages by their terms. A passage is known by its
@@ -21,6 +22,7 @@ type Inverted struct {
 	free    []uint32              // slots that can be used again
 	total   uint64                // of lengths
 	scratch sync.Pool             // *scores
+	readers sync.Pool             // *Analyzer
 }
 
 // posting is a slot and how often its passage has the term.
@@ -109,41 +111,63 @@ type scores struct {
 // Search returns the passages that have any of the terms and that keep lets
 // pass, best first and at most k; ties go to the lower slot. A nil keep takes
 // all.
-func (x *Inverted) Search(terms []string, k int, keep func(slot uint32) bool) []Scored {
+func (x *Inverted) Search(terms []QueryTerm, k int, keep func(slot uint32) bool) []Scored {
 	if k <= 0 || x.Len() == 0 {
 		return nil
 	}
+	s := x.scores()
+	defer x.done(s)
+	x.sum(s, x.correct(terms), false)
+	return s.best(k, keep)
+}
+
+// scores returns sums that are all 0; done takes them back.
+func (x *Inverted) scores() *scores {
 	s, _ := x.scratch.Get().(*scores)
 	if s == nil {
 		s = &scores{}
 	}
-	defer x.scratch.Put(s)
 	if len(s.by) < len(x.lengths) {
 		s.by = make([]float32, len(x.lengths)+len(x.lengths)/4)
 	}
-	n := float64(x.Len())
-	average := float32(float64(x.total) / n)
-	for _, t := range terms {
-		list := x.lists[t]
-		if list == nil {
-			continue
-		}
-		idf := float32(IDF(n, float64(len(*list))))
-		for _, p := range *list {
-			slot := p.slot()
-			if s.by[slot] == 0 {
-				s.touched = append(s.touched, slot)
-			}
-			s.by[slot] += idf * Saturate(float32(p.count()), float32(x.lengths[slot]), average)
-		}
-	}
-	best := s.best(k, keep)
+	return s
+}
+
+func (x *Inverted) done(s *scores) {
 	for _, slot := range s.touched {
 		s.by[slot] = 0
 	}
 	s.touched = s.touched[:0]
-	return best
+	x.scratch.Put(s)
 }
+
+// sum adds what the terms say of passages: of all, or of those alone that have
+// been touched.
+func (x *Inverted) sum(s *scores, terms []QueryTerm, again bool) {
+	average := x.average()
+	for _, t := range terms {
+		list := x.lists[t.Text]
+		if list == nil {
+			continue
+		}
+		weight := t.Weight * x.idf(len(*list))
+		for _, p := range *list {
+			slot := p.slot()
+			if s.by[slot] == 0 {
+				if again {
+					continue
+				}
+				s.touched = append(s.touched, slot)
+			}
+			s.by[slot] += weight * Saturate(float32(p.count()), float32(x.lengths[slot]), average)
+		}
+	}
+}
+
+// average is the mean length of passages.
+func (x *Inverted) average() float32 { return float32(float64(x.total) / float64(x.Len())) }
+
+func (x *Inverted) idf(df int) float32 { return float32(IDF(float64(x.Len()), float64(df))) }
 
 // best are the k best of what keep lets pass.
 func (s *scores) best(k int, keep func(uint32) bool) []Scored {

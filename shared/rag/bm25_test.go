@@ -36,7 +36,7 @@ func TestSearchAgreesWithTheFormula(t *testing.T) {
 			continue
 		}
 		odd := func(slot uint32) bool { return slot%2 == 1 }
-		query := []string{"w1", "w7", "w19", "nothing"}
+		query := []QueryTerm{{"w1", 1}, {"w7", 1.5}, {"w19", 1}, {"nothing", 1}}
 		want := formula(live, query, odd)
 		got := x.Search(query, 10, odd)
 		if len(got) != min(10, len(want)) || x.Len() != len(live) {
@@ -67,7 +67,7 @@ func TestSearchAgreesWithTheFormula(t *testing.T) {
 
 func diff(a, b float32) float32 { return max(a-b, b-a) }
 
-func formula(live map[uint32][]Term, query []string, keep func(uint32) bool) map[uint32]float32 {
+func formula(live map[uint32][]Term, query []QueryTerm, keep func(uint32) bool) map[uint32]float32 {
 	total, length, df := 0, map[uint32]int{}, map[string]int{}
 	for slot, terms := range live {
 		for _, t := range terms {
@@ -80,8 +80,9 @@ func formula(live map[uint32][]Term, query []string, keep func(uint32) bool) map
 	scores := map[uint32]float32{}
 	for slot, terms := range live {
 		for _, t := range terms {
-			if slices.Contains(query, t.Text) && keep(slot) {
-				scores[slot] += float32(IDF(n, float64(df[t.Text]))) * Saturate(float32(t.Count), float32(length[slot]), float32(total)/float32(n))
+			i := slices.IndexFunc(query, func(q QueryTerm) bool { return q.Text == t.Text })
+			if i >= 0 && keep(slot) {
+				scores[slot] += query[i].Weight * float32(IDF(n, float64(df[t.Text]))) * Saturate(float32(t.Count), float32(length[slot]), float32(total)/float32(n))
 			}
 		}
 	}
@@ -147,9 +148,9 @@ func BenchmarkSearch(b *testing.B) {
 		x.Add(terms)
 	}
 	for b.Loop() {
-		var q []string
+		var q []QueryTerm
 		for range 6 {
-			q = append(q, fmt.Sprintf("t%d", zipf.Uint64()))
+			q = append(q, QueryTerm{fmt.Sprintf("t%d", zipf.Uint64()), 1})
 		}
 		x.Search(q, 10, nil)
 	}

@@ -78,18 +78,46 @@ const (
 	nameWeight    = 3
 )
 
-// QueryTerms returns the distinct terms of a query, in order.
-func QueryTerms(query string) []string {
-	seen := map[string]bool{}
-	var list []string
-	words(query, func(word string) {
-		identifier(word, func(t string) {
-			if !seen[t] {
-				seen[t] = true
-				list = append(list, t)
-			}
-		})
+// sequence yields the terms of text in its order.
+func (a *Analyzer) sequence(text string, yield func(term string)) {
+	if a.seen == nil {
+		a.seen, a.counts = map[string][]string{}, map[string]int{}
+	}
+	words(text, func(word string) {
+		for _, t := range a.terms(word) {
+			yield(t)
+		}
 	})
+}
+
+// QueryTerm is a term of a query, and how much it matters: 1 for one that is
+// there once.
+type QueryTerm struct {
+	Text   string
+	Weight float32
+}
+
+// QueryTerms returns the distinct terms of queries that are asked as one, in
+// order. What is said twice matters more, but never three times as much.
+func QueryTerms(queries ...string) []QueryTerm {
+	at := map[string]int{}
+	var list []QueryTerm
+	var counts []float32
+	for _, q := range queries {
+		words(q, func(word string) {
+			identifier(word, func(t string) {
+				i, seen := at[t]
+				if !seen {
+					i, at[t] = len(list), len(list)
+					list, counts = append(list, QueryTerm{Text: t}), append(counts, 0)
+				}
+				counts[i]++
+			})
+		})
+	}
+	for i, n := range counts {
+		list[i].Weight = n * (K3 + 1) / (n + K3)
+	}
 	return list
 }
 
@@ -205,7 +233,7 @@ func part(word string, yield func(string)) {
 	if stopWords[word] {
 		return
 	}
-	if full, ok := abbreviations[word]; ok {
+	if full, ok := abbreviations()[word]; ok {
 		word = full
 	}
 	yield(stem(word))
@@ -217,25 +245,4 @@ func set(words string) map[string]bool {
 		m[w] = true
 	}
 	return m
-}
-
-// stopWords are in nearly every English text and in nearly every question.
-var stopWords = set(`a about after all also an and any are as at be been before being both but by can could did do does doing
-	down during each few for from further had has have having he her here hers him his how i if in into is it its just me more most my no nor
-	not now of off on once only or other our out over own same she should so some such than that the their them then there these they this
-	those through to too under until up very was we were what when where which while who whom why will with would you your`)
-
-// abbreviations are how programmers write words that questions spell out.
-var abbreviations = map[string]string{
-	"arg": "argument", "args": "argument", "kwargs": "argument", "param": "parameter", "params": "parameter", "str": "string", "int": "integer",
-	"bool": "boolean", "dict": "dictionary", "dicts": "dictionary", "char": "character", "chars": "character", "obj": "object", "func": "function",
-	"fn": "function", "num": "number", "msg": "message", "msgs": "message", "err": "error", "errs": "error", "cfg": "config",
-	"conf": "config", "configuration": "config", "dir": "directory", "dirs": "directory", "db": "database", "img": "image", "imgs": "image",
-	"idx": "index", "indices": "index", "len": "length", "max": "maximum", "min": "minimum", "mins": "minimum", "cmd": "command",
-	"cmds": "command", "ctx": "context", "env": "environment", "req": "request", "resp": "response", "res": "result", "src": "source",
-	"dest": "destination", "dst": "destination", "tmp": "temporary", "temp": "temporary", "val": "value", "vals": "value", "var": "variable",
-	"vars": "variable", "fname": "filename", "col": "column", "cols": "column", "del": "delete", "rm": "remove", "init": "initialize",
-	"attr": "attribute", "attrs": "attribute", "auth": "authentication", "doc": "document", "docs": "document", "lang": "language",
-	"regexp": "regex", "mkdir": "directory", "datetime": "date", "iter": "iterate", "iterable": "iterate", "calc": "calculate", "elem": "element",
-	"elems": "element", "ms": "millisecond", "sec": "second", "secs": "second", "async": "asynchronous", "concat": "concatenate", "prev": "previous",
 }

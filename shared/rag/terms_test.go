@@ -11,11 +11,12 @@ func TestTermsOfText(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"endings come off", "Relational databases, running quickly", "relat databas run quickli"},
 		{"words that all texts have are left out", "what is the shape of it", "shape"},
+		{"little words that mean something stay", "not all but the first", "not all first"},
 		{"identifiers in snake case", "get_user_name()", "get user name getusername"},
 		{"identifiers in camel case", "getUserName", "get user name getusername"},
 		{"capitals in a row", "HTTPServer JSONs URLs", "http server httpserver json url"},
 		{"digits stay with letters", "utf8 sha256 3.14", "utf8 sha256 3 14"},
-		{"abbreviations are spelt out", "str to int", "string integ"},
+		{"abbreviations are spelt out", "str to int, addrs of libs", "string integ address librari"},
 		{"dunder names", "__init__", "initi"},
 		{"accents", "Überfluß naïve", "überfluß naïve"},
 		{"scripts without spaces", "東京都は go", "東京 京都 都は go"},
@@ -25,10 +26,28 @@ func TestTermsOfText(t *testing.T) {
 		{"what is too long for a word", strings.Repeat("a", 65) + " b", "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := strings.Join(QueryTerms(c.text), " "); got != c.want {
+			if got := strings.Join(texts(QueryTerms(c.text)), " "); got != c.want {
 				t.Errorf("QueryTerms(%q) = %q, want %q", c.text, got, c.want)
 			}
 		})
+	}
+}
+
+func texts(terms []QueryTerm) (list []string) {
+	for _, t := range terms {
+		list = append(list, t.Text)
+	}
+	return list
+}
+
+func TestWordsOfAQueryWeighMoreIfTheyAreRepeated(t *testing.T) {
+	got := QueryTerms("the shape of wings", "shapes, wing shape?")
+	want := []QueryTerm{{"shape", 1.8}, {"wing", 1.5}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("QueryTerms (-want +got):\n%s", diff)
+	}
+	if got := QueryTerms(strings.Repeat("wing ", 1000)); got[0].Weight >= 3 {
+		t.Errorf("weight of what is said 1,000 times = %v, want less than 3", got[0].Weight)
 	}
 }
 

@@ -53,9 +53,10 @@ type document struct {
 // place is where a passage is.
 type place struct {
 	doc     *document
-	number  int
 	pos     int64
-	length  int
+	number  int32
+	length  int32
+	lead    int32
 	heading string
 }
 
@@ -190,7 +191,7 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 		if h := (rag.Passage{Context: p.Context, Code: p.Code}).Heading(about.Language); h != heading { // neighbours share one
 			heading = h
 		}
-		c.slots[slot] = place{d, i, where, p.Length, heading}
+		c.slots[slot] = place{doc: d, pos: where, number: int32(i), length: int32(p.Length), lead: int32(p.Lead), heading: heading}
 		d.slots = append(d.slots, slot)
 		if vectors != nil {
 			c.kind.vectors.Add(slot, vectors[i])
@@ -301,22 +302,26 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 	if len(q.Filter) == 0 {
 		keep = nil
 	}
-	terms := rag.QueryTerms(q.Text)
-	find := func(k int) ([]rag.Scored, bool) {
-		found := c.index.Search(terms, k, keep)
-		return found, len(found) == k
+	terms, read := rag.QueryTerms(q.Text), c.reader()
+	find := func(k int) ([]rag.Scored, bool, error) {
+		found, err := c.index.Find(terms, k, keep, read)
+		return found, len(found) == k, err
 	}
 	k := q.Limit
 	if v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions {
 		k = max(k, rag.Deepest)
-		find = func(k int) ([]rag.Scored, bool) {
-			words, likes := c.index.Search(terms, k, keep), c.kind.vectors.Search(v, k, keep)
-			return rag.Fuse(words, likes), len(words) == k || len(likes) == k
+		find = func(k int) ([]rag.Scored, bool, error) {
+			words, err := c.index.Find(terms, k, keep, read)
+			likes := c.kind.vectors.Search(v, k, keep)
+			return rag.Fuse(words, likes), len(words) == k || len(likes) == k, err
 		}
 	}
 	var best []rag.Scored
 	for more := true; more; k *= 4 { // deeper, as long as passages of the same documents crowd out others
-		best, more = find(k)
+		var err error
+		if best, more, err = find(k); err != nil {
+			return nil, err
+		}
 		best = c.atMost(best, q.PerDoc)
 		more = more && len(best) < q.Limit
 	}
@@ -324,13 +329,32 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 	hits := make([]rag.Hit, len(best))
 	for i, b := range best {
 		p := c.slots[b.Slot]
-		text, err := c.read(p.pos, p.length)
+		passage, err := read(b.Slot)
 		if err != nil {
 			return nil, err
 		}
-		hits[i] = rag.Hit{Key: p.doc.Key, Passage: p.number, Text: string(text), Heading: p.heading, Score: float64(b.Score), Metadata: p.doc.Metadata}
+		hits[i] = rag.Hit{Key: p.doc.Key, Passage: int(p.number), Text: passage.Text, Heading: p.heading, Score: float64(b.Score), Metadata: p.doc.Metadata}
 	}
 	return hits, nil
+}
+
+// reader returns what reads a passage from the file, once.
+func (c *collection) reader() func(slot uint32) (rag.Passage, error) {
+	had := map[uint32]rag.Passage{}
+	return func(slot uint32) (rag.Passage, error) {
+		passage, ok := had[slot]
+		if ok {
+			return passage, nil
+		}
+		p := c.slots[slot]
+		text, err := c.read(p.pos, int(p.length))
+		if err != nil {
+			return passage, err
+		}
+		passage = rag.Passage{Text: string(text), Lead: int(p.lead), Code: p.doc.Kind == rag.Code}
+		had[slot] = passage
+		return passage, nil
+	}
 }
 
 // atMost keeps the best passages of each document.

@@ -28,7 +28,7 @@ type Library interface {
 // backends may return the same library each time, since every subtest has
 // tenants of its own.
 func RunLibrary(t *testing.T, open func(t *testing.T) Library) {
-	for _, c := range slices.Concat(libraryCases, vectorCases) {
+	for _, c := range slices.Concat(libraryCases, passageCases, vectorCases) {
 		t.Run(c.name, func(t *testing.T) {
 			c.run(&reader{T: t, Library: open(t), tenant: "t-" + requestid.New(time.Now())})
 		})
@@ -369,39 +369,6 @@ var libraryCases = []libraryCase{
 		r.finds(rag.Query{Collection: "docs", Text: "chips"}, "html")
 		r.finds(rag.Query{Collection: "docs", Text: "hiddenword"})
 		r.finds(rag.Query{Collection: "docs", Text: "python read csv"}, "code")
-	}},
-	{"hits say what they stand under", func(r *reader) {
-		markdown := "# Birds\n\n## Herons\n\nThey stand.\n\n### Feeding\n\n" + essay("herons") + "\n\n# Fish\n\nHerons eat fish.\n\n#### Bones\n\nHerons eat bones."
-		python := "class Pond:\n    \"\"\"Herons.\"\"\"\n" + strings.Repeat("    herons = catch(herons)\n", 100)
-		for _, d := range []rag.Document{
-			{Key: rag.Key{ID: "md"}, Kind: rag.Markdown, Text: markdown},
-			{Key: rag.Key{ID: "html"}, Kind: rag.HTML, Text: "<title>Marsh</title><p>Reeds.<h2>Plants &amp; birds</h2>Herons."},
-			{Key: rag.Key{ID: "code"}, Kind: rag.Code, Language: "python", Text: python},
-			{Key: rag.Key{ID: "text"}, Kind: rag.Text, Text: essay("herons")},
-		} {
-			d.Collection = "docs"
-			if _, _, err := r.Put(r.Context(), r.tenant, d); err != nil {
-				r.Fatal(err)
-			}
-		}
-		for _, limit := range []int{40, 100} {
-			seen := map[string]bool{}
-			for _, h := range r.search(rag.Query{Collection: "docs", Text: "herons", Limit: limit}) {
-				seen[h.ID+": "+h.Heading] = true
-				if begins := strings.HasPrefix(h.Text, "### Feeding") || strings.HasPrefix(h.Text, "class Pond"); begins && strings.Contains(h.Heading, strings.Trim(h.Text[:10], "# ")) {
-					r.Errorf("%q stands above a text that says so itself: %.40q", h.Heading, h.Text)
-				}
-			}
-			for _, want := range []string{"md: ", "md: Birds > Herons", "md: Birds > Herons > Feeding", "md: Fish", "html: Marsh", "code: ", "code: class Pond:", "text: "} {
-				if !seen[want] {
-					r.Errorf("no hit is under %q", want)
-				}
-				delete(seen, want)
-			}
-			for more := range seen {
-				r.Errorf("a hit is under %q", more)
-			}
-		}
 	}},
 	{"changes and searches at once", func(r *reader) {
 		ctx, stop := context.WithCancel(r.Context())

@@ -107,7 +107,7 @@ var vectorCases = []libraryCase{
 		if list, _, err := r.Documents(r.Context(), r.tenant, d.Key, "", 1); err != nil || len(list) != 1 || list[0].Embedding != m.Model {
 			r.Errorf("Documents = %+v, %v", list, err)
 		}
-		wrong := "fysicians presribe medicaton"
+		wrong := "fysicians presribbe medicaton"
 		r.finds(rag.Query{Collection: "docs", Text: wrong})
 		r.finds(asks(m, "docs", wrong), "doctor", "ship")
 		wrong = "harbuors ful sailling baots"

@@ -1,0 +1,154 @@
+package rag
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+const (
+	// From the best feedbackFrom passages those feedbackTerms terms that tell them
+	// from others join the query. The best term weighs feedbackWeight of a word of
+	// the query, and a passage whose score is feedbackPeak less than the best one's
+	// has a say e times smaller: where one passage stands out, it alone is asked,
+	// so that who looks for one thing is not led astray.
+	feedbackFrom   = 5
+	feedbackTerms  = 40
+	feedbackWeight = 0.2
+	feedbackPeak   = 0.05
+	// feedbackRarity is in which part of all passages such a term may be, at most:
+	// one that is everywhere tells nothing, and costs most.
+	feedbackRarity = 4
+
+	// refined is how many passages are looked at for words of the query that stand
+	// near each other: at most nearBy terms apart. They weigh nearWeight of what
+	// the same words would if they were one.
+	refined    = 20
+	nearBy     = 8
+	nearWeight = 0.3
+)
+
+// Find finds what Search does in a better order, which it learns from the best
+// passages: by other terms that these have (pseudo-relevance feedback, after
+// Rocchio), unless they are code, whose authors choose names as they like; and by
+// how near to each other the terms of the query stand in them (after Rasolofo and
+// Savoy). read returns a passage
+// with its Text, Lead and Code; Find fails if it does.
+func (x *Inverted) Find(terms []QueryTerm, k int, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) ([]Scored, error) {
+	if k <= 0 || x.Len() == 0 {
+		return nil, nil
+	}
+	s := x.scores()
+	defer x.done(s)
+	a, _ := x.readers.Get().(*Analyzer)
+	if a == nil {
+		a = &Analyzer{}
+	}
+	defer x.readers.Put(a)
+	terms = x.correct(terms)
+	x.sum(s, terms, false)
+	more, err := x.feedback(a, s.best(feedbackFrom, keep), read)
+	if err != nil {
+		return nil, err
+	}
+	x.sum(s, more, true)
+	best := s.best(max(k, refined), keep)
+	if err := x.refine(a, best[:min(refined, len(best))], terms, read); err != nil {
+		return nil, err
+	}
+	return best[:min(k, len(best))], nil
+}
+
+// feedback returns the terms by which the best passages differ from others.
+func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passage, error)) ([]QueryTerm, error) {
+	type candidate struct {
+		text          string
+		df            int
+		often, weight float32 // how often it is there, and that by how rare it is
+	}
+	shares := float32(0)
+	at := map[string]int{}
+	var list []candidate
+	for _, b := range best {
+		p, err := read(b.Slot)
+		if err != nil {
+			return nil, err
+		}
+		if p.Code {
+			continue
+		}
+		share := float32(math.Exp(float64((b.Score - best[0].Score) / (feedbackPeak * best[0].Score))))
+		shares += share
+		for _, t := range a.Terms(p) {
+			i, seen := at[t.Text]
+			if !seen {
+				df := 0
+				if postings := x.lists[t.Text]; postings != nil {
+					df = len(*postings)
+				}
+				i, at[t.Text] = len(list), len(list)
+				list = append(list, candidate{text: t.Text, df: df})
+			}
+			list[i].often += share * Saturate(float32(t.Count), float32(x.lengths[b.Slot]), x.average())
+		}
+	}
+	list = slices.DeleteFunc(list, func(c candidate) bool { return c.df < 2 || c.df > x.Len()/feedbackRarity })
+	for i := range list {
+		list[i].weight = list[i].often * x.idf(list[i].df)
+	}
+	slices.SortFunc(list, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.text, b.text)) })
+	var terms []QueryTerm
+	postings := 0 // no more of them than there are passages: that bounds the time
+	for _, c := range list {
+		if len(terms) == feedbackTerms {
+			break
+		}
+		if postings+c.df <= x.Len() {
+			postings += c.df
+			terms = append(terms, QueryTerm{c.text, feedbackWeight * c.often / list[0].often})
+		}
+	}
+	return terms, nil
+}
+
+// refine sorts the best passages anew by how near to each other the query's
+// terms stand in them.
+func (x *Inverted) refine(a *Analyzer, best []Scored, terms []QueryTerm, read func(uint32) (Passage, error)) error {
+	at := map[string]int{}
+	var idf []float32
+	for _, t := range terms {
+		if list := x.lists[t.Text]; list != nil {
+			at[t.Text] = len(idf)
+			idf = append(idf, x.idf(len(*list)))
+		}
+	}
+	if len(idf) < 2 || len(best) < 2 {
+		return nil
+	}
+	near := make([]float32, len(idf)) // how much of others each term has beside it
+	for i := range best {
+		p, err := read(best[i].Slot)
+		if err != nil {
+			return err
+		}
+		clear(near)
+		pos, before, beforePos := 0, -1, 0
+		a.sequence(p.Text, func(term string) {
+			pos++
+			this, ok := at[term]
+			if !ok {
+				return
+			}
+			if d := float32(pos - beforePos); before >= 0 && before != this && d <= nearBy {
+				near[this] += idf[before] / (d * d)
+				near[before] += idf[this] / (d * d)
+			}
+			before, beforePos = this, pos
+		})
+		for t, n := range near {
+			best[i].Score += nearWeight * min(1, idf[t]) * Saturate(n, float32(x.lengths[best[i].Slot]), x.average())
+		}
+	}
+	slices.SortFunc(best, compare)
+	return nil
+}
