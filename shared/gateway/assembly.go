@@ -24,6 +24,8 @@ const (
 	projectTokens = 4096
 	// passageTokens is what a passage may take: two thousand bytes, and its tags.
 	passageTokens = 800
+	// ruleTokens is more than what passages are introduced with.
+	ruleTokens = 200
 )
 
 // Assembly is what became of a prompt that was put together here.
@@ -142,6 +144,7 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 		found.hits, p.Passages = distinct(found.hits, p)
 	}
 	messages, used, account := prompt.Build(p, w.budget(), func(text string) int64 { return counter.Estimate(text).Tokens })
+	added := addedTo(account)
 	a := &Assembly{Account: account}
 	if w.opts.RAG != nil {
 		a.Passages = append([]rag.Hit{}, found.hits[:used]...)
@@ -160,7 +163,22 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	if w.opts.Optimize && a.Account.Dropped == 0 && w.caches() {
 		messages, a.Account.CachePoints = prompt.CachePoints(messages, counter, rawjson.Get(w.chat.Fields, "tools"), a.Account.Prefix, len(messages)-len(p.Own))
 	}
-	return w.replace(messages)
+	return w.replace(messages, added)
+}
+
+// addedTo is what a prompt holds beside the client's own, as it was counted to
+// keep within the budgets that were reserved.
+func addedTo(a prompt.Account) (tokens int64) {
+	for _, p := range a.Parts {
+		switch p.Name {
+		case "project", "memory", "passages":
+			tokens += p.Tokens
+		}
+		if p.Name == "passages" && p.Kept > 0 {
+			tokens += ruleTokens
+		}
+	}
+	return tokens
 }
 
 // distinct leaves out the passages that are said elsewhere.
@@ -196,8 +214,10 @@ func (w *Work) counter() tokens.Counter {
 	return tokens.Counter{Family: tokens.General}
 }
 
-// replace gives w's request other messages.
-func (w *Work) replace(messages []json.RawMessage) error {
+// replace gives w's request other messages, of which added tokens are not the
+// client's own. Those are known better than by their bytes: what was reserved
+// for them is enough.
+func (w *Work) replace(messages []json.RawMessage, added int64) error {
 	old := w.chat
 	body := rawjson.Apply(nil, old.Raw, old.Fields, rawjson.Edit{Name: "messages", Value: prompt.Join(messages)})
 	req, err := llm.ParseRequest(body)
@@ -206,6 +226,7 @@ func (w *Work) replace(messages []json.RawMessage) error {
 	}
 	req.ID, req.Strict, req.Need, req.Dropped = old.ID, old.Strict, old.Need, old.Dropped
 	w.chat, w.est = req, estimateChat(req)
+	w.est.input = min(w.est.input, w.bare+added)
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range w.route.First() {
 			if cost := w.est.cost(first.Of.(*Target)); cost > most {

@@ -25,6 +25,7 @@ type estimate struct {
 	output int64 // tokens per choice
 	n      int64 // choices; 0 for embeddings
 	body   []byte
+	caches bool // cache points may be set in it
 }
 
 // estimateChat bounds a chat request's tokens before anything is known of
@@ -52,7 +53,7 @@ func (e estimate) tokens(t *Target) (input, output int64) {
 // ask for it does not pay it.
 func (e estimate) cost(t *Target) usage.Nano {
 	price := t.Price
-	if price.CacheWrite > 0 && !bytes.Contains(e.body, []byte(`"cache_control"`)) {
+	if price.CacheWrite > 0 && !e.caches && !bytes.Contains(e.body, []byte(`"cache_control"`)) {
 		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
 	}
 	return price.Bound(e.tokens(t))

@@ -50,7 +50,8 @@ func (m *meter) aim() {
 	if m.perBytes <= 0 || !m.req.Stream {
 		return
 	}
-	input := m.speaker.target.Price.Bound(roughPrompt(m.req), 0)
+	prompt, _ := m.w.est.tokens(m.speaker.target) // what is held for it, if that is less, is known better
+	input := m.speaker.target.Price.Bound(min(prompt, roughPrompt(m.req)), 0)
 	m.mu.Lock()
 	room, open := float64(m.reserved-(m.committed-m.speaker.held)-input), m.c.Record.FailOpen
 	m.mu.Unlock()

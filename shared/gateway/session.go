@@ -26,6 +26,7 @@ type Work struct {
 	model *Model
 	route *router.Route
 	est   estimate
+	bare  int64 // tokens of input in est that are the client's own, where others are added
 
 	attempts []*attempt // to make it; the session's lock guards them
 
@@ -92,7 +93,12 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 		if g.Projects == nil {
 			b.Project = 0 // there is nobody to ask
 		}
+		w.bare = w.est.input
 		w.est.input += b.Project + b.Memory + b.Passages
+		if b.Passages > 0 {
+			w.est.input += ruleTokens
+		}
+		w.est.caches = w.opts.Optimize && w.caches()
 	}
 	return w, nil
 }
