@@ -226,7 +226,7 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 	}
 	req.ID, req.Strict, req.Need, req.Dropped = old.ID, old.Strict, old.Need, old.Dropped
 	w.chat, w.est = req, estimateChat(req)
-	w.est.input = min(w.est.input, w.bare+added)
+	w.est.input, w.est.fits = min(w.est.input, w.bare+added), w.opts.Context != ""
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range w.route.First() {
 			if cost := w.est.cost(first.Of.(*Target)); cost > most {

@@ -26,6 +26,7 @@ type estimate struct {
 	n      int64 // choices; 0 for embeddings
 	body   []byte
 	caches bool // cache points may be set in it
+	fits   bool // it is made to fit the window before it is sent
 }
 
 // estimateChat bounds a chat request's tokens before anything is known of
@@ -45,7 +46,11 @@ func (e estimate) tokens(t *Target) (input, output int64) {
 	if t.MaxOutput > 0 {
 		out = min(out, t.MaxOutput)
 	}
-	return e.input, out * e.n
+	in := e.input
+	if most := t.reads(); e.fits && most > 0 {
+		in = min(in, most)
+	}
+	return in, out * e.n
 }
 
 // cost is the most that the request costs at t. Writing to a prompt cache costs

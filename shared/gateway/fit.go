@@ -89,7 +89,7 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 	if side, err = s.g.plan(ctx, s.c, side); err != nil {
 		return "", err
 	}
-	side.route.Retries = 0
+	side.route.Retries, side.est.fits = 0, true
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range side.route.First() {
 			if t := first.Of.(*Target); side.est.cost(t)+w.est.cost(t) > most {

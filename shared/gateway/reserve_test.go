@@ -2,9 +2,14 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/catalog"
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 )
@@ -24,4 +29,51 @@ func TestCachePointsAreReserved(t *testing.T) {
 		t.Errorf("%v after %d top-ups, want none; the prompt has cache points: %t", got.err, r.vault.topups, strings.Contains(sent, "cache_control"))
 	}
 	r.books()
+}
+
+// TestNoMoreThanTheWindowIsReserved: what is made to fit a window of 8,192
+// tokens does not cost more than they do, and is not refused for it.
+func TestNoMoreThanTheWindowIsReserved(t *testing.T) {
+	const size, out = 8192, 1000
+	target, _ := catalog.Lookup("openai", "gpt-4")
+	most := target.Price.Bound(size, out)
+	turn := `{"role":"user","content":"` + strings.Repeat("The weather was fine and the market full of people. ", 10) + `"},{"role":"assistant","content":"I see."},`
+	for _, tc := range []struct {
+		context string
+		max     string // price, in dollars
+		calls   int
+		err     error
+		code    string
+	}{
+		{`"context":"truncate"`, most.USD(), 1, nil, ""},
+		{`"context":"truncate"`, (most - 1).USD(), 0, fault.Invalid, "price_above_maximum"},
+		{`"context":"summarize"`, "", 2, nil, ""},
+		{`"context":"summarize"`, (2 * most).USD(), 2, nil, ""},
+		{`"context":"error"`, most.USD(), 0, fault.Invalid, "context_length_exceeded"},
+		{`"tags":[]`, most.USD(), 0, fault.Invalid, "price_above_maximum"}, // the provider decides what it takes
+		{`"tags":[]`, "", 0, fault.Quota, "insufficient_quota"},
+	} {
+		calls, largest := 0, 0
+		in := instance("openai", func(ctx context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+			calls++
+			largest = max(largest, len(req.Raw))
+			return says("openai")(ctx, req, emit)
+		})
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}}, func(u *admission.User, _ *admission.Rule) { u.Day = 2 * most })
+		options := tc.context
+		if tc.max != "" {
+			options += `,"max_price_usd":` + tc.max
+		}
+		got := r.body(t.Context(), `{"model":"openai/gpt-4","max_tokens":`+fmt.Sprint(out)+`,"messages":[`+strings.Repeat(turn, 100)+`{"role":"user","content":"And now?"}],"gateway":{`+options+`}}`)
+		if calls != tc.calls || tc.err == nil && got.err != nil || tc.err != nil && (!errors.Is(got.err, tc.err) || fault.As(got.err).Code != tc.code) {
+			t.Errorf("%s: %d calls, %v, want %d and %v %s", options, calls, got.err, tc.calls, tc.err, tc.code)
+		}
+		if tc.calls == 1 && (r.vault.topups != 0 || got.record.Reserved > most || largest < 20_000) {
+			t.Errorf("%s: $%s reserved, %d top-ups for a prompt of %d bytes, want at most $%s and none", options, got.record.Reserved.USD(), r.vault.topups, largest, most.USD())
+		}
+		if len(got.record.Skipped) > 0 {
+			t.Errorf("%s: skipped %v", options, got.record.Skipped)
+		}
+		r.books()
+	}
 }

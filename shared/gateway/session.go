@@ -75,6 +75,7 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 	if req := w.chat; req != nil {
 		req.ID, req.Strict, stream, w.asked = c.Record.ID, w.opts.Strict, req.Stream, req.Model
 		w.est = estimateChat(req)
+		w.est.fits = w.opts.Context != ""
 		w.model, err = g.Models.choose(ctx, req.Model, catalog.Chat, w.opts)
 	} else {
 		req := w.embed
