@@ -213,9 +213,9 @@ func busy(k rag.Key) error {
 	return fault.New(fault.Unavailable, "The document '%s' is being changed by too many at once; try again.", k.ID)
 }
 
-// contentSum is the same for the same content.
+// contentSum is the same for the same content that is read in the same way.
 func contentSum(d rag.Document) string {
-	return digest(string(d.Kind), d.Language, d.Text, string(d.Metadata))
+	return digest(string(d.Kind), d.Language, d.Text, string(d.Metadata), rag.SplitVersion(d.Kind), rag.TermsVersion)
 }
 
 // digest is the same for the same parts, and for no others.

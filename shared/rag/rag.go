@@ -91,7 +91,8 @@ type Library interface {
 	// Put stores d and makes its passages searchable before it returns,
 	// replacing the document with the same key, whole or not at all. It returns
 	// the document with Passages set, and whether anything changed: the same
-	// content again changes nothing, not even Created, and costs no embeddings. A
+	// content again changes nothing, not even Created, and costs no embeddings,
+	// unless it was stored by a gateway that read such documents otherwise. A
 	// collection without vectors takes none. Put fails with fault.Conflict if the
 	// collection has vectors of another model than d.Embedding or d has none, with
 	// fault.Invalid if they are of another length, and with what Embed returns.

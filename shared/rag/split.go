@@ -17,6 +17,19 @@ const (
 	maxContext  = 300 // of headings, or of a signature
 )
 
+// SplitVersion changes when Split cuts documents of a kind otherwise than before,
+// TermsVersion when passages have other terms. A library that keeps either
+// compares it, too, so that who stores a document again has it read anew.
+func SplitVersion(kind Kind) string {
+	if kind == HTML { // titles, alternative texts, nothing hidden
+		return "2"
+	}
+	return ""
+}
+
+// TermsVersion is explained at SplitVersion.
+const TermsVersion = "2" // fewer stop words, more abbreviations
+
 // Split cuts a document into passages along its structure: sections of
 // Markdown and HTML, definitions of code, paragraphs and sentences of
 // everything. No passage is longer than 2,000 bytes, and a section that is cut

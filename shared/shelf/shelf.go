@@ -296,10 +296,13 @@ func (s *Shelf) Search(ctx context.Context, tenant string, q rag.Query) ([]rag.H
 	return c.search(ctx, q)
 }
 
-// contentSum is the same for the same content.
+// contentSum is the same for the same content that is cut in the same way.
 func contentSum(d rag.Document) string {
-	h := sha256.New()
-	_ = json.NewEncoder(h).Encode([]string{string(d.Kind), d.Language, d.Text, string(d.Metadata)}) // a hash takes everything
+	h, parts := sha256.New(), []string{string(d.Kind), d.Language, d.Text, string(d.Metadata)}
+	if v := rag.SplitVersion(d.Kind); v != "" { // the first had none
+		parts = append(parts, v)
+	}
+	_ = json.NewEncoder(h).Encode(parts) // a hash takes everything
 	return hex.EncodeToString(h.Sum(nil))
 }
 

@@ -45,6 +45,9 @@ func TestFilesFromBeforeVectors(t *testing.T) {
 	if err != nil || len(hits) != 1 || hits[0].Heading != "Birds" {
 		t.Errorf("hits = %+v, %v, want one under Birds", hits, err)
 	}
+	if _, changed, err := s.Put(t.Context(), tenant, rag.Document{Key: key("a"), Kind: rag.Text, Text: "A heron in the water."}); changed || err != nil {
+		t.Errorf("Put of what is there = %v, %v, want no change", changed, err)
+	}
 	embed(t, s, "b", "Another heron.")
 	if d, err := s.Get(t.Context(), tenant, key("b")); err != nil || d.Embedding != "" {
 		t.Errorf("Get = %+v, %v, want no vectors where others have none", d, err)
@@ -97,5 +100,28 @@ func TestDamagedVectors(t *testing.T) {
 	r := reopened(t, b)
 	if _, err := r.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "x", Limit: 1}); err == nil {
 		t.Error("a vector that was changed on disk is not noticed")
+	}
+}
+
+// TestPagesFromBeforeTitles: a page that was stored when titles were not read is
+// read anew when it is stored again.
+func TestPagesFromBeforeTitles(t *testing.T) {
+	old, err := os.ReadFile("testdata/before-titles.documents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := reopened(t, old)
+	if got := found(t, s, "herons"); got != "" {
+		t.Errorf("hits = %q, want none for the title", got)
+	}
+	d := rag.Document{Key: key("page"), Kind: rag.HTML, Text: "<head><title>Herons</title></head><p>They stand."}
+	for _, want := range []bool{true, false} {
+		if _, changed, err := s.Put(t.Context(), tenant, d); err != nil || changed != want {
+			t.Errorf("Put = %v, %v, want %v", changed, err, want)
+		}
+	}
+	hits, err := s.Search(t.Context(), tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 1})
+	if err != nil || len(hits) != 1 || hits[0].Text != "# Herons\n\nThey stand." {
+		t.Errorf("hits = %+v, %v", hits, err)
 	}
 }
