@@ -21,7 +21,7 @@ const module = "github.com/devmentor/ai-gateway/"
 var rank = map[string]int{
 	"shared/fault": 0, "shared/sse": 0, "shared/rawjson": 0, "shared/requestid": 0, "shared/config": 0, "shared/jsonlog": 0, "shared/lambdahttp": 0, "shared/pattern": 0, "shared/lru": 0,
 	"shared/llm":   1,
-	"shared/usage": 2, "shared/upstream": 2, "shared/rag": 2, "shared/tokens": 2, "shared/template": 2, "shared/recipe": 2, "shared/conversation": 2, "shared/codegen": 2,
+	"shared/usage": 2, "shared/upstream": 2, "shared/rag": 2, "shared/tokens": 2, "shared/template": 2, "shared/recipe": 2, "shared/conversation": 2, "shared/codegen": 2, "shared/sqltext": 2,
 	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/chain": 3, "shared/tidy": 3,
 	"shared/gateway": 4, "shared/telemetry": 4, "shared/prometheus": 4,
 	"shared/openai": 4, "shared/anthropic": 4, "shared/gemini": 4, "shared/bedrock": 4, "shared/echo": 4,

@@ -24,6 +24,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
+	"github.com/devmentor/ai-gateway/shared/sqltext"
 )
 
 func checkGo(f codegen.File) (list []codegen.Diagnostic) {
@@ -219,6 +220,17 @@ func printShell(f codegen.File) (text, small string, ok bool) {
 	err = errors.Join(syntax.NewPrinter(syntax.Indent(2)).Print(&usual, file), syntax.NewPrinter(syntax.Minify(true)).Print(&short, file))
 	return usual.String(), short.String(), err == nil
 }
+
+func checkSQL(f codegen.File) []codegen.Diagnostic {
+	pos, message := sqltext.Check(f.Content)
+	if message == "" {
+		return nil
+	}
+	line, column := place(f.Content, pos)
+	return []codegen.Diagnostic{wrong("sql", line, column, message)}
+}
+
+func formatSQL(f codegen.File) (string, bool) { return sqltext.Format(f.Content) }
 
 // checkXML proves well-formedness. Entities that the document declares itself
 // are beyond the decoder.

@@ -1,4 +1,4 @@
-package tidy
+package sqltext
 
 import "strings"
 
@@ -19,9 +19,9 @@ func closing(text string, quote byte, escapes bool) int {
 	return -1
 }
 
-func (l *sqlLexer) quoted(quote byte) {
+func (l *lexer) quoted(quote byte) {
 	prefix := ""
-	if l.last != nil && l.last.kind == sqlWord && l.last.pos+len(l.last.text) == l.pos {
+	if l.last != nil && l.last.kind == kindWord && l.last.pos+len(l.last.text) == l.pos {
 		prefix = l.last.key
 	}
 	text := l.rest()
@@ -44,15 +44,15 @@ func (l *sqlLexer) quoted(quote byte) {
 	case end < 0:
 		l.fail("the quoted name is not closed")
 	case quote == '\'':
-		l.add(sqlString, end)
+		l.add(kindString, end)
 	default:
-		l.add(sqlName, end)
+		l.add(kindName, end)
 	}
 }
 
 // bracketed reads a name of SQL Server, an array or a subscript as one token,
 // if all agree where it ends.
-func (l *sqlLexer) bracketed() {
+func (l *lexer) bracketed() {
 	text := l.rest()
 	name := closing(text, ']', false)
 	array, depth := -1, 0
@@ -85,17 +85,17 @@ func (l *sqlLexer) bracketed() {
 		}
 	}
 	// No name comes directly after another one.
-	subscript := l.last != nil && l.pos == l.space && (l.last.kind == sqlWord || l.last.kind == sqlName || l.last.is(")") || l.last.kind == sqlParam)
+	subscript := l.last != nil && l.pos == l.space && (l.last.kind == kindWord || l.last.kind == kindName || l.last.is(")") || l.last.kind == kindParam)
 	if array < 0 || array != name && !subscript {
 		l.unclear = true
 		return
 	}
-	l.add(sqlName, array)
+	l.add(kindName, array)
 }
 
-func (l *sqlLexer) dollar() {
+func (l *lexer) dollar() {
 	text := l.rest()
-	n := 1 + span(text[1:], func(c byte) bool { return c != '$' && isSQLWord(c) })
+	n := 1 + span(text[1:], func(c byte) bool { return c != '$' && inWord(c) })
 	switch {
 	case at(text, n) == '$' && !isDigit(at(text, 1)):
 		tag := text[:n+1]
@@ -104,9 +104,9 @@ func (l *sqlLexer) dollar() {
 			l.fail("the text after " + tag + " is not closed")
 			return
 		}
-		l.add(sqlBody, end+2*len(tag))
+		l.add(kindBody, end+2*len(tag))
 	case n > 1:
-		l.add(sqlParam, n)
+		l.add(kindParam, n)
 	default:
 		l.unclear = true
 	}

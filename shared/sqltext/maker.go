@@ -1,22 +1,22 @@
-package tidy
+package sqltext
 
 import (
 	"slices"
 	"strings"
 )
 
-// sqlMaker says how the parts of a statement may be laid out.
-type sqlMaker struct {
-	words  *sqlWords
+// maker says how the parts of a statement may be laid out.
+type maker struct {
+	words  *roles
 	dashes bool
 	odd    bool // something is not as expected: the statement stays as it is
 	pairs  bool // the next list is one of names and values
-	prev   *sqlToken
+	prev   *token
 }
 
 // gap says whether space comes between two tokens. It stays as it is unless it
 // certainly means nothing.
-func (m *sqlMaker) gap(p, t *sqlToken) bool {
+func (m *maker) gap(p, t *token) bool {
 	as := !t.glued()
 	switch {
 	case p == nil || p.is("(") && len(p.trail) == 0 || t.is(")", ",", ";"):
@@ -24,20 +24,20 @@ func (m *sqlMaker) gap(p, t *sqlToken) bool {
 	case len(p.trail) > 0 || len(t.lead) > 0 || p.is(","):
 		return true
 	case t.is("("):
-		return as || p.kind == sqlOp && p.binary || p.keyword && (!callable(p.key) || p.is("values")) || p.table
+		return as || p.kind == kindOp && p.binary || p.keyword && (!callable(p.key) || p.is("values")) || p.table
 	case m.dashes && (p.text == "-" || t.text == "-"), p.option, t.option:
 		return as
-	case t.kind == sqlOp && t.binary, p.kind == sqlOp && p.binary:
+	case t.kind == kindOp && t.binary, p.kind == kindOp && p.binary:
 		return true
 	}
-	return as || t.kind == sqlWord && endsAlone(p) || p.keyword && sqlReserved[p.key] && !t.is(".")
+	return as || t.kind == kindWord && endsAlone(p) || p.keyword && reserved[p.key] && !t.is(".")
 }
 
 // token is the text of one, with its comments.
-func (m *sqlMaker) token(t *sqlToken) doc {
+func (m *maker) token(t *token) doc {
 	m.prev = t
 	s := t.text
-	if t.keyword && t.kind == sqlWord {
+	if t.keyword && t.kind == kindWord {
 		s = strings.ToUpper(s)
 	}
 	if len(t.lead)+len(t.trail) == 0 {
@@ -47,7 +47,7 @@ func (m *sqlMaker) token(t *sqlToken) doc {
 }
 
 // lead are the comments before a token, which thereby are laid out.
-func (m *sqlMaker) lead(t *sqlToken) doc {
+func (m *maker) lead(t *token) doc {
 	if t.led {
 		return doc{}
 	}
@@ -56,7 +56,7 @@ func (m *sqlMaker) lead(t *sqlToken) doc {
 }
 
 // above are comments in lines of their own.
-func (m *sqlMaker) above(list []*sqlToken) doc {
+func (m *maker) above(list []*token) doc {
 	var kids []doc
 	for _, c := range list {
 		kids = append(kids, fresh, text(c.text), hard)
@@ -65,10 +65,10 @@ func (m *sqlMaker) above(list []*sqlToken) doc {
 }
 
 // beside are the comments after a token.
-func (m *sqlMaker) beside(t *sqlToken) doc {
+func (m *maker) beside(t *token) doc {
 	var kids []doc
 	for _, c := range t.trail {
-		if kids = append(kids, blanc, text(c.text)); c.kind == sqlComment {
+		if kids = append(kids, blanc, text(c.text)); c.kind == kindComment {
 			kids = append(kids, ended)
 		}
 	}
@@ -76,9 +76,9 @@ func (m *sqlMaker) beside(t *sqlToken) doc {
 }
 
 // spaceBefore is the space before the token, as far as there is to be one.
-func (m *sqlMaker) spaceBefore(t *sqlToken) doc {
+func (m *maker) spaceBefore(t *token) doc {
 	switch {
-	case m.prev != nil && m.prev.kind == sqlString && t.kind == sqlString && t.breaks() > 0:
+	case m.prev != nil && m.prev.kind == kindString && t.kind == kindString && t.breaks() > 0:
 		return hard
 	case m.gap(m.prev, t):
 		return blanc
@@ -88,12 +88,12 @@ func (m *sqlMaker) spaceBefore(t *sqlToken) doc {
 
 // begin forgets what came before: the next token begins a line, or follows a
 // space that is there already.
-func (m *sqlMaker) begin() { m.prev = nil }
+func (m *maker) begin() { m.prev = nil }
 
 // seq is an expression, or anything else that goes on in its line.
-func (m *sqlMaker) seq(nodes []sqlNode) doc {
+func (m *maker) seq(nodes []node) doc {
 	if len(nodes) == 1 && (m.prev == nil || nodes[0].glued()) {
-		if gap := m.spaceBefore(nodes[0].sqlToken); gap.empty() {
+		if gap := m.spaceBefore(nodes[0].token); gap.empty() {
 			return m.node(nodes[0])
 		}
 	}
@@ -101,8 +101,8 @@ func (m *sqlMaker) seq(nodes []sqlNode) doc {
 	chain := false
 	weakest := chainOf(nodes)
 	for i, n := range nodes {
-		gap := m.spaceBefore(n.sqlToken)
-		if n.kind == sqlOp && n.binary && n.is(weakest...) && gap.kind == docSpace && i > 0 {
+		gap := m.spaceBefore(n.token)
+		if n.kind == kindOp && n.binary && n.is(weakest...) && gap.kind == docSpace && i > 0 {
 			gap, chain = line, true
 		}
 		kids = append(kids, gap, m.node(n))
@@ -114,19 +114,19 @@ func (m *sqlMaker) seq(nodes []sqlNode) doc {
 }
 
 // chainOf are the operators before which a long expression is broken.
-func chainOf(nodes []sqlNode) []string {
+func chainOf(nodes []node) []string {
 	for _, keys := range [][]string{{"||", "+", "-"}, {"*", "/"}} {
-		if slices.ContainsFunc(nodes, func(n sqlNode) bool { return n.kind == sqlOp && n.binary && n.is(keys...) }) {
+		if slices.ContainsFunc(nodes, func(n node) bool { return n.kind == kindOp && n.binary && n.is(keys...) }) {
 			return keys
 		}
 	}
 	return nil
 }
 
-func (m *sqlMaker) node(n sqlNode) doc {
+func (m *maker) node(n node) doc {
 	switch {
 	case n.end == nil:
-		return m.token(n.sqlToken)
+		return m.token(n.token)
 	case n.is("case"):
 		return m.caseOf(n)
 	}
@@ -134,8 +134,8 @@ func (m *sqlMaker) node(n sqlNode) doc {
 }
 
 // enclosed is content between parentheses.
-func (m *sqlMaker) enclosed(n sqlNode, most int32, between doc, content func() doc) doc {
-	open := m.token(n.sqlToken)
+func (m *maker) enclosed(n node, most int32, between doc, content func() doc) doc {
+	open := m.token(n.token)
 	if len(n.trail) == 0 {
 		m.begin()
 	}
@@ -148,27 +148,27 @@ func (m *sqlMaker) enclosed(n sqlNode, most int32, between doc, content func() d
 
 // lastBreak is what comes before the closing parenthesis: a comment before it
 // has ended the line.
-func lastBreak(between doc, lead []*sqlToken) doc {
+func lastBreak(between doc, lead []*token) doc {
 	if len(lead) > 0 {
 		return fresh
 	}
 	return between
 }
 
-func (m *sqlMaker) paren(n sqlNode) doc {
+func (m *maker) paren(n node) doc {
 	kids := n.kids
 	pairs := m.prev != nil && (strings.Contains(m.prev.key, "json") || strings.Contains(m.prev.key, "object"))
 	if len(kids) == 0 {
-		return m.enclosed(n, sqlWidth, doc{}, func() doc { return doc{} })
+		return m.enclosed(n, maxWidth, doc{}, func() doc { return doc{} })
 	}
 	if isQuery(kids) {
 		return m.enclosed(n, 64, soft, func() doc { return m.query(kids, line) })
 	}
-	if slices.ContainsFunc(kids, func(n sqlNode) bool { return n.isKey("join") }) {
-		return m.enclosed(n, sqlWidth, soft, func() doc { return m.query(kids, line) })
+	if slices.ContainsFunc(kids, func(n node) bool { return n.isKey("join") }) {
+		return m.enclosed(n, maxWidth, soft, func() doc { return m.query(kids, line) })
 	}
 	if parts := window(kids); len(parts) > 1 {
-		return m.enclosed(n, sqlWidth, soft, func() doc {
+		return m.enclosed(n, maxWidth, soft, func() doc {
 			var docs []doc
 			for i, p := range parts {
 				if i > 0 {
@@ -180,7 +180,7 @@ func (m *sqlMaker) paren(n sqlNode) doc {
 			return cat(docs...)
 		})
 	}
-	return m.enclosed(n, sqlWidth, soft, func() doc {
+	return m.enclosed(n, maxWidth, soft, func() doc {
 		if literals(kids) {
 			return m.fill(kids)
 		}
@@ -190,7 +190,7 @@ func (m *sqlMaker) paren(n sqlNode) doc {
 }
 
 // window cuts what is between parentheses before the parts of a window.
-func window(nodes []sqlNode) (parts [][]sqlNode) {
+func window(nodes []node) (parts [][]node) {
 	start := 0
 	for i, n := range nodes {
 		if i > start && (n.isKey("partition", "order") && i+1 < len(nodes) && nodes[i+1].isKey("by") || n.isKey("rows", "range", "groups")) {
@@ -202,46 +202,46 @@ func window(nodes []sqlNode) (parts [][]sqlNode) {
 }
 
 // literals says that there is a list of plain values.
-func literals(nodes []sqlNode) bool {
+func literals(nodes []node) bool {
 	for i, n := range nodes {
-		if n.end != nil || len(n.lead)+len(n.trail) > 0 || i%2 == 1 != n.is(",") || i%2 == 0 && (n.kind == sqlWord && !n.keyword || n.kind == sqlPunct) {
+		if n.end != nil || len(n.lead)+len(n.trail) > 0 || i%2 == 1 != n.is(",") || i%2 == 0 && (n.kind == kindWord && !n.keyword || n.kind == kindPunct) {
 			return false
 		}
 	}
 	return len(nodes) > 1
 }
 
-func (m *sqlMaker) fill(nodes []sqlNode) doc {
+func (m *maker) fill(nodes []node) doc {
 	var kids []doc
 	for i, n := range nodes {
 		switch {
 		case i == 0:
-			kids = append(kids, m.token(n.sqlToken))
+			kids = append(kids, m.token(n.token))
 		case n.is(","):
-			kids = append(kids, m.token(n.sqlToken))
+			kids = append(kids, m.token(n.token))
 		default:
-			kids = append(kids, group(line, m.token(n.sqlToken)))
+			kids = append(kids, group(line, m.token(n.token)))
 		}
 	}
 	return cat(kids...)
 }
 
 // items is a list, with a separator after its commas.
-func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
+func (m *maker) items(nodes []node, sep doc) doc {
 	list := split(nodes, ",")
 	kids := make([]doc, 0, 3*len(list))
 	pairs := m.pairs && inPairs(list)
 	m.pairs = false
 	for i, item := range list {
-		comma := (*sqlToken)(nil)
+		comma := (*token)(nil)
 		if last := item[len(item)-1]; last.is(",") {
-			comma, item = last.sqlToken, item[:len(item)-1]
+			comma, item = last.token, item[:len(item)-1]
 		}
 		if i > 0 {
 			m.begin()
 		}
 		if len(item) > 0 && len(item[0].lead) > 0 {
-			kids = append(kids, m.lead(item[0].sqlToken)) // they are no reason to break the item
+			kids = append(kids, m.lead(item[0].token)) // they are no reason to break the item
 		}
 		if m.words.ddl {
 			kids = append(kids, m.parts(item))
@@ -251,7 +251,7 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 		if comma == nil {
 			break
 		}
-		late := m.prev != nil && slices.ContainsFunc(m.prev.trail, func(c *sqlToken) bool { return c.kind == sqlComment }) || len(comma.lead) > 0
+		late := m.prev != nil && slices.ContainsFunc(m.prev.trail, func(c *token) bool { return c.kind == kindComment }) || len(comma.lead) > 0
 		kids = append(kids, m.token(comma))
 		switch next := firstOf(list, i+1); {
 		case next == nil:
@@ -269,24 +269,24 @@ func (m *sqlMaker) items(nodes []sqlNode, sep doc) doc {
 }
 
 // inPairs says that every other item is a text, as in json_object('a', 1, 'b', 2).
-func inPairs(list [][]sqlNode) bool {
+func inPairs(list [][]node) bool {
 	for i, item := range list {
-		if i%2 == 0 && (item[0].kind != sqlString || len(item) != 2 || !item[1].is(",")) {
+		if i%2 == 0 && (item[0].kind != kindString || len(item) != 2 || !item[1].is(",")) {
 			return false
 		}
 	}
 	return len(list) > 2 && len(list)%2 == 0
 }
 
-func firstOf(list [][]sqlNode, i int) *sqlToken {
+func firstOf(list [][]node, i int) *token {
 	if i < len(list) {
-		return list[i][0].sqlToken
+		return list[i][0].token
 	}
 	return nil
 }
 
 // apart says that its author left an empty line before the token.
-func apart(t *sqlToken) bool {
+func apart(t *token) bool {
 	if len(t.lead) > 0 {
 		return t.lead[0].breaks() > 1
 	}
@@ -295,7 +295,7 @@ func apart(t *sqlToken) bool {
 
 // condition is an expression whose parts between AND and OR come on lines of
 // their own.
-func (m *sqlMaker) condition(nodes []sqlNode, sep doc) doc {
+func (m *maker) condition(nodes []node, sep doc) doc {
 	if len(nodes) < 3 {
 		return m.seq(nodes)
 	}
@@ -316,7 +316,7 @@ func (m *sqlMaker) condition(nodes []sqlNode, sep doc) doc {
 
 // conditions cuts an expression before AND and OR. The AND of BETWEEN is none of
 // these.
-func conditions(nodes []sqlNode) (parts [][]sqlNode) {
+func conditions(nodes []node) (parts [][]node) {
 	start, between := 0, 0
 	for i, n := range nodes {
 		switch {
@@ -333,8 +333,8 @@ func conditions(nodes []sqlNode) (parts [][]sqlNode) {
 }
 
 // caseOf lays out CASE … END.
-func (m *sqlMaker) caseOf(n sqlNode) doc {
-	head := m.token(n.sqlToken)
+func (m *maker) caseOf(n node) doc {
+	head := m.token(n.token)
 	var kids []doc
 	start := 0
 	flush := func(end int) {
@@ -344,9 +344,9 @@ func (m *sqlMaker) caseOf(n sqlNode) doc {
 		if n.kids[start].isKey("when", "else") {
 			kids = append(kids, line)
 			m.begin()
-			kids = append(kids, m.lead(n.kids[start].sqlToken), nest(2, m.seqOrCondition(n.kids[start:end])))
+			kids = append(kids, m.lead(n.kids[start].token), nest(2, m.seqOrCondition(n.kids[start:end])))
 		} else {
-			kids = append(kids, m.spaceBefore(n.kids[start].sqlToken), m.seq(n.kids[start:end]))
+			kids = append(kids, m.spaceBefore(n.kids[start].token), m.seq(n.kids[start:end]))
 		}
 		start = end
 	}
@@ -362,10 +362,10 @@ func (m *sqlMaker) caseOf(n sqlNode) doc {
 }
 
 // seqOrCondition is WHEN a AND b THEN c.
-func (m *sqlMaker) seqOrCondition(nodes []sqlNode) doc {
-	then := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.isKey("then") })
+func (m *maker) seqOrCondition(nodes []node) doc {
+	then := slices.IndexFunc(nodes, func(n node) bool { return n.isKey("then") })
 	if then < 0 {
 		return m.seq(nodes)
 	}
-	return cat(m.condition(nodes[:then], line), m.spaceBefore(nodes[then].sqlToken), m.seq(nodes[then:]))
+	return cat(m.condition(nodes[:then], line), m.spaceBefore(nodes[then].token), m.seq(nodes[then:]))
 }

@@ -1,17 +1,17 @@
-package tidy
+package sqltext
 
 // clause is a part of a query that begins a line.
 type clause struct {
 	kind string
-	head []sqlNode
-	body []sqlNode
+	head []node
+	body []node
 }
 
 // isKey says that the node is a keyword, and one of these.
-func (n sqlNode) isKey(keys ...string) bool { return n.sqlToken != nil && n.keyword && n.is(keys...) }
+func (n node) isKey(keys ...string) bool { return n.token != nil && n.keyword && n.is(keys...) }
 
 // isQuery says that a query stands there.
-func isQuery(nodes []sqlNode) bool {
+func isQuery(nodes []node) bool {
 	if len(nodes) == 0 {
 		return false
 	}
@@ -20,7 +20,7 @@ func isQuery(nodes []sqlNode) bool {
 
 // clauses cuts a query into its clauses. ok is false if two statements stand
 // there with nothing between them.
-func clauses(nodes []sqlNode) (list []clause, ok bool) {
+func clauses(nodes []node) (list []clause, ok bool) {
 	list = []clause{{}}
 	selected, merge := false, len(nodes) > 0 && nodes[0].isKey("merge")
 	for i := 0; i < len(nodes); {
@@ -71,27 +71,27 @@ func clauses(nodes []sqlNode) (list []clause, ok bool) {
 
 // stray says that a new statement seems to begin at i, as those of SQL Server
 // need no semicolons.
-func stray(nodes []sqlNode, i int) bool {
+func stray(nodes []node, i int) bool {
 	t := nodes[i]
-	if t.kind != sqlWord || t.breaks() == 0 && len(t.lead) == 0 || i+1 == len(nodes) {
+	if t.kind != kindWord || t.breaks() == 0 && len(t.lead) == 0 || i+1 == len(nodes) {
 		return false
 	}
 	p := nodes[i-1].last()
-	if p.is(",", ".", "(") || p.kind == sqlOp || p.keyword && !p.is("end", "null", "nothing") {
+	if p.is(",", ".", "(") || p.kind == kindOp || p.keyword && !p.is("end", "null", "nothing") {
 		return false
 	}
 	switch t.key {
 	case "exec", "execute", "print", "declare", "if", "while", "begin", "commit", "rollback", "use", "drop", "alter", "create", "truncate", "insert", "update", "delete", "merge",
 		"return", "grant", "set", "else", "raiserror", "throw", "waitfor", "open", "fetch", "close", "call":
-		next := nodes[i+1].sqlToken
-		return next.kind == sqlWord && (!next.keyword || next.is("into", "from", "table", "exists", "not", "case")) || next.kind == sqlParam || next.kind == sqlName || next.kind == sqlString
+		next := nodes[i+1].token
+		return next.kind == kindWord && (!next.keyword || next.is("into", "from", "table", "exists", "not", "case")) || next.kind == kindParam || next.kind == kindName || next.kind == kindString
 	}
 	return false
 }
 
 // headLength returns how many nodes from i on are the head of a clause, 0 if none
 // begins there.
-func headLength(nodes []sqlNode, i int, current string, merge bool) int {
+func headLength(nodes []node, i int, current string, merge bool) int {
 	is := func(n int, keys ...string) bool { return i+n >= 0 && i+n < len(nodes) && nodes[i+n].isKey(keys...) }
 	until := func(keys ...string) int {
 		for n := 1; i+n < len(nodes); n++ {
@@ -223,7 +223,7 @@ func headLength(nodes []sqlNode, i int, current string, merge bool) int {
 	return 0
 }
 
-func selectHead(nodes []sqlNode) int {
+func selectHead(nodes []node) int {
 	is := func(n int, keys ...string) bool { return n < len(nodes) && nodes[n].isKey(keys...) }
 	n := 1
 	if is(n, "all", "distinct") {
@@ -234,7 +234,7 @@ func selectHead(nodes []sqlNode) int {
 	}
 	if is(n, "top") {
 		n += 2
-		if n < len(nodes) && nodes[n].kind == sqlWord && nodes[n].is("percent") {
+		if n < len(nodes) && nodes[n].kind == kindWord && nodes[n].is("percent") {
 			n++
 		}
 	}

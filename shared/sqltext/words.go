@@ -1,4 +1,4 @@
-package tidy
+package sqltext
 
 import (
 	"slices"
@@ -9,12 +9,12 @@ import (
 // Keywords are written in upper case where they are certain to be keywords. A
 // word that could be a name keeps its case, as names have case in some places.
 
-// sqlReserved can be nothing but keywords: all dialects reserve them.
-var sqlReserved = sqlSet(`all and as between case create default distinct else except exists from group having in inner intersect into is join like not null on or
+// reserved can be nothing but keywords: all dialects reserve them.
+var reserved = setOf(`all and as between case create default distinct else except exists from group having in inner intersect into is join like not null on or
 	order select then union when where with`)
 
-// sqlPhrases are keywords when they follow each other.
-var sqlPhrases = sync.OnceValue(func() map[string][][]string {
+// phrases are keywords when they follow each other.
+var phrases = sync.OnceValue(func() map[string][][]string {
 	phrases := map[string][][]string{}
 	for l := range strings.Lines(`order by, group by, partition by, cluster by, distribute by
 		left join, left outer join, right join, right outer join, full join, full outer join, cross join, natural join, natural left join, cross apply, outer apply
@@ -59,35 +59,35 @@ var ddlPhrases = sync.OnceValue(func() map[string][][]string {
 })
 
 var (
-	// sqlVerbs begin a statement.
-	sqlVerbs = sqlSet(`abort alter analyze attach begin call checkpoint close cluster comment commit copy create deallocate declare delete describe detach discard do drop
+	// verbs begin a statement.
+	verbs = setOf(`abort alter analyze attach begin call checkpoint close cluster comment commit copy create deallocate declare delete describe detach discard do drop
 		exec execute explain export fetch flush grant insert kill listen load lock merge notify open optimize pragma prepare print reassign refresh reindex release rename replace
 		reset revoke rollback savepoint select set show start truncate update use vacuum values with`)
-	ddlModifiers = sqlSet(`or alter replace global local temporary temp unlogged external foreign unique clustered nonclustered fulltext spatial materialized recursive virtual
+	ddlModifiers = setOf(`or alter replace global local temporary temp unlogged external foreign unique clustered nonclustered fulltext spatial materialized recursive virtual
 		constraint algorithm transient primary hash`)
-	ddlObjects = sqlSet(`table view index sequence schema database type domain extension function procedure trigger role user policy aggregate operator cast rule server
+	ddlObjects = setOf(`table view index sequence schema database type domain extension function procedure trigger role user policy aggregate operator cast rule server
 		publication subscription tablespace column collation`)
-	ddlVerbs = sqlSet("create alter drop truncate")
+	ddlVerbs = setOf("create alter drop truncate")
 )
 
-// sqlWords finds the roles of the tokens of one statement.
-type sqlWords struct {
-	tokens []*sqlToken
-	levels []sqlLevel
+// roles finds the roles of the tokens of one statement.
+type roles struct {
+	tokens []*token
+	levels []nesting
 	verb   string // the statement's first word
 	ddl    bool
 	object string // what kind of thing is created or changed
 }
 
-// sqlLevel is what is known between a pair of parentheses.
-type sqlLevel struct {
+// nesting is what is known between a pair of parentheses.
+type nesting struct {
 	clause string // the latest
 	cases  int    // CASE without END
 	start  int
 }
 
-func findRoles(tokens []*sqlToken) *sqlWords {
-	w := &sqlWords{tokens: tokens, levels: []sqlLevel{{}}}
+func findRoles(tokens []*token) *roles {
+	w := &roles{tokens: tokens, levels: []nesting{{}}}
 	w.verb = w.key(0)
 	w.ddl = ddlVerbs[w.verb]
 	for i := w.head(); i < len(tokens); {
@@ -97,63 +97,63 @@ func findRoles(tokens []*sqlToken) *sqlWords {
 	return w
 }
 
-func (w *sqlWords) key(i int) string {
-	if i >= 0 && i < len(w.tokens) && w.tokens[i].kind != sqlString && w.tokens[i].kind != sqlName {
+func (w *roles) key(i int) string {
+	if i >= 0 && i < len(w.tokens) && w.tokens[i].kind != kindString && w.tokens[i].kind != kindName {
 		return w.tokens[i].key
 	}
 	return ""
 }
 
-func (w *sqlWords) kind(i int) sqlKind {
+func (w *roles) kind(i int) tokenKind {
 	if i >= 0 && i < len(w.tokens) {
 		return w.tokens[i].kind
 	}
-	return sqlBatch
+	return kindBatch
 }
 
 // word says whether i is a word that stands alone: no part of a name with dots,
 // of a number, or before a string that it belongs to.
-func (w *sqlWords) word(i int) bool {
-	if w.kind(i) != sqlWord || w.key(i-1) == "." || w.key(i+1) == "." {
+func (w *roles) word(i int) bool {
+	if w.kind(i) != kindWord || w.key(i-1) == "." || w.key(i+1) == "." {
 		return false
 	}
-	if i > 0 && w.tokens[i].glued() && w.kind(i-1) != sqlPunct && w.kind(i-1) != sqlOp && !endsAlone(w.tokens[i-1]) {
+	if i > 0 && w.tokens[i].glued() && w.kind(i-1) != kindPunct && w.kind(i-1) != kindOp && !endsAlone(w.tokens[i-1]) {
 		return false
 	}
 	next := w.kind(i + 1)
-	return next == sqlPunct || next == sqlOp || next == sqlBatch || sqlReserved[w.key(i)] || !w.tokens[i+1].glued()
+	return next == kindPunct || next == kindOp || next == kindBatch || reserved[w.key(i)] || !w.tokens[i+1].glued()
 }
 
 // operand says that a value or name ends with i.
-func (w *sqlWords) operand(i int) bool {
+func (w *roles) operand(i int) bool {
 	if i < 0 || i >= len(w.tokens) {
 		return false
 	}
 	t := w.tokens[i]
 	switch t.kind {
-	case sqlOp:
+	case kindOp:
 		return t.text == "*" && !t.binary
-	case sqlPunct:
+	case kindPunct:
 		return t.text == ")"
 	}
-	return t.kind != sqlBatch && (!t.keyword || t.key == "null" || t.key == "end" || t.key == "default" || t.key == "row" && w.key(i-1) == "current" ||
+	return t.kind != kindBatch && (!t.keyword || t.key == "null" || t.key == "end" || t.key == "default" || t.key == "row" && w.key(i-1) == "current" ||
 		t.key == "preceding" || t.key == "following")
 }
 
 // starts says that a value or name begins with i.
-func (w *sqlWords) starts(i int) bool {
+func (w *roles) starts(i int) bool {
 	switch w.kind(i) {
-	case sqlWord:
-		return !sqlReserved[w.key(i)] || slices.Contains([]string{"null", "case", "not", "exists", "default", "select"}, w.key(i))
-	case sqlPunct:
+	case kindWord:
+		return !reserved[w.key(i)] || slices.Contains([]string{"null", "case", "not", "exists", "default", "select"}, w.key(i))
+	case kindPunct:
 		return w.key(i) == "("
-	case sqlOp, sqlBatch:
+	case kindOp, kindBatch:
 		return false
 	}
 	return true
 }
 
-func (w *sqlWords) mark(i, n int) int {
+func (w *roles) mark(i, n int) int {
 	for _, t := range w.tokens[i : i+n] {
 		t.keyword = true
 	}
@@ -161,8 +161,8 @@ func (w *sqlWords) mark(i, n int) int {
 }
 
 // head marks the first words of a statement.
-func (w *sqlWords) head() int {
-	if !w.word(0) || !sqlVerbs[w.verb] {
+func (w *roles) head() int {
+	if !w.word(0) || !verbs[w.verb] {
 		return 0
 	}
 	n := 1
@@ -182,7 +182,7 @@ func (w *sqlWords) head() int {
 		return w.mark(0, n)
 	case w.verb == "grant" || w.verb == "revoke":
 		for i := 0; i < len(w.tokens) && (w.key(i) != "on" && w.key(i) != "to"); i++ {
-			if w.word(i) && (sqlVerbs[w.key(i)] || slices.Contains([]string{"references", "trigger", "usage", "privileges", "connect", "temporary"}, w.key(i))) {
+			if w.word(i) && (verbs[w.key(i)] || slices.Contains([]string{"references", "trigger", "usage", "privileges", "connect", "temporary"}, w.key(i))) {
 				w.tokens[i].keyword = true
 			}
 		}
@@ -201,16 +201,16 @@ func (w *sqlWords) head() int {
 				n++
 			}
 		}
-		if n++; n < len(w.tokens) && w.word(n-1) && sqlVerbs[w.key(n-1)] {
+		if n++; n < len(w.tokens) && w.word(n-1) && verbs[w.key(n-1)] {
 			return w.mark(0, n)
 		}
 		return w.mark(0, 1)
 	case w.verb == "comment" && w.key(1) == "on", w.verb == "refresh", w.verb == "lock", w.verb == "reindex":
-		for n < len(w.tokens) && (w.key(n) == "on" || ddlObjects[w.key(n)] || ddlModifiers[w.key(n)] || w.key(n) == "concurrently") && w.kind(n+1) != sqlPunct {
+		for n < len(w.tokens) && (w.key(n) == "on" || ddlObjects[w.key(n)] || ddlModifiers[w.key(n)] || w.key(n) == "concurrently") && w.kind(n+1) != kindPunct {
 			n++
 		}
 	case w.verb == "set" || w.verb == "vacuum":
-		for slices.Contains([]string{"local", "session", "global", "full", "freeze", "verbose", "analyze"}, w.key(n)) && (w.kind(n+1) == sqlWord || w.verb == "vacuum" && w.key(n+1) == ";") {
+		for slices.Contains([]string{"local", "session", "global", "full", "freeze", "verbose", "analyze"}, w.key(n)) && (w.kind(n+1) == kindWord || w.verb == "vacuum" && w.key(n+1) == ";") {
 			n++
 		}
 	case w.verb == "release" && w.key(1) == "savepoint", w.verb == "show" && w.key(1) == "create":
@@ -221,14 +221,14 @@ func (w *sqlWords) head() int {
 
 // role finds that of token i, or of a phrase from there on, and returns how many
 // tokens that were.
-func (w *sqlWords) role(i int) int {
+func (w *roles) role(i int) int {
 	t, level := w.tokens[i], &w.levels[len(w.levels)-1]
 	switch {
 	case t.is("("):
-		w.levels = append(w.levels, sqlLevel{start: i + 1})
+		w.levels = append(w.levels, nesting{start: i + 1})
 	case t.is(")") && len(w.levels) > 1:
 		w.levels = w.levels[:len(w.levels)-1]
-	case t.kind == sqlOp:
+	case t.kind == kindOp:
 		t.binary = spaced[t.text] && w.operand(i-1) && !(t.text == "*" && w.key(i-1) == ".")
 		if w.option(i) {
 			t.option, t.binary = true, false
@@ -251,12 +251,12 @@ func (w *sqlWords) role(i int) int {
 }
 
 // option says that i is the sign in something like ENGINE=InnoDB.
-func (w *sqlWords) option(i int) bool {
+func (w *roles) option(i int) bool {
 	return w.verb == "create" && (len(w.levels) == 1 || w.key(1) == "virtual") && w.levels[0].clause == "" && w.key(i) == "="
 }
 
 // phrase returns how many words from i on are keywords together.
-func (w *sqlWords) phrase(i int, level *sqlLevel) (most int) {
+func (w *roles) phrase(i int, level *nesting) (most int) {
 	try := func(list [][]string) {
 		for _, words := range list {
 			n := 1
@@ -268,7 +268,7 @@ func (w *sqlWords) phrase(i int, level *sqlLevel) (most int) {
 			}
 		}
 	}
-	try(sqlPhrases()[w.key(i)])
+	try(phrases()[w.key(i)])
 	if w.ddl {
 		try(ddlPhrases()[w.key(i)])
 	}
@@ -290,7 +290,7 @@ func (w *sqlWords) phrase(i int, level *sqlLevel) (most int) {
 }
 
 // keyword says whether the word is one that stands alone.
-func (w *sqlWords) keyword(i int, level *sqlLevel) bool {
+func (w *roles) keyword(i int, level *nesting) bool {
 	key, prev, next := w.key(i), w.key(i-1), w.key(i+1)
 	after := w.operand(i - 1)
 	begins := i == level.start || i > 0 && w.tokens[i-1].is("then") || w.verb == "with" && prev == ")" && len(w.levels) == 1 || i == 0
@@ -303,7 +303,7 @@ func (w *sqlWords) keyword(i int, level *sqlLevel) bool {
 		ordered := level.clause == "order" || level.clause == "" && len(w.levels) > 1
 		return after && ordered && (next == "," || next == ")" || next == ";" || next == "" || next == "nulls" || next == "limit" || next == "offset" || next == "rows" || next == "range" || next == "fetch" || next == "for" || next == "union")
 	case "limit", "offset":
-		return (after || prev == "asc" || prev == "desc" || prev == "last" || prev == "first" || prev == "all") && level.clause != "" && (w.kind(i+1) == sqlNumber || w.kind(i+1) == sqlParam || next == "all" || next == "null" || next == "(" && !w.tokens[i+1].glued())
+		return (after || prev == "asc" || prev == "desc" || prev == "last" || prev == "first" || prev == "all") && level.clause != "" && (w.kind(i+1) == kindNumber || w.kind(i+1) == kindParam || next == "all" || next == "null" || next == "(" && !w.tokens[i+1].glued())
 	case "returning":
 		return after && w.starts(i+1) || next == "*"
 	case "set":
@@ -330,7 +330,7 @@ func (w *sqlWords) keyword(i int, level *sqlLevel) bool {
 	case "qualify":
 		return after && level.clause != "" && w.starts(i+1)
 	case "top":
-		return (prev == "select" || prev == "distinct" || prev == "delete") && (w.kind(i+1) == sqlNumber || next == "(" && (w.kind(i+2) == sqlNumber || w.kind(i+2) == sqlParam))
+		return (prev == "select" || prev == "distinct" || prev == "delete") && (w.kind(i+1) == kindNumber || next == "(" && (w.kind(i+2) == kindNumber || w.kind(i+2) == kindParam))
 	case "lateral":
 		return (prev == "," || prev == "join" || prev == "from") && w.starts(i+1)
 	case "using":
@@ -344,11 +344,11 @@ func (w *sqlWords) keyword(i int, level *sqlLevel) bool {
 	if (w.verb == "grant" || w.verb == "revoke" || w.verb == "comment") && len(w.levels) == 1 && (key == "to" || (prev == "on" && (ddlObjects[key] || key == "all") && w.starts(i+1))) {
 		return true
 	}
-	return sqlReserved[key]
+	return reserved[key]
 }
 
 // ddlKeyword knows the words of statements that change a schema.
-func (w *sqlWords) ddlKeyword(i int) bool {
+func (w *roles) ddlKeyword(i int) bool {
 	key, prev, next := w.key(i), w.key(i-1), w.key(i+1)
 	item := prev == "(" || prev == ","
 	deep := len(w.levels) > 1
@@ -381,7 +381,7 @@ func (w *sqlWords) ddlKeyword(i int) bool {
 	case "include", "inherits":
 		return !deep && prev == ")" && next == "("
 	case "comment":
-		return w.kind(i+1) == sqlString
+		return w.kind(i+1) == kindString
 	case "returns", "language", "immutable", "stable", "volatile", "strict":
 		return !deep && (w.object == "function" || w.object == "procedure") && w.operand(i-1)
 	case "before", "after":
@@ -392,12 +392,12 @@ func (w *sqlWords) ddlKeyword(i int) bool {
 
 // columns finds the names of tables before a list of columns, which may have
 // space after them although calls may not.
-func (w *sqlWords) columns() {
+func (w *roles) columns() {
 	for i := 1; i < len(w.tokens); i++ {
-		if w.key(i) != "(" || w.kind(i-1) != sqlWord && w.kind(i-1) != sqlName || w.tokens[i-1].keyword {
+		if w.key(i) != "(" || w.kind(i-1) != kindWord && w.kind(i-1) != kindName || w.tokens[i-1].keyword {
 			continue
 		}
-		w.tokens[i-1].table = columnsOf(func(back int) *sqlToken {
+		w.tokens[i-1].table = columnsOf(func(back int) *token {
 			if back >= i {
 				return nil
 			}
@@ -408,7 +408,7 @@ func (w *sqlWords) columns() {
 
 // columnsOf says whether the name that ends at before(0) is that of a table
 // whose columns follow.
-func columnsOf(before func(int) *sqlToken) bool {
+func columnsOf(before func(int) *token) bool {
 	n := 0
 	for before(n + 1).is(".") {
 		n += 2

@@ -1,4 +1,4 @@
-package tidy
+package sqltext
 
 import (
 	"slices"
@@ -10,74 +10,74 @@ import (
 // they do not, it makes one token of what is right for all, or calls the file
 // unclear, and then nothing is done to it.
 
-type sqlKind uint8
+type tokenKind uint8
 
 const (
-	sqlWord    sqlKind = iota // a keyword or a name without quotation marks
-	sqlName                   // "a", `a`, [a]; in some dialects these are strings and arrays
-	sqlString                 // 'a'
-	sqlBody                   // $$ a $$
-	sqlNumber                 //
-	sqlParam                  // ?, $1, :a, @a
-	sqlOp                     //
-	sqlPunct                  // ( ) , ; .
-	sqlComment                // to the end of the line
-	sqlBlock                  // /* a */
-	sqlBatch                  // GO or / alone in its line, which ends what came before
+	kindWord    tokenKind = iota // a keyword or a name without quotation marks
+	kindName                     // "a", `a`, [a]; in some dialects these are strings and arrays
+	kindString                   // 'a'
+	kindBody                     // $$ a $$
+	kindNumber                   //
+	kindParam                    // ?, $1, :a, @a
+	kindOp                       //
+	kindPunct                    // ( ) , ; .
+	kindComment                  // to the end of the line
+	kindBlock                    // /* a */
+	kindBatch                    // GO or / alone in its line, which ends what came before
 )
 
-type sqlToken struct {
-	kind   sqlKind
+type token struct {
+	kind   tokenKind
 	text   string
 	key    string // the text; of a word, in lower case
 	pos    int
 	before string // the space before it
-	sqlRole
+	role
 }
 
-// sqlRole is what the token turned out to be in its statement.
-type sqlRole struct {
+// role is what the token turned out to be in its statement.
+type role struct {
 	keyword bool
-	binary  bool        // an operator between two operands
-	table   bool        // the name before a list of columns
-	option  bool        // part of an option of a table, such as ENGINE=InnoDB
-	lead    []*sqlToken // comments in lines of their own before it
-	led     bool        // they are laid out already
-	trail   []*sqlToken // comments after it, in its line
+	binary  bool     // an operator between two operands
+	table   bool     // the name before a list of columns
+	option  bool     // part of an option of a table, such as ENGINE=InnoDB
+	lead    []*token // comments in lines of their own before it
+	led     bool     // they are laid out already
+	trail   []*token // comments after it, in its line
 }
 
-func (t *sqlToken) is(keys ...string) bool {
-	return t != nil && t.kind != sqlString && t.kind != sqlName && slices.Contains(keys, t.key)
+func (t *token) is(keys ...string) bool {
+	return t != nil && t.kind != kindString && t.kind != kindName && slices.Contains(keys, t.key)
 }
 
-func (t *sqlToken) isComment() bool { return t.kind == sqlComment || t.kind == sqlBlock }
+func (t *token) isComment() bool { return t.kind == kindComment || t.kind == kindBlock }
 
 // breaks counts the line breaks before the token.
-func (t *sqlToken) breaks() int { return strings.Count(t.before, "\n") }
+func (t *token) breaks() int { return strings.Count(t.before, "\n") }
 
-func (t *sqlToken) glued() bool { return t.before == "" }
+func (t *token) glued() bool { return t.before == "" }
 
-// sqlError is an error that every dialect would report.
-type sqlError struct {
+// problem is an error that every dialect would report.
+type problem struct {
 	pos     int
 	message string
 }
 
-type sqlLexer struct {
+type lexer struct {
 	text    string
 	pos     int // of the next byte
 	space   int // where the space before it begins
-	tokens  []*sqlToken
-	last    *sqlToken // that is not a comment
+	tokens  []*token
+	last    *token // that is not a comment
 	unclear bool
 	opaque  bool // something was read as one token that may hold parentheses
 	dashes  bool // a name has a dash in it
-	err     *sqlError
+	err     *problem
 }
 
-// lexSQL reads tokens until the end, an error, or something that is unclear.
-func lexSQL(text string) *sqlLexer {
-	l := &sqlLexer{text: text}
+// lex reads tokens until the end, an error, or something that is unclear.
+func lex(text string) *lexer {
+	l := &lexer{text: text}
 	for !l.unclear && l.err == nil {
 		for l.space = l.pos; l.pos < len(text) && strings.IndexByte(" \t\n\r", text[l.pos]) >= 0; {
 			l.pos++
@@ -90,25 +90,25 @@ func lexSQL(text string) *sqlLexer {
 	return l
 }
 
-func (l *sqlLexer) at(n int) byte { return at(l.text, l.pos+n) }
+func (l *lexer) at(n int) byte { return at(l.text, l.pos+n) }
 
-func (l *sqlLexer) rest() string { return l.text[l.pos:] }
+func (l *lexer) rest() string { return l.text[l.pos:] }
 
 // lineStart says that nothing but space comes before in the line.
-func (l *sqlLexer) lineStart() bool {
+func (l *lexer) lineStart() bool {
 	return l.space == 0 || strings.Contains(l.text[l.space:l.pos], "\n")
 }
 
 // fresh says that a statement begins here.
-func (l *sqlLexer) fresh() bool {
-	return l.last == nil || l.last.kind == sqlBatch || l.last.is(";")
+func (l *lexer) fresh() bool {
+	return l.last == nil || l.last.kind == kindBatch || l.last.is(";")
 }
 
 // add makes a token of the next n bytes.
-func (l *sqlLexer) add(kind sqlKind, n int) {
-	t := &sqlToken{kind: kind, text: l.text[l.pos : l.pos+n], pos: l.pos, before: l.text[l.space:l.pos]}
+func (l *lexer) add(kind tokenKind, n int) {
+	t := &token{kind: kind, text: l.text[l.pos : l.pos+n], pos: l.pos, before: l.text[l.space:l.pos]}
 	t.key = t.text
-	if kind == sqlWord {
+	if kind == kindWord {
 		t.key = strings.ToLower(t.text)
 	}
 	if l.tokens = append(l.tokens, t); !t.isComment() {
@@ -117,11 +117,11 @@ func (l *sqlLexer) add(kind sqlKind, n int) {
 	l.pos += n
 }
 
-func (l *sqlLexer) fail(message string) { l.err = &sqlError{l.pos, message} }
+func (l *lexer) fail(message string) { l.err = &problem{l.pos, message} }
 
-func isSQLWordStart(c byte) bool { return c == '_' || c >= 0x80 || c|0x20 >= 'a' && c|0x20 <= 'z' }
+func startsWord(c byte) bool { return c == '_' || c >= 0x80 || c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-func isSQLWord(c byte) bool { return isSQLWordStart(c) || c == '$' || isDigit(c) }
+func inWord(c byte) bool { return startsWord(c) || c == '$' || isDigit(c) }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
@@ -134,7 +134,7 @@ func span(s string, class func(byte) bool) int {
 	return n
 }
 
-func (l *sqlLexer) next() {
+func (l *lexer) next() {
 	c := l.at(0)
 	if l.batch() {
 		return
@@ -152,14 +152,14 @@ func (l *sqlLexer) next() {
 		l.bracketed()
 	case c == '$':
 		l.dollar()
-	case isSQLWordStart(c):
+	case startsWord(c):
 		l.word()
-	case isDigit(c) || c == '.' && isDigit(l.at(1)) && !(l.last != nil && l.pos == l.space && l.last.kind != sqlOp && l.last.kind != sqlPunct):
+	case isDigit(c) || c == '.' && isDigit(l.at(1)) && !(l.last != nil && l.pos == l.space && l.last.kind != kindOp && l.last.kind != kindPunct):
 		l.number()
-	case c == '?' && !strings.ContainsRune(sqlOpBytes, rune(l.at(1))):
-		l.add(sqlParam, 1)
-	case c == '@' && (isSQLWordStart(l.at(1)) || l.at(1) == '@' && isSQLWordStart(l.at(2))):
-		l.add(sqlParam, 2+span(l.rest()[2:], isSQLWord))
+	case c == '?' && !strings.ContainsRune(opBytes, rune(l.at(1))):
+		l.add(kindParam, 1)
+	case c == '@' && (startsWord(l.at(1)) || l.at(1) == '@' && startsWord(l.at(2))):
+		l.add(kindParam, 2+span(l.rest()[2:], inWord))
 	case c == ':':
 		l.colon()
 	case strings.IndexByte("(),;.", c) >= 0:
@@ -167,8 +167,8 @@ func (l *sqlLexer) next() {
 			l.unclear = true // a command for sqlite3
 			return
 		}
-		l.add(sqlPunct, 1)
-	case strings.IndexByte(sqlOpBytes, c) >= 0:
+		l.add(kindPunct, 1)
+	case strings.IndexByte(opBytes, c) >= 0:
 		l.operator()
 	default:
 		l.unclear = true // \d, {{ x }} and the like
@@ -177,7 +177,7 @@ func (l *sqlLexer) next() {
 
 // batch reads the lines that end a batch for clients of SQL Server and Oracle.
 // As an alias, or a division, they are as well kept alone.
-func (l *sqlLexer) batch() bool {
+func (l *lexer) batch() bool {
 	if c := l.at(0); c|0x20 != 'g' && c != '/' || !l.lineStart() {
 		return false
 	}
@@ -192,7 +192,7 @@ func (l *sqlLexer) batch() bool {
 	if line != "/" && (!strings.EqualFold(word, "go") || strings.Trim(count, "0123456789") != "") {
 		return false
 	}
-	l.add(sqlBatch, len(line))
+	l.add(kindBatch, len(line))
 	l.opaque = true // parentheses need not be closed after an alias
 	return true
 }
@@ -200,7 +200,7 @@ func (l *sqlLexer) batch() bool {
 // dashComment reads a comment to the end of the line. For MySQL it is one only
 // before space. Otherwise two signs are meant, unless a statement begins here;
 // that changes nothing as long as no text in the line goes on in the next.
-func (l *sqlLexer) dashComment() {
+func (l *lexer) dashComment() {
 	line, _, _ := strings.Cut(l.rest(), "\n")
 	line = strings.TrimRight(line, " \t\r")
 	if len(line) > 2 && line[2] != ' ' && line[2] != '\t' && !l.fresh() {
@@ -210,10 +210,10 @@ func (l *sqlLexer) dashComment() {
 			return
 		}
 	}
-	l.add(sqlComment, len(line))
+	l.add(kindComment, len(line))
 }
 
-func (l *sqlLexer) blockComment() {
+func (l *lexer) blockComment() {
 	end := strings.Index(l.rest()[2:], "*/")
 	switch {
 	case end < 0:
@@ -222,72 +222,72 @@ func (l *sqlLexer) blockComment() {
 		l.unclear = true // comments nest in some dialects
 	default:
 		l.opaque = l.opaque || l.at(2) == '!' // code for MySQL
-		l.add(sqlBlock, end+4)
+		l.add(kindBlock, end+4)
 	}
 }
 
 // hash reads the operators of PostgreSQL. A comment of MySQL is certain where no
 // operator can be, and neither the name of a temporary table.
-func (l *sqlLexer) hash() {
+func (l *lexer) hash() {
 	line, _, _ := strings.Cut(l.rest(), "\n")
 	n := len(line) - len(strings.TrimLeft(line, "#>"))
 	after := strings.TrimLeft(line[n:], " ")
 	switch {
 	case l.fresh() && (n == len(line) || strings.IndexByte(" \t!-=", line[n]) >= 0):
-		l.add(sqlComment, len(strings.TrimRight(line, " \t\r")))
+		l.add(kindComment, len(strings.TrimRight(line, " \t\r")))
 	case (line[:n] == "#>" || line[:n] == "#>>") && (strings.HasPrefix(after, "'{") || strings.HasPrefix(after, "ARRAY[") || strings.HasPrefix(after, "array[")):
-		l.add(sqlOp, n)
+		l.add(kindOp, n)
 	default:
 		l.unclear = true
 	}
 }
 
-func (l *sqlLexer) colon() {
+func (l *lexer) colon() {
 	switch c := l.at(1); {
 	case c == ':' || c == '=':
-		l.add(sqlOp, 2)
+		l.add(kindOp, 2)
 	case c == '\'' || c == '"':
 		l.unclear = true // a variable of psql
-	case isSQLWord(c):
-		l.add(sqlParam, 1+span(l.rest()[1:], isSQLWord))
+	case inWord(c):
+		l.add(kindParam, 1+span(l.rest()[1:], inWord))
 	default:
-		l.add(sqlOp, 1)
+		l.add(kindOp, 1)
 	}
 }
 
 // number reads digits with everything that may belong to them, so that nothing
 // comes between.
-func (l *sqlLexer) number() {
+func (l *lexer) number() {
 	text := l.rest()
 	hex := len(text) > 1 && text[0] == '0' && text[1]|0x20 == 'x'
 	n := 0
 	for n < len(text) {
 		switch c := text[n]; {
-		case isSQLWord(c) && c != '$':
+		case inWord(c) && c != '$':
 		case c == '.' && at(text, n+1) != '.':
 		case (c == '+' || c == '-') && n > 0 && text[n-1]|0x20 == 'e' && !hex && isDigit(at(text, n+1)):
 		default:
-			l.add(sqlNumber, n)
+			l.add(kindNumber, n)
 			return
 		}
 		n++
 	}
-	l.add(sqlNumber, n)
+	l.add(kindNumber, n)
 }
 
 // tableWords come before the name of a table, which in BigQuery may have dashes.
-var tableWords = sqlSet("from join into table update view exists schema")
+var tableWords = setOf("from join into table update view exists schema")
 
-func (l *sqlLexer) word() {
+func (l *lexer) word() {
 	text := l.rest()
-	n := span(text, isSQLWord)
-	if at(text, n) == '#' || at(text, n) == '@' && isSQLWord(at(text, n+1)) && l.fresh() {
+	n := span(text, inWord)
+	if at(text, n) == '#' || at(text, n) == '@' && inWord(at(text, n+1)) && l.fresh() {
 		l.unclear = true // a name of Oracle, or a comment
 		return
 	}
-	if l.last != nil && l.last.kind == sqlWord && tableWords[l.last.key] {
-		for at(text, n) == '-' && isSQLWord(at(text, n+1)) {
-			n += 1 + span(text[n+1:], isSQLWord)
+	if l.last != nil && l.last.kind == kindWord && tableWords[l.last.key] {
+		for at(text, n) == '-' && inWord(at(text, n+1)) {
+			n += 1 + span(text[n+1:], inWord)
 			l.dashes = true
 		}
 	}
@@ -295,7 +295,7 @@ func (l *sqlLexer) word() {
 		n = 2
 	}
 	fresh, line := l.fresh(), l.lineStart()
-	l.add(sqlWord, n)
+	l.add(kindWord, n)
 	l.unclear = fresh && line && isClientCommand(l.last.key, l.rest()) || l.last.key == "stdin"
 }
 
@@ -315,18 +315,18 @@ func isClientCommand(word, rest string) bool {
 	return false
 }
 
-const sqlOpBytes = "+-*/<>=~!@%^&|?"
+const opBytes = "+-*/<>=~!@%^&|?"
 
 // spaced are the operators that may have space around them wherever two operands
 // stand beside them. All others keep the space that they have.
-var spaced = sqlSet("= < > <= >= <> != == <=> || + - * / % & | ^ << >> @> && ~ !~ ~* !~* ~~ !~~ += -= *= /=")
+var spaced = setOf("= < > <= >= <> != == <=> || + - * / % & | ^ << >> @> && ~ !~ ~* !~* ~~ !~~ += -= *= /=")
 
-var spacedOrNot = sqlSet("<@ -> ->> @@ @? ?| ?& ~~* !~~* => ||/ |/ !!")
+var spacedOrNot = setOf("<@ -> ->> @@ @? ?| ?& ~~* !~~* => ||/ |/ !!")
 
 // operator reads one operator. Those that some dialect would read as one and
 // others as two stay one, in which no space comes.
-func (l *sqlLexer) operator() {
-	run := l.rest()[:span(l.rest(), func(c byte) bool { return strings.IndexByte(sqlOpBytes, c) >= 0 })]
+func (l *lexer) operator() {
+	run := l.rest()[:span(l.rest(), func(c byte) bool { return strings.IndexByte(opBytes, c) >= 0 })]
 	for _, comment := range []string{"--", "/*"} {
 		run, _, _ = strings.Cut(run, comment)
 	}
@@ -335,12 +335,12 @@ func (l *sqlLexer) operator() {
 		l.unclear = true // a comment of Snowflake
 		return
 	}
-	if run[len(run)-1] == '%' && l.space < l.pos && (isSQLWord(after) || after == '(') {
+	if run[len(run)-1] == '%' && l.space < l.pos && (inWord(after) || after == '(') {
 		l.unclear = true // %s, %(name)s
 		return
 	}
 	if spaced[run] || spacedOrNot[run] {
-		l.add(sqlOp, len(run))
+		l.add(kindOp, len(run))
 		return
 	}
 	head := strings.TrimRight(run, "+-@?")
@@ -348,19 +348,27 @@ func (l *sqlLexer) operator() {
 	if head == "" {
 		head, tail = run[:1], run[1:]
 	}
-	operand := tail == "-" || tail == "+" || tail == "?" || (tail == "@" || tail == "@@") && head != "<" && isSQLWordStart(after)
+	operand := tail == "-" || tail == "+" || tail == "?" || (tail == "@" || tail == "@@") && head != "<" && startsWord(after)
 	if operand && strings.Trim(head, "=<>+-*/") == "" && spaced[head] {
-		l.add(sqlOp, len(head))
+		l.add(kindOp, len(head))
 		l.space = l.pos
 		return
 	}
-	l.add(sqlOp, len(run))
+	l.add(kindOp, len(run))
 }
 
-func sqlSet(words string) map[string]bool {
+func setOf(words string) map[string]bool {
 	set := map[string]bool{}
 	for w := range strings.FieldsSeq(words) {
 		set[w] = true
 	}
 	return set
+}
+
+// at is the byte at i, 0 beyond the end.
+func at(text string, i int) byte {
+	if i < len(text) {
+		return text[i]
+	}
+	return 0
 }

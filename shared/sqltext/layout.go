@@ -1,13 +1,13 @@
-package tidy
+package sqltext
 
 import (
 	"slices"
 	"strings"
 )
 
-// layoutSQL lays a file out anew. ok is false if it cannot be read for certain.
-func layoutSQL(source string) (string, bool) {
-	l := lexSQL(source)
+// layout lays a file out anew. ok is false if it cannot be read for certain.
+func layout(source string) (string, bool) {
+	l := lex(source)
 	if l.unclear || l.err != nil || unbalanced(l) != nil {
 		return "", false
 	}
@@ -15,17 +15,17 @@ func layoutSQL(source string) (string, bool) {
 	tokens, rest := attach(l.tokens)
 	above := false // whether the statement before has more than one line
 	comment := false
-	separate := func(first *sqlToken, tall bool) {
+	separate := func(first *token, tall bool) {
 		switch {
 		case b.Len() == 0, comment && first.is(";") && first.breaks() == 0:
 			return
-		case first.breaks() > 1 || !comment && (tall || above) && !first.isComment() && first.kind != sqlBatch:
+		case first.breaks() > 1 || !comment && (tall || above) && !first.isComment() && first.kind != kindBatch:
 			b.WriteString("\n\n")
 		default:
 			b.WriteString("\n")
 		}
 	}
-	comments := func(list []*sqlToken) {
+	comments := func(list []*token) {
 		for _, c := range list {
 			separate(c, false)
 			b.WriteString(c.text)
@@ -42,7 +42,7 @@ func layoutSQL(source string) (string, bool) {
 		tall := strings.Contains(body, "\n") && !s.raw
 		separate(s.tokens[0], tall)
 		b.WriteString(body)
-		above, comment = tall, s.tokens[0].kind == sqlBatch
+		above, comment = tall, s.tokens[0].kind == kindBatch
 	}
 	comments(rest)
 	return b.String() + "\n", true
@@ -50,13 +50,13 @@ func layoutSQL(source string) (string, bool) {
 
 // attach gives the comments to the tokens that they stand beside or above. What
 // comes after the last token is returned.
-func attach(all []*sqlToken) (tokens, rest []*sqlToken) {
+func attach(all []*token) (tokens, rest []*token) {
 	for i, t := range all {
 		switch {
 		case !t.isComment():
 			t.lead, rest = rest, nil
 			tokens = append(tokens, t)
-		case t.breaks() == 0 && len(tokens) > 0 && len(rest) == 0 && (t.kind == sqlComment || !between(all, i)):
+		case t.breaks() == 0 && len(tokens) > 0 && len(rest) == 0 && (t.kind == kindComment || !between(all, i)):
 			last := tokens[len(tokens)-1]
 			last.trail = append(last.trail, t)
 		default:
@@ -68,19 +68,19 @@ func attach(all []*sqlToken) (tokens, rest []*sqlToken) {
 
 // between says that a comment belongs to what follows it in its line, which is
 // another statement than what comes before.
-func between(all []*sqlToken, i int) bool {
+func between(all []*token, i int) bool {
 	return all[i-1].is(";") && i+1 < len(all) && all[i+1].breaks() == 0
 }
 
-// sqlStatement is one, or what is left as its author broke it.
-type sqlStatement struct {
-	tokens []*sqlToken
+// statement is one, or what is left as its author broke it.
+type statement struct {
+	tokens []*token
 	raw    bool
 }
 
-func nextStatement(tokens []*sqlToken) sqlStatement {
+func nextStatement(tokens []*token) statement {
 	if n := procedure(tokens); n > 0 {
-		return sqlStatement{tokens[:n], true}
+		return statement{tokens[:n], true}
 	}
 	depth := 0
 	for i, t := range tokens {
@@ -89,21 +89,21 @@ func nextStatement(tokens []*sqlToken) sqlStatement {
 			depth++
 		case t.is(")"):
 			depth--
-		case t.kind == sqlBatch && i == 0:
-			return sqlStatement{tokens[:1], false}
-		case t.kind == sqlBatch:
-			return sqlStatement{tokens[:i], depth != 0}
+		case t.kind == kindBatch && i == 0:
+			return statement{tokens[:1], false}
+		case t.kind == kindBatch:
+			return statement{tokens[:i], depth != 0}
 		case t.is(";") && depth <= 0:
-			return sqlStatement{tokens[:i+1], depth != 0}
+			return statement{tokens[:i+1], depth != 0}
 		}
 	}
-	return sqlStatement{tokens, depth != 0}
+	return statement{tokens, depth != 0}
 }
 
 // procedure returns how many tokens belong to a block of statements, if one
 // begins here. Nothing is known about the language in it.
-func procedure(tokens []*sqlToken) int {
-	first, second := tokens[0], &sqlToken{}
+func procedure(tokens []*token) int {
+	first, second := tokens[0], &token{}
 	if len(tokens) > 1 {
 		second = tokens[1]
 	}
@@ -120,7 +120,7 @@ func procedure(tokens []*sqlToken) int {
 			return 0
 		}
 	case first.is("begin"):
-		if second.is(";", "transaction", "tran", "work", "immediate", "exclusive", "deferred", "isolation", "read", "concurrent") || second.kind == sqlBatch || len(tokens) == 1 {
+		if second.is(";", "transaction", "tran", "work", "immediate", "exclusive", "deferred", "isolation", "read", "concurrent") || second.kind == kindBatch || len(tokens) == 1 {
 			return 0
 		}
 	case first.is("declare"):
@@ -135,17 +135,17 @@ func procedure(tokens []*sqlToken) int {
 
 // bodyEnd looks for the end of what may have blocks in it. Without any, and
 // where they do not add up, it is the end of the batch.
-func bodyEnd(tokens []*sqlToken, body bool) int {
+func bodyEnd(tokens []*token, body bool) int {
 	depth, blocks, as := 0, false, false
 	for i, t := range tokens {
-		next := &sqlToken{}
+		next := &token{}
 		if i+1 < len(tokens) {
 			next = tokens[i+1]
 		}
 		switch {
-		case t.kind == sqlBatch:
+		case t.kind == kindBatch:
 			return i
-		case t.kind == sqlBody && body && !blocks:
+		case t.kind == kindBody && body && !blocks:
 			return 0 // the body is the text, and the rest a statement like others
 		case t.is("begin") && !next.is("tran", "transaction"), t.is("case"), t.is("if", "loop", "while", "repeat") && depth > 0 && opens(tokens[i:]):
 			depth, blocks = depth+1, true
@@ -153,8 +153,8 @@ func bodyEnd(tokens []*sqlToken, body bool) int {
 			depth, blocks = depth+1, true
 		case t.is("end"):
 			depth--
-		case t.is("as", "is") && body && depth == 0 && !blocks && (next.breaks() > 0 || sqlVerbs[next.key] || next.is("begin", "return")):
-			if next.kind == sqlString || next.is("(") {
+		case t.is("as", "is") && body && depth == 0 && !blocks && (next.breaks() > 0 || verbs[next.key] || next.is("begin", "return")):
+			if next.kind == kindString || next.is("(") {
 				return 0 // the body is one text, or one expression
 			}
 			as = true
@@ -176,7 +176,7 @@ func bodyEnd(tokens []*sqlToken, body bool) int {
 
 // opens says that an IF, LOOP or WHILE has an END of its own, and is no function
 // and no IF of SQL Server.
-func opens(tokens []*sqlToken) bool {
+func opens(tokens []*token) bool {
 	if tokens[0].keyword || len(tokens) > 1 && tokens[1].is("exists", "not") && tokens[0].is("if") && len(tokens) > 2 && tokens[2].is("exists") {
 		return false
 	}
@@ -194,14 +194,14 @@ func opens(tokens []*sqlToken) bool {
 	return false
 }
 
-func (s sqlStatement) layout(l *sqlLexer) string {
-	var nodes []sqlNode
+func (s statement) layout(l *lexer) string {
+	var nodes []node
 	ok := !s.raw
 	if ok {
 		words := findRoles(s.tokens)
 		nodes, ok = tree(s.tokens)
 		if ok {
-			maker := &sqlMaker{words: words, dashes: l.dashes}
+			maker := &maker{words: words, dashes: l.dashes}
 			if d := maker.statement(nodes); !maker.odd {
 				return d.print()
 			}
@@ -212,9 +212,9 @@ func (s sqlStatement) layout(l *sqlLexer) string {
 
 // verbatim is the statement as its author wrote it, without space at the ends of
 // lines.
-func verbatim(tokens []*sqlToken) string {
+func verbatim(tokens []*token) string {
 	var b strings.Builder
-	write := func(t *sqlToken) {
+	write := func(t *token) {
 		breaks := min(t.breaks(), 2)
 		if b.Len() == 0 || breaks > 0 {
 			if b.Len() > 0 {
@@ -238,28 +238,31 @@ func verbatim(tokens []*sqlToken) string {
 	return b.String()
 }
 
-// sqlNode is a token, or what stands between two: parentheses, CASE and END.
-type sqlNode struct {
-	*sqlToken
-	kids []sqlNode
-	end  *sqlToken
+// node is a token, or what stands between two: parentheses, CASE and END.
+type node struct {
+	*token
+	kids []node
+	end  *token
 }
 
-func (n sqlNode) last() *sqlToken {
+func (n node) last() *token {
 	if n.end != nil {
 		return n.end
 	}
-	return n.sqlToken
+	return n.token
 }
 
+// maxBrackets bounds how deep a statement is laid out, which recurses.
+const maxBrackets = 256
+
 // tree nests the tokens of a statement. ok is false if that cannot be done.
-func tree(tokens []*sqlToken) (nodes []sqlNode, ok bool) {
-	stack := []sqlNode{{}}
+func tree(tokens []*token) (nodes []node, ok bool) {
+	stack := []node{{}}
 	for _, t := range tokens {
 		top := &stack[len(stack)-1]
 		switch {
 		case t.is("("), t.is("case") && t.keyword:
-			if stack = append(stack, sqlNode{sqlToken: t}); len(stack) > maxBrackets {
+			if stack = append(stack, node{token: t}); len(stack) > maxBrackets {
 				return nil, false
 			}
 		case t.is(")"), t.is("end") && t.keyword:
@@ -272,16 +275,16 @@ func tree(tokens []*sqlToken) (nodes []sqlNode, ok bool) {
 			top = &stack[len(stack)-1]
 			top.kids = append(top.kids, done)
 		default:
-			top.kids = append(top.kids, sqlNode{sqlToken: t})
+			top.kids = append(top.kids, node{token: t})
 		}
 	}
 	return stack[0].kids, len(stack) == 1
 }
 
 // split cuts nodes after each separator.
-func split(nodes []sqlNode, key string) (items [][]sqlNode) {
+func split(nodes []node, key string) (items [][]node) {
 	for len(nodes) > 0 {
-		n := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is(key) }) + 1
+		n := slices.IndexFunc(nodes, func(n node) bool { return n.is(key) }) + 1
 		if n == 0 {
 			n = len(nodes)
 		}

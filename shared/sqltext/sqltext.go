@@ -1,62 +1,62 @@
-package tidy
+// Package sqltext formats SQL and says where it is not closed, as far as the
+// dialects of PostgreSQL, MySQL, SQLite, SQL Server, BigQuery and Oracle agree.
+// It parses no statements: it knows tokens, parentheses and clauses, and leaves
+// alone what dialects read differently.
+package sqltext
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/devmentor/ai-gateway/shared/codegen"
-)
-
-// checkSQL reports what no dialect allows: what is opened and not closed, or the
-// other way round.
-func checkSQL(f codegen.File) []codegen.Diagnostic {
-	l := lexSQL(f.Content)
+// Check returns what no dialect allows, what is opened and not closed or the
+// other way round, and at which byte; "" if there is nothing.
+func Check(text string) (pos int, message string) {
+	l := lex(text)
 	if l.err == nil {
 		l.err = unbalanced(l)
 	}
 	if l.unclear || l.err == nil {
-		return nil
+		return 0, ""
 	}
-	line, column := place(f.Content, l.err.pos)
-	return []codegen.Diagnostic{wrong("sql", line, column, l.err.message)}
+	return l.err.pos, l.err.message
 }
 
-func unbalanced(l *sqlLexer) *sqlError {
+func unbalanced(l *lexer) *problem {
 	if l.opaque {
 		return nil
 	}
-	var open []*sqlToken
+	var open []*token
 	for _, t := range l.tokens {
 		switch {
 		case t.is("("):
 			open = append(open, t)
 		case t.is(")") && len(open) == 0:
-			return &sqlError{t.pos, "the parenthesis closes nothing"}
+			return &problem{t.pos, "the parenthesis closes nothing"}
 		case t.is(")"):
 			open = open[:len(open)-1]
 		}
 	}
 	if len(open) > 0 {
-		return &sqlError{open[len(open)-1].pos, "the parenthesis is not closed"}
+		return &problem{open[len(open)-1].pos, "the parenthesis is not closed"}
 	}
 	return nil
 }
 
-// formatSQL takes the laid out form only if it has the same tokens, together and
-// apart where that could mean something, and laying it out again changes
-// nothing.
-func formatSQL(f codegen.File) (string, bool) {
-	source, windows := f.Content, false
+// Format lays text out: one clause per line, 100 columns where that can be, and
+// keywords in capitals. The result has the same tokens, together and apart where
+// that could mean something, and formatting it again changes nothing; ok is
+// false if that cannot be had.
+func Format(text string) (formatted string, ok bool) {
+	source, windows := text, false
 	if n := strings.Count(source, "\r"); n > 0 {
 		if n != strings.Count(source, "\n") || n != strings.Count(source, "\r\n") {
 			return "", false
 		}
 		source, windows = strings.ReplaceAll(source, "\r\n", "\n"), true
 	}
-	printed, ok := layoutSQL(source)
-	if !ok || !sameSQL(source, printed) {
+	printed, ok := layout(source)
+	if !ok || !same(source, printed) {
 		return "", false
 	}
-	if again, ok := layoutSQL(printed); !ok || again != printed {
+	if again, ok := layout(printed); !ok || again != printed {
 		return "", false
 	}
 	if windows {
@@ -65,23 +65,23 @@ func formatSQL(f codegen.File) (string, bool) {
 	return printed, true
 }
 
-// sameSQL proves that two texts differ in nothing but the case of words that are
+// same proves that two texts differ in nothing but the case of words that are
 // keywords, and in space that has no meaning.
-func sameSQL(a, b string) bool {
-	before, after := lexSQL(a), lexSQL(b)
+func same(a, b string) bool {
+	before, after := lex(a), lex(b)
 	if after.unclear || after.err != nil || len(before.tokens) != len(after.tokens) {
 		return false
 	}
 	for i, s := range before.tokens {
 		t := after.tokens[i]
-		if s.kind != t.kind || s.text != t.text && (s.kind != sqlWord || s.key != t.key || t.text != strings.ToUpper(s.text)) {
+		if s.kind != t.kind || s.text != t.text && (s.kind != kindWord || s.key != t.key || t.text != strings.ToUpper(s.text)) {
 			return false
 		}
 		if i == 0 {
 			continue
 		}
 		p := before.tokens[i-1]
-		if s.kind == sqlString && p.kind == sqlString && (s.breaks() > 0) != (t.breaks() > 0) {
+		if s.kind == kindString && p.kind == kindString && (s.breaks() > 0) != (t.breaks() > 0) {
 			return false // 'a' 'b' is one string only if a line ends between
 		}
 		if s.glued() != t.glued() && !mayPart(before.tokens[:i+1]) && (s.glued() || !mayGlue(p, s)) {
@@ -92,15 +92,15 @@ func sameSQL(a, b string) bool {
 }
 
 // mayGlue says that space between the two means nothing and may go.
-func mayGlue(p, t *sqlToken) bool {
+func mayGlue(p, t *token) bool {
 	return p.is("(", ",") || t.is(")", ",", ";")
 }
 
 // mayPart says that space may come, or go, before the last of the tokens.
-func mayPart(tokens []*sqlToken) bool {
+func mayPart(tokens []*token) bool {
 	p, t := tokens[len(tokens)-2], tokens[len(tokens)-1]
 	switch {
-	case mayGlue(p, t) || p.isComment() || t.isComment() || p.is(";") || p.kind == sqlBatch:
+	case mayGlue(p, t) || p.isComment() || t.isComment() || p.is(";") || p.kind == kindBatch:
 		return true
 	case !t.glued():
 		return false
@@ -109,24 +109,24 @@ func mayPart(tokens []*sqlToken) bool {
 			return true
 		} else if p.is("values") {
 			before := tokens[len(tokens)-3]
-			return before.kind != sqlOp && !before.is(",", "(")
+			return before.kind != kindOp && !before.is(",", "(")
 		}
-		return p.kind == sqlOp && spaced[p.text] || p.kind == sqlWord && !callable(p.key) || columnsOf(func(n int) *sqlToken {
+		return p.kind == kindOp && spaced[p.text] || p.kind == kindWord && !callable(p.key) || columnsOf(func(n int) *token {
 			if n+2 > len(tokens) {
 				return nil
 			}
 			return tokens[len(tokens)-2-n]
 		})
 	}
-	if t.kind == sqlWord && endsAlone(p) || p.kind == sqlWord && sqlReserved[p.key] && !t.is(".") {
+	if t.kind == kindWord && endsAlone(p) || p.kind == kindWord && reserved[p.key] && !t.is(".") {
 		return true
 	}
-	return p.kind == sqlOp && spaced[p.text] || t.kind == sqlOp && (spaced[t.text] || p.kind == sqlOp && spaced[p.text])
+	return p.kind == kindOp && spaced[p.text] || t.kind == kindOp && (spaced[t.text] || p.kind == kindOp && spaced[p.text])
 }
 
 // endsAlone says that a word directly after the token is one of its own.
-func endsAlone(t *sqlToken) bool {
-	return t.is(")") || t.kind == sqlString || t.kind == sqlName || t.kind == sqlBody
+func endsAlone(t *token) bool {
+	return t.is(")") || t.kind == kindString || t.kind == kindName || t.kind == kindBody
 }
 
 // callable says that the word could be the name of a function, which some

@@ -1,12 +1,12 @@
-package tidy
+package sqltext
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// sqlWidth is the number of columns that lines should not exceed.
-const sqlWidth = 100
+// maxWidth is the number of columns that lines should not exceed.
+const maxWidth = 100
 
 // A doc is text that can be laid out in more than one way: a group stands in one
 // line if it has room there, and otherwise breaks at each of its lines.
@@ -77,7 +77,7 @@ func nest(by int32, kids ...doc) doc {
 	return d
 }
 
-func group(kids ...doc) doc { return groupOf(sqlWidth, kids...) }
+func group(kids ...doc) doc { return groupOf(maxWidth, kids...) }
 
 // groupOf is a group that breaks when it is wider than most columns.
 func groupOf(most int32, kids ...doc) doc {
@@ -182,7 +182,7 @@ func (p *docPrinter) write(s string) {
 // fits says whether the group, and what follows it up to the next possible line
 // break, has room in the line.
 func (p *docPrinter) fits(g docItem) bool {
-	left := sqlWidth - p.column
+	left := maxWidth - p.column
 	if p.bare {
 		left -= p.indent
 	}

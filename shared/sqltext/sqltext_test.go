@@ -1,4 +1,4 @@
-package tidy
+package sqltext
 
 import (
 	"fmt"
@@ -8,17 +8,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/devmentor/ai-gateway/shared/codegen"
 )
 
-func sqlFile(text string) codegen.File {
-	return codegen.File{Path: "a.sql", Language: "sql", Content: text}
-}
-
-// TestSQLLayout: every testdata/sql/*.sql is formatted as the .out beside it.
-func TestSQLLayout(t *testing.T) {
-	files, err := filepath.Glob("testdata/sql/*.sql")
+// TestLayout: every testdata/*.sql is formatted as the .out beside it.
+func TestLayout(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.sql")
 	if err != nil || len(files) < 10 {
 		t.Fatalf("Glob = %v, %v", files, err)
 	}
@@ -32,24 +26,24 @@ func TestSQLLayout(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok := formatSQL(sqlFile(string(in)))
+			got, ok := Format(string(in))
 			if diff := cmp.Diff(string(want), got); !ok || diff != "" {
-				t.Errorf("formatSQL, %v: (-want +got)\n%s", ok, diff)
+				t.Errorf("Format, %v: (-want +got)\n%s", ok, diff)
 			}
-			if again, ok := formatSQL(sqlFile(got)); !ok || again != got {
-				t.Errorf("formatSQL again: %s", cmp.Diff(got, again))
+			if again, ok := Format(got); !ok || again != got {
+				t.Errorf("Format again: %s", cmp.Diff(got, again))
 			}
-			if list := checkSQL(sqlFile(string(in))); len(list) > 0 {
-				t.Errorf("checkSQL = %v", list)
+			if pos, message := Check(string(in)); message != "" {
+				t.Errorf("Check = %d, %q", pos, message)
 			}
 		})
 	}
 }
 
-// TestSQLQueriesHaveOneForm: queries look the same however they were broken into
+// TestQueriesHaveOneForm: queries look the same however they were broken into
 // lines.
-func TestSQLQueriesHaveOneForm(t *testing.T) {
-	for _, name := range []string{"testdata/sql/queries.out", "testdata/sql/analytics.out"} {
+func TestQueriesHaveOneForm(t *testing.T) {
+	for _, name := range []string{"testdata/queries.out", "testdata/analytics.out"} {
 		want, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -63,8 +57,8 @@ func TestSQLQueriesHaveOneForm(t *testing.T) {
 			}
 			n++
 			for _, in := range []string{strings.Join(strings.Fields(s), " "), strings.ReplaceAll(s, "\n", "\n\t\t"), strings.ReplaceAll(strings.ReplaceAll(s, "SELECT ", "select\n"), ", ", "\n,")} {
-				if got, ok := formatSQL(sqlFile(in)); !ok || !strings.EqualFold(got, s) {
-					t.Errorf("formatSQL(%q), %v: (-want +got)\n%s", in, ok, cmp.Diff(s, got))
+				if got, ok := Format(in); !ok || !strings.EqualFold(got, s) {
+					t.Errorf("Format(%q), %v: (-want +got)\n%s", in, ok, cmp.Diff(s, got))
 				}
 			}
 		}
@@ -74,9 +68,9 @@ func TestSQLQueriesHaveOneForm(t *testing.T) {
 	}
 }
 
-// TestSQLStaysWhereDialectsDiffer: what is read differently by some dialect is
+// TestStaysWhereDialectsDiffer: what is read differently by some dialect is
 // left as it is, and nothing in it is called an error.
-func TestSQLStaysWhereDialectsDiffer(t *testing.T) {
+func TestStaysWhereDialectsDiffer(t *testing.T) {
 	for _, tc := range []struct{ name, in string }{
 		{"a backslash before a quotation mark", `select 'it\'s' , 1;`},
 		{"a backslash at the end of a string", `select 'c:\' , 'd';`},
@@ -108,18 +102,17 @@ func TestSQLStaysWhereDialectsDiffer(t *testing.T) {
 		{"two kinds of line breaks", "select  1;\r\nselect 2;\n"},
 		{"form feed", "select \f 1;"},
 	} {
-		f := sqlFile(tc.in)
-		if got, ok := formatSQL(f); ok {
+		if got, ok := Format(tc.in); ok {
 			t.Errorf("%s: formatted as %q", tc.name, got)
 		}
-		if list := checkSQL(f); len(list) > 0 {
-			t.Errorf("%s: checkSQL = %v", tc.name, list)
+		if pos, message := Check(tc.in); message != "" {
+			t.Errorf("%s: Check = %d, %q", tc.name, pos, message)
 		}
 	}
 }
 
-// TestSQLKeepsMeaning: space and case that mean something in some dialect stay.
-func TestSQLKeepsMeaning(t *testing.T) {
+// TestKeepsMeaning: space and case that mean something in some dialect stay.
+func TestKeepsMeaning(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
 		{"strings across a line break", "select 'a'\n  'b';", "SELECT\n  'a'\n  'b';\n"},
 		{"strings in a line", "select 'a'   'b';", "SELECT 'a' 'b';\n"},
@@ -151,47 +144,44 @@ func TestSQLKeepsMeaning(t *testing.T) {
 		{"words next to what ends alone", "select(a)from t where(b)and'c'is null;", "SELECT (a)\nFROM t\nWHERE (b)\n  AND 'c' IS NULL;\n"},
 		{"oracle's outer join", "select a from b, c where b.x=c.x(+);", "SELECT a\nFROM b, c\nWHERE b.x = c.x(+);\n"},
 	} {
-		got, ok := formatSQL(sqlFile(tc.in))
+		got, ok := Format(tc.in)
 		if !ok || got != tc.want {
-			t.Errorf("%s: formatSQL = %q, %v, want %q", tc.name, got, ok, tc.want)
+			t.Errorf("%s: Format = %q, %v, want %q", tc.name, got, ok, tc.want)
 		}
 	}
 }
 
-func TestSQLErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
-		{"a string", "select 1;\nselect 'abc;\n", "2:8 the string is not closed"},
-		{"a quoted name", "select \"abc;\n", "1:8 the quoted name is not closed"},
-		{"a name between backticks", "select `abc;\n", "1:8 the quoted name is not closed"},
-		{"a comment", "select 1;\n/* abc\n", "2:1 the comment is not closed"},
-		{"a body", "do $x$ begin end $y$;", "1:4 the text after $x$ is not closed"},
-		{"a parenthesis", "select (1;\nselect 2;\n", "1:8 the parenthesis is not closed"},
-		{"the last one that is open", "select (a, (b);\n", "1:8 the parenthesis is not closed"},
-		{"too many parentheses", "select (1));\n", "1:11 the parenthesis closes nothing"},
+		{"a string", "select 1;\nselect 'abc;\n", "17 the string is not closed"},
+		{"a quoted name", "select \"abc;\n", "7 the quoted name is not closed"},
+		{"a name between backticks", "select `abc;\n", "7 the quoted name is not closed"},
+		{"a comment", "select 1;\n/* abc\n", "10 the comment is not closed"},
+		{"a body", "do $x$ begin end $y$;", "3 the text after $x$ is not closed"},
+		{"a parenthesis", "select (1;\nselect 2;\n", "7 the parenthesis is not closed"},
+		{"the last one that is open", "select (a, (b);\n", "7 the parenthesis is not closed"},
+		{"too many parentheses", "select (1));\n", "10 the parenthesis closes nothing"},
 		{"nothing", "select 1", ""},
 		{"no SQL at all", "hello there", ""},
 		{"empty", "", ""},
 		{"a smiley in a comment", "select 1; -- :(\n", ""},
 		{"a rule with two statements", "create rule r as on insert to t do also (insert into a values (1); delete from b);", ""},
 	} {
-		var got []string
-		for _, d := range checkSQL(sqlFile(tc.in)) {
-			got = append(got, fmt.Sprintf("%d:%d %s", d.Line, d.Column, d.Message))
-			if d.Severity != codegen.Error || d.Source != "sql" {
-				t.Errorf("%s: diagnostic %+v", tc.name, d)
-			}
+		pos, got := Check(tc.in)
+		if got != "" {
+			got = fmt.Sprintf("%d %s", pos, got)
 		}
-		if text := strings.Join(got, "\n"); text != tc.want {
-			t.Errorf("%s: checkSQL = %q, want %q", tc.name, text, tc.want)
+		if got != tc.want {
+			t.Errorf("%s: Check = %q, want %q", tc.name, got, tc.want)
 		}
-		if _, ok := formatSQL(sqlFile(tc.in)); ok && tc.want != "" {
+		if _, ok := Format(tc.in); ok && tc.want != "" {
 			t.Errorf("%s: formatted all the same", tc.name)
 		}
 	}
 }
 
-// TestSameSQL: the proof refuses what could be read differently.
-func TestSameSQL(t *testing.T) {
+// TestSame: the proof refuses what could be read differently.
+func TestSame(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string
 		want bool
@@ -220,15 +210,15 @@ func TestSameSQL(t *testing.T) {
 		{"select a;", "select a", false},
 		{"select a;", "select a; select '", false},
 	} {
-		if got := sameSQL(tc.a, tc.b); got != tc.want {
-			t.Errorf("sameSQL(%q, %q) = %v", tc.a, tc.b, got)
+		if got := same(tc.a, tc.b); got != tc.want {
+			t.Errorf("same(%q, %q) = %v", tc.a, tc.b, got)
 		}
 	}
 }
 
-// FuzzSQL: what is formatted keeps its tokens and is not changed again.
-func FuzzSQL(f *testing.F) {
-	files, _ := filepath.Glob("testdata/sql/*")
+// Fuzz: what is formatted keeps its tokens and is not changed again.
+func Fuzz(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*")
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -239,19 +229,15 @@ func FuzzSQL(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		file := sqlFile(in)
-		if tooDeep(file) {
-			return
-		}
-		checkSQL(file)
-		got, ok := formatSQL(file)
+		Check(in)
+		got, ok := Format(in)
 		if !ok {
 			return
 		}
 		if squeezed(got) != squeezed(in) {
 			t.Errorf("%q became %q", in, got)
 		}
-		if again, ok := formatSQL(sqlFile(got)); !ok || again != got {
+		if again, ok := Format(got); !ok || again != got {
 			t.Errorf("%q, and a second time %q", got, again)
 		}
 	})

@@ -1,9 +1,9 @@
-package tidy
+package sqltext
 
 import "slices"
 
 // statement lays out one, with its semicolon.
-func (m *sqlMaker) statement(nodes []sqlNode) doc {
+func (m *maker) statement(nodes []node) doc {
 	end := len(nodes)
 	var semicolon doc
 	if nodes[end-1].is(";") {
@@ -11,12 +11,12 @@ func (m *sqlMaker) statement(nodes []sqlNode) doc {
 	}
 	body := m.body(nodes[:end])
 	if end < len(nodes) {
-		semicolon = m.token(nodes[end].sqlToken)
+		semicolon = m.token(nodes[end].token)
 	}
 	return cat(body, semicolon)
 }
 
-func (m *sqlMaker) body(nodes []sqlNode) doc {
+func (m *maker) body(nodes []node) doc {
 	if len(nodes) == 0 {
 		return doc{}
 	}
@@ -53,14 +53,14 @@ func (m *sqlMaker) body(nodes []sqlNode) doc {
 }
 
 // then is a query in the lines after its introduction.
-func (m *sqlMaker) then(head, query []sqlNode) doc {
+func (m *maker) then(head, query []node) doc {
 	first := m.asBroken(head)
 	m.begin()
 	return cat(first, hard, m.query(query, hard))
 }
 
 // asQuery returns where the query after AS begins, 0 if there is none.
-func asQuery(nodes []sqlNode) int {
+func asQuery(nodes []node) int {
 	for i := range nodes {
 		if i > 0 && nodes[i-1].isKey("as") && (nodes[i].isKey("select", "with", "values") || nodes[i].is("(") && isQuery(nodes[i].kids)) {
 			return i
@@ -70,7 +70,7 @@ func asQuery(nodes []sqlNode) int {
 }
 
 // asBroken keeps the line breaks of the author, with indents that are even.
-func (m *sqlMaker) asBroken(nodes []sqlNode) doc {
+func (m *maker) asBroken(nodes []node) doc {
 	var kids []doc
 	start := 0
 	for i := 1; i <= len(nodes); i++ {
@@ -95,8 +95,8 @@ func (m *sqlMaker) asBroken(nodes []sqlNode) doc {
 	return cat(kids...)
 }
 
-func (m *sqlMaker) createTable(nodes []sqlNode) doc {
-	n := slices.IndexFunc(nodes, func(n sqlNode) bool { return n.is("(") })
+func (m *maker) createTable(nodes []node) doc {
+	n := slices.IndexFunc(nodes, func(n node) bool { return n.is("(") })
 	if n < 0 || !nodes[n-1].table {
 		if q := asQuery(nodes); q > 0 {
 			return m.then(nodes[:q], nodes[q:])
@@ -104,8 +104,8 @@ func (m *sqlMaker) createTable(nodes []sqlNode) doc {
 		return m.asBroken(nodes)
 	}
 	head := m.seq(nodes[:n])
-	gap := m.spaceBefore(nodes[n].sqlToken)
-	columns := m.enclosed(nodes[n], sqlWidth, hard, func() doc { return m.items(nodes[n].kids, hard) })
+	gap := m.spaceBefore(nodes[n].token)
+	columns := m.enclosed(nodes[n], maxWidth, hard, func() doc { return m.items(nodes[n].kids, hard) })
 	tail := nodes[n+1:]
 	if len(tail) > 0 && stray(nodes, n+1) {
 		m.odd = true
@@ -115,7 +115,7 @@ func (m *sqlMaker) createTable(nodes []sqlNode) doc {
 	}
 	between := hard
 	if tail[0].breaks() == 0 {
-		between = m.spaceBefore(tail[0].sqlToken)
+		between = m.spaceBefore(tail[0].token)
 	} else {
 		m.begin()
 	}
@@ -126,7 +126,7 @@ func (m *sqlMaker) createTable(nodes []sqlNode) doc {
 }
 
 // alterTable puts more than one change on lines of their own.
-func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
+func (m *maker) alterTable(nodes []node) doc {
 	n := 0
 	for n < len(nodes) && nodes[n].keyword || n < len(nodes) && nodes[n].is("only") {
 		n++
@@ -139,7 +139,7 @@ func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
 	}
 	head := m.seq(nodes[:n])
 	m.begin()
-	if slices.ContainsFunc(nodes[n:], func(n sqlNode) bool { return n.is(",") }) {
+	if slices.ContainsFunc(nodes[n:], func(n node) bool { return n.is(",") }) {
 		return cat(head, nest(2, hard, m.items(nodes[n:], hard)))
 	}
 	return cat(head, group(nest(2, line, m.parts(nodes[n:]))))
@@ -147,7 +147,7 @@ func (m *sqlMaker) alterTable(nodes []sqlNode) doc {
 
 // parts is a statement, or a part of one, that changes a schema. If it is too
 // long for a line it breaks before some words.
-func (m *sqlMaker) parts(nodes []sqlNode) doc {
+func (m *maker) parts(nodes []node) doc {
 	by := int32(2)
 	if m.words.object == "function" || m.words.object == "procedure" {
 		by = 0
@@ -171,7 +171,7 @@ func (m *sqlMaker) parts(nodes []sqlNode) doc {
 	return group(nest(by, kids...))
 }
 
-func (m *sqlMaker) breaksBefore(nodes []sqlNode, i int) bool {
+func (m *maker) breaksBefore(nodes []node, i int) bool {
 	n, prev := nodes[i], nodes[i-1]
 	if !m.words.ddl {
 		return false
@@ -190,7 +190,7 @@ func (m *sqlMaker) breaksBefore(nodes []sqlNode, i int) bool {
 }
 
 // query lays out clauses with a separator between them.
-func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
+func (m *maker) query(nodes []node, sep doc) doc {
 	list, ok := clauses(nodes)
 	if !ok {
 		m.odd = true
@@ -231,7 +231,7 @@ func (m *sqlMaker) query(nodes []sqlNode, sep doc) doc {
 	return cat(kids...)
 }
 
-func (m *sqlMaker) clause(c clause, sep doc) doc {
+func (m *maker) clause(c clause, sep doc) doc {
 	head := m.seq(c.head)
 	if len(c.body) == 0 {
 		return head
@@ -249,15 +249,15 @@ func (m *sqlMaker) clause(c clause, sep doc) doc {
 		m.begin()
 		return cat(head, sep, m.seq(c.body))
 	case "when":
-		return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+		return cat(head, m.spaceBefore(c.body[0].token), m.seq(c.body))
 	case "":
 		return m.seq(c.body)
 	}
-	return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+	return cat(head, m.spaceBefore(c.body[0].token), m.seq(c.body))
 }
 
-func (m *sqlMaker) whereClause(c clause, head, sep doc) doc {
-	gap := m.spaceBefore(c.body[0].sqlToken)
+func (m *maker) whereClause(c clause, head, sep doc) doc {
+	gap := m.spaceBefore(c.body[0].token)
 	d := m.condition(c.body, sep)
 	if len(conditions(c.body)) > 1 || len(c.head[len(c.head)-1].trail) > 0 {
 		d = nest(2, d)
@@ -265,10 +265,10 @@ func (m *sqlMaker) whereClause(c clause, head, sep doc) doc {
 	return cat(head, gap, d)
 }
 
-func (m *sqlMaker) listClause(c clause, head, sep doc) doc {
+func (m *maker) listClause(c clause, head, sep doc) doc {
 	items := split(c.body, ",")
 	if len(items) == 1 && (c.kind != "select" || c.body[len(c.body)-1].end != nil) {
-		gap := m.spaceBefore(c.body[0].sqlToken)
+		gap := m.spaceBefore(c.body[0].token)
 		return cat(head, gap, m.condition(c.body, line))
 	}
 	if len(c.head[len(c.head)-1].trail) == 0 {
@@ -284,28 +284,28 @@ func (m *sqlMaker) listClause(c clause, head, sep doc) doc {
 }
 
 // complicated says that an item of a list deserves a line of its own.
-func complicated(n sqlNode) bool {
+func complicated(n node) bool {
 	return n.is("case") && n.end != nil || n.is("(") && isQuery(n.kids) || n.isKey("over", "filter")
 }
 
-func (m *sqlMaker) join(c clause, head doc) doc {
-	on := slices.IndexFunc(c.body, func(n sqlNode) bool { return n.isKey("on") })
+func (m *maker) join(c clause, head doc) doc {
+	on := slices.IndexFunc(c.body, func(n node) bool { return n.isKey("on") })
 	if on <= 0 {
-		return cat(head, m.spaceBefore(c.body[0].sqlToken), m.seq(c.body))
+		return cat(head, m.spaceBefore(c.body[0].token), m.seq(c.body))
 	}
-	gap := m.spaceBefore(c.body[0].sqlToken)
+	gap := m.spaceBefore(c.body[0].token)
 	table := m.seq(c.body[:on])
 	m.begin()
-	key := m.token(c.body[on].sqlToken)
+	key := m.token(c.body[on].token)
 	if on+1 == len(c.body) {
 		return cat(head, gap, table, blanc, key)
 	}
-	space := m.spaceBefore(c.body[on+1].sqlToken)
+	space := m.spaceBefore(c.body[on+1].token)
 	return cat(head, gap, table, group(nest(2, line, key, space, m.flat(c.body[on+1:]))))
 }
 
 // flat is a condition that breaks with the group around it.
-func (m *sqlMaker) flat(nodes []sqlNode) doc {
+func (m *maker) flat(nodes []node) doc {
 	d := m.condition(nodes, line)
 	if d.kind == docGroup {
 		d.kind = docCat
@@ -314,19 +314,19 @@ func (m *sqlMaker) flat(nodes []sqlNode) doc {
 }
 
 // with lays out the named queries, each in lines of its own.
-func (m *sqlMaker) with(head doc, nodes []sqlNode) doc {
+func (m *maker) with(head doc, nodes []node) doc {
 	kids := []doc{head}
 	list := split(nodes, ",")
 	for i, item := range list {
 		if i == 0 {
-			kids = append(kids, m.spaceBefore(item[0].sqlToken))
+			kids = append(kids, m.spaceBefore(item[0].token))
 		}
 		for j, n := range item {
 			if j > 0 {
-				kids = append(kids, m.spaceBefore(n.sqlToken))
+				kids = append(kids, m.spaceBefore(n.token))
 			}
 			if n.end != nil && n.is("(") && isQuery(n.kids) {
-				kids = append(kids, m.enclosed(n, sqlWidth, hard, func() doc { return m.query(n.kids, hard) }))
+				kids = append(kids, m.enclosed(n, maxWidth, hard, func() doc { return m.query(n.kids, hard) }))
 			} else {
 				kids = append(kids, m.node(n))
 			}
