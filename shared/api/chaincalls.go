@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/recipe"
 	"github.com/devmentor/ai-gateway/shared/template"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // chainCalls makes the calls of a run, in one session: one admission, one
@@ -134,11 +137,19 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	if err != nil {
 		return chain.Answer{}, err
 	}
+	bound := int64(0)
+	if left := ask.Left(); left < usage.None && w.Chat().MaxTokens == 0 {
+		if w, bound, err = k.bounded(ctx, body, w, left); err != nil {
+			return chain.Answer{}, err
+		}
+	}
 	if err := k.session.Allows(w); err != nil { // a label may have moved to a template with another model
 		return chain.Answer{}, err
 	}
-	if err := ask.Hold(w.Most()); err != nil {
-		return chain.Answer{}, err
+	var refused error // by the chain's budget, or the step's
+	w.Fund = func(most usage.Nano) error {
+		refused = ask.Hold(most)
+		return refused
 	}
 	w.Chat().Need |= llm.NeedText
 	var sum llm.Answer
@@ -156,16 +167,53 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	switch {
 	case err != nil:
 		return a, err
+	case cut && refused != nil:
+		return a, cutOff()
 	case cut:
 		return a, fault.New(fault.Quota, "The budget was used up before the answer was complete.")
 	}
 	if len(sum.Choices) > 0 {
+		if bound > 0 && sum.Choices[0].Finish == "length" {
+			return a, cutOff()
+		}
 		a.Text, a.Finish = sum.Choices[0].Text.String(), sum.Choices[0].Finish
 		if refusal := sum.Choices[0].Refusal.String(); a.Text == "" && refusal != "" {
 			return a, &fault.Error{Kind: fault.Unprocessable, Code: "refusal", Message: "The model refused: " + refusal}
 		}
 	}
 	return a, nil
+}
+
+// bounded is w with a bound on its answer that left, what budgets of the chain
+// have left for it, pays for; 0 if none is needed, or if left pays for nothing,
+// which its Hold will say. A stream may use all of it, and asks for it while it
+// goes on. Anything else must be held at once, and leaves something to others.
+func (k *chainCalls) bounded(ctx context.Context, body []byte, w *gateway.Work, left usage.Nano) (*gateway.Work, int64, error) {
+	most := w.Affords(left)
+	if most == 0 || most == math.MaxInt64 {
+		return w, 0, nil
+	}
+	bound, known := most, w.MaxOutput() > 0
+	switch { // providers refuse bounds above what they know
+	case !w.Chat().Stream && known:
+		bound = max(min(most, gateway.DefaultMaxTokens), w.Affords(left/chain.MaxCalls))
+	case !w.Chat().Stream:
+		bound = min(most, gateway.DefaultMaxTokens)
+	case !known && most > gateway.DefaultMaxTokens:
+		return w, 0, nil
+	}
+	w, err := k.work(ctx, rawjson.Apply(nil, body, rawjson.Fields(nil, body),
+		rawjson.Edit{Name: "max_completion_tokens", Value: strconv.AppendInt(nil, bound, 10)}))
+	if err == nil && w.Chat().Stream {
+		w.Expect(gateway.DefaultMaxTokens)
+	}
+	return w, bound, err
+}
+
+// cutOff is the error for an answer that a budget of the chain did not pay to
+// its end.
+func cutOff() error {
+	return &fault.Error{Kind: fault.Quota, Code: "chain_budget_exceeded", Message: "The budget was used up before the answer was complete."}
 }
 
 // Retrieve implements chain.Calls.

@@ -320,6 +320,7 @@ func (w *work) ask(ctx context.Context, body []byte) (v any, model string, err e
 		held = most
 		return nil
 	}
+	ask.Left = w.left
 	a, err := w.o.Calls.Prompt(ctx, ask)
 	w.pay(a, held)
 	if err != nil {
@@ -361,6 +362,22 @@ func (w *work) hold(more usage.Nano) error {
 	w.runner.held += more
 	w.tally.held += more
 	return nil
+}
+
+// left is what hold has for further calls.
+func (w *work) left() usage.Nano {
+	w.runner.mu.Lock()
+	defer w.runner.mu.Unlock()
+	w.tally.mu.Lock()
+	defer w.tally.mu.Unlock()
+	left := usage.None
+	if b := w.c.Budget; b > 0 {
+		left = min(left, max(0, b-w.run.Cost-w.runner.held))
+	}
+	if b := w.budget(); b > 0 {
+		left = min(left, max(0, b-w.tally.cost-w.tally.held))
+	}
+	return left
 }
 
 // budget is the smaller of what a map and its item may cost; the step's own

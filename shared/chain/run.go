@@ -18,7 +18,8 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-const maxCalls = 16 // of a run at a time
+// MaxCalls is how many calls a run makes at a time.
+const MaxCalls = 16
 
 // Calls is what a run asks of the world. Steps call it concurrently.
 type Calls interface {
@@ -36,9 +37,13 @@ type Ask struct {
 	Item int    // of a map; -1 otherwise
 	Body []byte // a chat request
 	// Hold must be called before anything is spent, with the most that the call
-	// is expected to cost. It fails with fault.Quota if that is above what the
-	// budgets of the step and of the chain have left.
+	// is expected to cost, and again before it may cost more than that. It fails
+	// with fault.Quota if that is above what the budgets of the step and of the
+	// chain have left. It must not be called concurrently.
 	Hold func(most usage.Nano) error
+	// Left is what those budgets have left for this call; usage.None if there are
+	// none. Other calls may hold some of it by the time of Hold.
+	Left func() usage.Nano
 	// Emit is told the answer's text as it comes; nil if nobody wants it. If it
 	// fails, the call is to end with its error.
 	Emit func(text string) error
@@ -117,7 +122,7 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 		}
 	}
 	now := time.Now()
-	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, maxCalls), memory: memory{},
+	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, MaxCalls), memory: memory{},
 		over: now.Add(c.Timeout), news: make(chan struct{}, 1)}
 	r.run = &Run{ID: o.ID, Chain: c.Name, Version: o.Version, Input: o.Input, Status: Running, Created: now, Updated: now}
 	for _, s := range c.Steps {

@@ -64,6 +64,9 @@ func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 	if !t.Priced && b.priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
+	if err := w.fund(w.committed() + a.held); err != nil {
+		return nil, err
+	}
 	if err := b.raise(b.committed + a.held); err != nil {
 		return nil, err
 	}
@@ -104,10 +107,20 @@ func (b *bill) raise(need usage.Nano) error {
 	return &fault.Error{Kind: fault.Unavailable, Message: "What this request may spend cannot be found out. Try again.", RetryAfter: time.Second, Err: err}
 }
 
-// more raises what the lease holds by an amount.
-func (b *bill) more(amount usage.Nano) error {
+// more raises what the lease holds by an amount for w, or, if w has a budget of
+// its own, by as much of it as that allows.
+func (b *bill) more(w *Work, amount usage.Nano) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	least := max(1, amount/16)
+	err := w.fund(w.funded + amount)
+	for err != nil && amount/2 >= least {
+		amount /= 2
+		err = w.fund(w.funded + amount)
+	}
+	if err != nil {
+		return err
+	}
 	return b.raise(b.reserved + amount)
 }
 

@@ -53,12 +53,16 @@ func (m *meter) aim() {
 	prompt, _ := m.w.est.tokens(m.speaker.target) // what is held for it, if that is less, is known better
 	input := m.speaker.target.Price.Bound(min(prompt, roughPrompt(m.req)), 0)
 	m.mu.Lock()
-	room, open := float64(m.reserved-(m.committed-m.speaker.held)-input), m.c.Record.FailOpen
+	left, known := m.reserved-(m.committed-m.speaker.held), !m.c.Record.FailOpen // or nobody could say what is left
+	if own := m.w.funded - (m.w.committed() - m.speaker.held); m.w.Fund != nil && (own < left || !known) {
+		left, known = own, true
+	}
 	m.mu.Unlock()
-	if open { // nobody could say what is left
+	if !known {
 		m.soft, m.hard = math.MaxInt64, math.MaxInt64
 		return
 	}
+	room := float64(left - input)
 	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
 }
 
@@ -189,7 +193,7 @@ func (m *meter) fund() error {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
 		answer := make(chan error, 1)
 		m.topup, m.final = answer, m.speaker.bytes >= m.hard
-		go func() { answer <- guarded(func() error { return m.more(more) }) }()
+		go func() { answer <- guarded(func() error { return m.more(m.w, more) }) }()
 	}
 	if m.speaker.bytes < m.hard {
 		select {

@@ -14,6 +14,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 	"github.com/devmentor/ai-gateway/shared/router"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // Work is one call to a model, prepared: its body read, its model found, its
@@ -33,6 +34,14 @@ type Work struct {
 	filled *filled           // the template that is in chat; nil for none
 	asked  string            // the model, as the client calls it
 	said   []json.RawMessage // of chat, what the client said: what a conversation keeps
+
+	// Fund is asked before the call may cost more than it allowed last: with the
+	// most that it may cost then, all its attempts and how far they have got
+	// included. If it fails, what needs more is not asked, or ends: a stream as if
+	// the account had refused it. One question is asked at a time, and it must not
+	// use the session. Nil: the account alone decides.
+	Fund   func(most usage.Nano) error
+	funded usage.Nano // what it allowed last; the session's lock guards it
 
 	// Side marks a call whose answer the client does not get: its cost counts,
 	// its tokens and times are not those of the request.

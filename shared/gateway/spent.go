@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"math"
+	"sort"
+
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -23,4 +26,66 @@ func (s *Session) Spent(w *Work) (cost usage.Nano, u llm.Usage) {
 		u.Add(a.usage)
 	}
 	return cost, u
+}
+
+// Affords is how many tokens the answer may have at most so that w costs no more
+// than an amount where it is asked first: 0 if that does not even pay for the
+// prompt, math.MaxInt64 if answers cost nothing.
+func (w *Work) Affords(amount usage.Nano) int64 {
+	limit := w.MaxOutput()
+	most := func(tokens int64) (sum usage.Nano) {
+		for _, to := range w.route.First() {
+			e := w.est
+			e.output = tokens
+			sum += e.cost(to.Of.(*Target))
+		}
+		return sum
+	}
+	if most(1_000_000) == most(0) {
+		return math.MaxInt64
+	}
+	if limit == 0 {
+		limit = 1 << 24
+	}
+	return max(0, int64(sort.Search(int(limit)+1, func(tokens int) bool { return most(int64(tokens)) > amount }))-1)
+}
+
+// MaxOutput is the most tokens that an answer can have where w is asked first; 0
+// if that is not known.
+func (w *Work) MaxOutput() int64 {
+	least := int64(math.MaxInt64)
+	for _, to := range w.route.First() {
+		least = min(least, to.Of.(*Target).MaxOutput)
+	}
+	return least
+}
+
+// Expect says that the answer is likely to have no more than so many tokens,
+// whatever its bound: a stream that has more asks for their cost when it gets
+// there.
+func (w *Work) Expect(tokens int64) { w.est.output = min(w.est.output, tokens) }
+
+// fund asks w's own budget. The caller holds the session's lock.
+func (w *Work) fund(most usage.Nano) error {
+	if w.Fund == nil || most <= w.funded {
+		return nil
+	}
+	if err := w.Fund(most); err != nil {
+		return err
+	}
+	w.funded = most
+	return nil
+}
+
+// committed is what w's attempts have cost and may still cost. The caller holds
+// the session's lock.
+func (w *Work) committed() (sum usage.Nano) {
+	for _, a := range w.attempts {
+		if a.ended {
+			sum += a.cost
+		} else {
+			sum += a.held
+		}
+	}
+	return sum
 }
