@@ -202,7 +202,7 @@ func (a *Account) refuseLease(ask Ask) error {
 	if ask.Tokens > a.Tokens { // it will not fit into any minute
 		return &fault.Error{Kind: fault.RateLimited, Code: "rate_limit_exceeded",
 			Message: "This request may need " + strconv.FormatInt(ask.Tokens, 10) + " tokens, and this user may use " + strconv.FormatInt(a.Tokens, 10) +
-				" per minute. Lower 'max_completion_tokens' or send a shorter prompt."}
+				" per minute."}
 	}
 	if left.tokens < ask.Tokens {
 		end := ask.Now.Truncate(time.Minute).Add(time.Minute)
@@ -427,8 +427,7 @@ var errProject = errors.New("the project's budget has no room")
 
 func overBudget(period string, left, need usage.Nano) *fault.Error {
 	return &fault.Error{Kind: fault.Quota, Code: "insufficient_quota",
-		Message: "The " + period + " budget has $" + max(0, left).USD() + " left; this request needs up to $" + need.USD() +
-			" reserved. Lower 'max_completion_tokens' or ask for a larger budget."}
+		Message: "The " + period + " budget has $" + max(0, left).USD() + " left; this request needs up to $" + need.USD() + " reserved."}
 }
 
 func rateText(rate float64, burst int64) string {

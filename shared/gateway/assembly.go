@@ -230,7 +230,7 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range w.route.First() {
 			if cost := w.est.cost(first.Of.(*Target)); cost > most {
-				return tooDear(cost)
+				return w.est.tooDear(cost)
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func (b *bill) open(w *Work, t *Target) (*attempt, error) {
 		return nil, err
 	}
 	if err := b.raise(b.committed + a.held); err != nil {
-		return nil, err
+		return nil, w.est.advise(err)
 	}
 	a.asked = time.Now()
 	c := b.c

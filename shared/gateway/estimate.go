@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
@@ -62,6 +63,28 @@ func (e estimate) cost(t *Target) usage.Nano {
 		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
 	}
 	return price.Bound(e.tokens(t))
+}
+
+// less says how to ask for less.
+func (e estimate) less() string {
+	if e.n == 0 {
+		return "Send fewer or shorter inputs"
+	}
+	return "Lower 'max_completion_tokens' or send a shorter prompt"
+}
+
+// advise tells who was refused for the size of the request what to do about it.
+func (e estimate) advise(err error) error {
+	f := *fault.As(err)
+	switch {
+	case f.Kind == fault.Quota && f.Code == "insufficient_quota":
+		f.Message += " " + e.less() + ", or ask for a larger budget."
+	case f.Kind == fault.RateLimited && f.RetryAfter == 0: // waiting does not help
+		f.Message += " " + e.less() + "."
+	default:
+		return err
+	}
+	return &f
 }
 
 // promptBytes measures a body without the base64 data of its data: URLs, and

@@ -93,7 +93,7 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range side.route.First() {
 			if t := first.Of.(*Target); side.est.cost(t)+w.est.cost(t) > most {
-				return "", tooDear(side.est.cost(t) + w.est.cost(t))
+				return "", w.est.tooDear(side.est.cost(t) + w.est.cost(t))
 			}
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/requestid"
 )
 
 // TestCachePointsAreReserved: what is written to a cache costs more than input,
@@ -75,5 +77,34 @@ func TestNoMoreThanTheWindowIsReserved(t *testing.T) {
 			t.Errorf("%s: skipped %v", options, got.record.Skipped)
 		}
 		r.books()
+	}
+}
+
+// TestRefusalsSayWhatToChange: something that the request has.
+func TestRefusalsSayWhatToChange(t *testing.T) {
+	in := instance("openai", says("openai"))
+	in.Embeds, in.Embedder = true, vectors{}
+	for _, tc := range []struct {
+		name   string
+		limit  func(*admission.User)
+		option string
+	}{
+		{"budget", func(u *admission.User) { u.Day = 1 }, ""},
+		{"tokens per minute", func(u *admission.User) { u.Tokens = 1 }, ""},
+		{"its own price", func(*admission.User) {}, `,"gateway":{"max_price_usd":0.000000001}`},
+	} {
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}}, func(u *admission.User, _ *admission.Rule) { tc.limit(u) })
+		c, err := r.gateway.Begin(t.Context(), requestid.New(time.Now()), r.key, "embeddings", time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = r.gateway.Embed(t.Context(), c, []byte(`{"model":"openai/text-embedding-3-small","input":"`+strings.Repeat("long ", 100)+`"`+tc.option+`}`))
+		if msg := fault.As(err).Message; !strings.Contains(msg, " Send fewer or shorter inputs") || strings.Contains(msg, "max_completion_tokens") {
+			t.Errorf("%s, embeddings: %s", tc.name, msg)
+		}
+		err = r.body(t.Context(), `{"model":"openai/gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}]`+tc.option+`}`).err
+		if msg := fault.As(err).Message; !strings.Contains(msg, " Lower 'max_completion_tokens'") || strings.Contains(msg, "inputs") {
+			t.Errorf("%s, chat: %s", tc.name, msg)
+		}
 	}
 }

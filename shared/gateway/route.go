@@ -52,7 +52,7 @@ func (g *Gateway) refuseTarget(to *router.Target, opts Options, est estimate) er
 	case len(opts.Only) > 0 && !slices.Contains(opts.Only, t.Provider):
 		return fault.Field("gateway.only", "No provider in 'gateway.only' serves this model.")
 	case opts.MaxPrice > 0 && est.cost(t) > opts.MaxPrice:
-		return tooDear(est.cost(t))
+		return est.tooDear(est.cost(t))
 	case g.UnknownPrice == "reject" && !t.Priced:
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
 			Message: "No price is known for '" + t.Provider + "/" + t.Model + "', and this gateway rejects such models."}
@@ -60,9 +60,10 @@ func (g *Gateway) refuseTarget(to *router.Target, opts Options, est estimate) er
 	return nil
 }
 
-func tooDear(cost usage.Nano) error {
+// tooDear refuses a request that may cost more than it wants to.
+func (e estimate) tooDear(cost usage.Nano) error {
 	return &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
-		Message: "This request may cost up to $" + cost.USD() + ", above its own gateway.max_price_usd. Lower 'max_completion_tokens'."}
+		Message: "This request may cost up to $" + cost.USD() + ", above its own gateway.max_price_usd. " + e.less() + "."}
 }
 
 // with returns m with the fallbacks that a request names, for every kind of

@@ -134,7 +134,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
 	}
 	if most := first.opts.MaxPrice; most > 0 && ask.Reserve > most {
-		return nil, g.Refuse(ctx, c, tooDear(ask.Reserve))
+		return nil, g.Refuse(ctx, c, first.est.tooDear(ask.Reserve))
 	}
 	grant, err := g.Store.Admit(ctx, ask)
 	if errors.Is(err, fault.Unavailable) && g.FailOpen {
@@ -145,7 +145,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	}
 	if err != nil {
 		c.Grant = grant
-		return nil, err
+		return nil, first.est.advise(err)
 	}
 	c.Grant, c.admitted = grant, true
 	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
