@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -151,6 +152,27 @@ func TestPromptsAreMadeToFit(t *testing.T) {
 	}
 	if a = l.chat(`{"model":"openai/nobody-knows","messages":[{"role":"user","content":"x"}],"gateway":{"context":"truncate"}}`); a.header.Get("x-gateway-skipped") != "context" {
 		t.Errorf("without a known window: skipped %q", a.header.Get("x-gateway-skipped"))
+	}
+}
+
+// TestImagesCountAsTheyAreBilled: twenty photos are half a million tokens of
+// gpt-4o-mini, and few of gpt-4o. The account says one thing of them.
+func TestImagesCountAsTheyAreBilled(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	const photo = `{"type":"image_url","image_url":{"detail":"high","url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAABAAAAAQACAAAAAA="}}`
+	ask := func(model, strategy string) answer {
+		return l.chat(`{"model":"` + model + `","messages":[{"role":"user","content":[{"type":"text","text":"Which is best?"},` + strings.Repeat(photo+",", 19) + photo + `]}],"gateway":{"context":"` + strategy + `"}}`)
+	}
+	for _, strategy := range []string{"error", "truncate", "summarize"} {
+		a := ask("gpt-4o-mini", strategy)
+		if msg, _, param, code := a.fail(t); a.status != 400 || param != "messages" || code != "context_length_exceeded" || !strings.Contains(msg, " 5100") {
+			t.Errorf("gpt-4o-mini, %s: %d %s", strategy, a.status, a.body)
+		}
+		a = ask("gpt-4o", strategy)
+		var own, total int64
+		if _, err := fmt.Sscanf(a.header.Get("x-gateway-context"), "system=0 messages=%d total=%d/", &own, &total); a.status != 200 || err != nil || total < 20*765 || total > 20*765+30 || own < total-5 || own > total+5 {
+			t.Errorf("gpt-4o, %s: %d, %s (%v), want messages and total to be about %d", strategy, a.status, a.header.Get("x-gateway-context"), err, 20*765)
+		}
 	}
 }
 

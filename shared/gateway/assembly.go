@@ -140,6 +140,10 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 		p.Passages = append(p.Passages, prompt.Passage{Source: h.ID, Heading: h.Heading, Text: h.Text})
 	}
 	counter := w.counter()
+	p.Media = func(part []byte) int64 {
+		m, _ := tokens.MediaOf(part)
+		return counter.Media(m).Tokens
+	}
 	if w.opts.Optimize {
 		found.hits, p.Passages = distinct(found.hits, p)
 	}
@@ -225,7 +229,10 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 		return err
 	}
 	req.ID, req.Strict, req.Need, req.Dropped = old.ID, old.Strict, old.Need, old.Dropped
-	w.chat, w.est = req, estimateChat(req)
+	own := w.est.media
+	if w.chat, w.est = req, estimateChat(req); len(own) < len(w.est.media) {
+		w.est.media = own // those of the memory are among what was added
+	}
 	w.est.input, w.est.fits = min(w.est.input, w.bare+added), w.opts.Context != ""
 	if most := w.opts.MaxPrice; most > 0 {
 		for _, first := range w.route.First() {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+	"github.com/devmentor/ai-gateway/shared/tokens"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -15,30 +17,34 @@ const (
 	// bytesPerTokenUsual is the divisor where tokens must be counted because
 	// the provider did not say.
 	bytesPerTokenUsual = 4
-	// imageTokens is a flat figure for an image: what the dearest model that
-	// bills by size takes for a large one.
-	imageTokens = 1600
 )
 
 // estimate is what a request may take at most.
 type estimate struct {
-	input  int64 // tokens
-	output int64 // tokens per choice
-	n      int64 // choices; 0 for embeddings
+	input  int64          // tokens of text
+	media  []tokens.Media // and what else is read
+	output int64          // tokens per choice
+	n      int64          // choices; 0 for embeddings
 	body   []byte
 	caches bool // cache points may be set in it
 	fits   bool // it is made to fit the window before it is sent
 }
 
 // estimateChat bounds a chat request's tokens before anything is known of
-// them: text by its bytes, images flat, output by the client's own bound.
+// them: text by its bytes, images and the like as the target counts them, output
+// by the client's own bound.
 func estimateChat(req *llm.Request) estimate {
-	text, images := promptBytes(req.Raw)
-	out := req.MaxTokens
-	if out == 0 {
-		out = DefaultMaxTokens
+	e := estimate{output: req.MaxTokens, n: req.N, body: req.Raw}
+	if e.output == 0 {
+		e.output = DefaultMaxTokens
 	}
-	return estimate{input: text/bytesPerTokenLow + images*imageTokens, output: out, n: req.N, body: req.Raw}
+	text := int64(len(req.Raw))
+	if req.Media {
+		list, size := tokens.MediaIn(rawjson.Get(req.Fields, "messages"))
+		e.media, text = list, text-size
+	}
+	e.input = text / bytesPerTokenLow
+	return e
 }
 
 // tokens is the most that the request takes at t.
@@ -48,6 +54,12 @@ func (e estimate) tokens(t *Target) (input, output int64) {
 		out = min(out, t.MaxOutput)
 	}
 	in := e.input
+	if len(e.media) > 0 {
+		counter := tokens.For(t.Provider, t.Model)
+		for _, m := range e.media {
+			in += counter.Media(m).High
+		}
+	}
 	if most := t.reads(); e.fits && most > 0 {
 		in = min(in, most)
 	}
@@ -85,33 +97,6 @@ func (e estimate) advise(err error) error {
 		return err
 	}
 	return &f
-}
-
-// promptBytes measures a body without the base64 data of its data: URLs, and
-// counts those. It looks for the semicolon, which prose seldom has: searching
-// for the whole marker takes as long as parsing.
-func promptBytes(body []byte) (text, images int64) {
-	text = int64(len(body))
-	marker := []byte(`;base64,`)
-	for rest := body; ; {
-		i := bytes.IndexByte(rest, ';')
-		if i < 0 {
-			return text, images
-		}
-		rest = rest[i:]
-		if !bytes.HasPrefix(rest, marker) {
-			rest = rest[1:]
-			continue
-		}
-		rest = rest[len(marker):]
-		end := bytes.IndexByte(rest, '"')
-		if end < 0 {
-			return text, images
-		}
-		text -= int64(end)
-		images++
-		rest = rest[end:]
-	}
 }
 
 func estimateEmbed(req *llm.EmbedRequest) estimate {

@@ -62,6 +62,7 @@ type Request struct {
 	IncludeUsage bool  // the client asked for the usage chunk of a stream
 	MaxTokens    int64 // bound on output tokens per choice; 0 if the client set none
 	N            int64 // choices, at least 1
+	Media        bool  // a message holds an image, a sound, a file: what is no text
 
 	Strict  bool     // refuse what the provider cannot take, instead of dropping it
 	Dropped []string // top-level fields that the provider had to leave out; it appends before its first event

@@ -76,7 +76,7 @@ func ReadRequest(body []byte, fields []rawjson.Field) (_ *Request, err error) {
 		return nil, err
 	}
 	r.N = max(1, n)
-	if err := checkMessages(rawjson.Get(fields, "messages")); err != nil {
+	if r.Media, err = checkMessages(rawjson.Get(fields, "messages")); err != nil {
 		return nil, err
 	}
 	if err := checkTools(rawjson.Get(fields, "tools")); err != nil {
@@ -138,29 +138,31 @@ func CheckMessages(messages []byte) error {
 	if !rawjson.IsNull(messages) && rawjson.Kind(messages) != "array" {
 		return wrongType("messages", messages, "array")
 	}
-	return checkMessages(messages)
+	_, err := checkMessages(messages)
+	return err
 }
 
-func checkMessages(messages []byte) error {
+// checkMessages also says whether there is anything but text in them.
+func checkMessages(messages []byte) (media bool, err error) {
 	if rawjson.IsNull(messages) {
-		return fault.Missing("messages")
+		return false, fault.Missing("messages")
 	}
 	count := 0
 	var buf [12]rawjson.Field
-	err := rawjson.Elements(messages, func(i int, v []byte) error {
+	err = rawjson.Elements(messages, func(i int, v []byte) error {
 		count++
 		if rawjson.Kind(v) != "object" {
 			return wrongType(fmt.Sprintf("messages[%d]", i), v, "object")
 		}
-		return checkMessage(i, rawjson.Fields(buf[:0], v))
+		return checkMessage(i, rawjson.Fields(buf[:0], v), &media)
 	})
 	if err == nil && count == 0 {
-		return fault.Field("messages", "'messages' must hold at least one message.")
+		err = fault.Field("messages", "'messages' must hold at least one message.")
 	}
-	return err
+	return media, err
 }
 
-func checkMessage(i int, m []rawjson.Field) error {
+func checkMessage(i int, m []rawjson.Field, media *bool) error {
 	role := rawjson.Get(m, "role")
 	name, ok := rawjson.String(role)
 	switch {
@@ -181,7 +183,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 			return fault.Missing(fmt.Sprintf("messages[%d].content", i))
 		}
 	case "array":
-		if err := checkParts(i, content); err != nil {
+		if err := checkParts(i, content, media); err != nil {
 			return err
 		}
 	default:
@@ -201,7 +203,7 @@ func checkMessage(i int, m []rawjson.Field) error {
 	return checkToolCalls(i, calls)
 }
 
-func checkParts(i int, parts []byte) error {
+func checkParts(i int, parts []byte, media *bool) error {
 	var buf [6]rawjson.Field
 	return rawjson.Elements(parts, func(j int, v []byte) error {
 		at := func(field string) string { return fmt.Sprintf("messages[%d].content[%d]%s", i, j, field) }
@@ -213,6 +215,7 @@ func checkParts(i int, parts []byte) error {
 		if !ok {
 			return fault.Missing(at(".type"))
 		}
+		*media = *media || typ != "text" && typ != "refusal"
 		switch typ {
 		case "text":
 			if t := rawjson.Get(p, "text"); rawjson.Kind(t) != "string" {

@@ -57,7 +57,8 @@ const gap = "Some earlier messages of this conversation were left out to save sp
 // results, and the order is never changed. If even what has to stay is too long,
 // or the strategy is Error, Fit fails with fault.Invalid and the code
 // context_length_exceeded. Where tokens can only be estimated, Error refuses
-// only what is surely too long, and Truncate leaves a margin.
+// only what is surely too long, and Truncate leaves a margin; images and files
+// of which the size is not known count the most, but nothing is refused for that.
 func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
 	room := w.Size - w.Reserve
 	if w.Size <= 0 {
@@ -110,11 +111,14 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 		u.stays = u.stays || u.messages[len(u.messages)-1] >= len(messages)-w.Stay
 	}
 	p.kept = make([]bool, len(p.units))
-	must := w.Counter.CountMessages([]byte("[]"), w.More...)
+	must, unsure := w.Counter.CountMessages([]byte("[]"), w.More...), int64(0)
 	for i := range p.units {
 		u := &p.units[i]
 		for _, m := range u.messages {
 			u.tokens += w.Counter.CountMessage(messages[m])
+			if u.stays {
+				unsure += w.Counter.Unsure(messages[m])
+			}
 		}
 		if u.stays {
 			p.kept[i] = true
@@ -124,14 +128,14 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	// The gap has to be told of even where nothing else than what stays fits.
 	note := llm.TextMessage("system", gap)
 	must += w.Counter.CountMessage(note)
-	if must > room {
-		e := tokens.Estimate{Tokens: must, Low: must, High: must}
+	if must-unsure > room {
+		e := tokens.Estimate{Tokens: must, Low: must - unsure, High: must}
 		if !w.Counter.Exact() {
 			e.High++ // nobody knows
 		}
 		return nil, w.tooLong(e)
 	}
-	aim := room
+	aim := max(must, room)
 	if !w.Counter.Exact() {
 		aim = max(must, int64(float64(room)/(1+w.Counter.Family.Error()/3)))
 	}

@@ -15,7 +15,7 @@ import (
 // If own begins with results, the exchange that waits for them comes last.
 // kept are the turns to be sent, in their order; of the others, dropped are not
 // empty.
-func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count Count) (kept []int, dropped int) {
+func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count measure) (kept []int, dropped int) {
 	links := linked(turns)
 	taken := make([]bool, len(turns))
 	take := func(last int) (fits bool) {

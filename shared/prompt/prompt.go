@@ -40,7 +40,9 @@ type Parts struct {
 	Passages []Passage                      // found for the newest user message, best first
 	Own      []json.RawMessage              // the request's own messages
 	OwnAt    []int                          // where they stand in the request, -1 for those of a template; nil: as here
-	Cite     bool                           // ask for citations of passages
+	// Media counts what of a message's parts is no text; nil: nothing does.
+	Media func(part []byte) int64
+	Cite  bool // ask for citations of passages
 }
 
 // Passage is a piece of a document. Whoever wrote the document may be nobody
@@ -68,39 +70,42 @@ type Count func(text string) int64
 // perMessage is what the chat format adds to a message.
 const perMessage = 4
 
+// measure counts messages.
+type measure struct {
+	text  Count
+	media func(part []byte) int64
+}
+
 // message counts a message: its strings, roughly, as they are in JSON.
-func (c Count) message(m json.RawMessage) int64 {
+func (c measure) message(m json.RawMessage) int64 {
 	n := int64(perMessage)
 	for _, f := range rawjson.Fields(nil, m) {
 		if text, ok := rawjson.String(f.Value); ok {
 			if f.Name != "role" {
-				n += c(text)
+				n += c.text(text)
 			}
 		} else if f.Name == "content" && rawjson.Kind(f.Value) == "array" {
 			n += c.parts(f.Value)
 		} else if !rawjson.IsNull(f.Value) {
-			n += c(string(f.Value))
+			n += c.text(string(f.Value))
 		}
 	}
 	return n
 }
 
-// imageTokens stands for an image, a file, a sound.
-const imageTokens = 1600
-
-func (c Count) parts(content []byte) (n int64) {
+func (c measure) parts(content []byte) (n int64) {
 	rawjson.Elements(content, func(_ int, part []byte) error {
 		if text, ok := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text")); ok {
-			n += c(text)
-		} else {
-			n += imageTokens
+			n += c.text(text)
+		} else if c.media != nil {
+			n += c.media(part)
 		}
 		return nil
 	})
 	return n
 }
 
-func (c Count) messages(list []json.RawMessage) (n int64) {
+func (c measure) messages(list []json.RawMessage) (n int64) {
 	for _, m := range list {
 		n += c.message(m)
 	}
@@ -112,7 +117,8 @@ func (c Count) messages(list []json.RawMessage) (n int64) {
 //
 // All system messages come first, that of the project included: many models
 // that are served by others than their makers refuse them anywhere else.
-func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int, a Account) {
+func Build(p Parts, b Budget, text Count) (messages []json.RawMessage, used int, a Account) {
+	count := measure{text, p.Media}
 	examples, cut := show(p.Examples, b.Examples, count)
 	system, shown, own := count.messages(p.System), count.messages(examples), count.messages(p.Own)
 	left := int64(math.MaxInt64)
@@ -122,7 +128,7 @@ func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int
 	messages = slices.Clone(p.System)
 	tag := passageTag(p.Passages)
 	rule := llm.TextMessage("system", guard(tag, p.Cite))
-	block, used, quoted := passages(tag, p.Passages, min(b.Passages, left-count.message(rule)), count)
+	block, used, quoted := passages(tag, p.Passages, min(b.Passages, left-count.message(rule)), text)
 	rules := 0
 	if used > 0 {
 		rules = 1
@@ -164,7 +170,7 @@ func Build(p Parts, b Budget, count Count) (messages []json.RawMessage, used int
 		for i := range rest {
 			rest[i] = Left{Part: "passages", Index: used + i, ID: p.Passages[used+i].Source, Why: OverBudget}
 		}
-		a.leave(rest, func(i int) int64 { return count(p.Passages[used+i].Text) })
+		a.leave(rest, func(i int) int64 { return text(p.Passages[used+i].Text) })
 	}
 	a.add("messages", own, 0, len(p.Own), 0)
 	from := originsOf("messages", p.Own)
@@ -194,7 +200,7 @@ func originsOf(part string, list []json.RawMessage) []Left {
 
 // remembered returns the messages of the turns of memory that are kept, and
 // tells a of them and of the others.
-func (p Parts) remembered(a *Account, kept []int, count Count) (messages []json.RawMessage) {
+func (p Parts) remembered(a *Account, kept []int, count measure) (messages []json.RawMessage) {
 	var left []Left
 	var gone []json.RawMessage
 	from := make([][]Left, len(p.Memory))
@@ -227,7 +233,7 @@ func (p Parts) remembered(a *Account, kept []int, count Count) (messages []json.
 }
 
 // show keeps the first examples, whole turns, that fit.
-func show(examples []json.RawMessage, budget int64, count Count) (kept []json.RawMessage, dropped int) {
+func show(examples []json.RawMessage, budget int64, count measure) (kept []json.RawMessage, dropped int) {
 	if budget <= 0 {
 		return examples, 0
 	}
@@ -259,7 +265,7 @@ const bytesPerToken = 16
 // project writes as much of a project's text as fits, from its beginning, up to
 // the end of a paragraph or a line, and says what it left out. No text can end
 // its own element, as with passages.
-func project(text string, budget int64, count Count) (json.RawMessage, Part) {
+func project(text string, budget int64, count measure) (json.RawMessage, Part) {
 	tag := tagFor("project", text)
 	write := func(text string) (json.RawMessage, int64) {
 		m := llm.TextMessage("system", aboutProject(tag)+"\n\n<"+tag+">\n"+text+"\n</"+tag+">")

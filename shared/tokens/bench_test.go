@@ -38,7 +38,7 @@ func BenchmarkEstimate(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				Counter{O200k}.Estimate(text)
+				Counter{Family: O200k}.Estimate(text)
 			}
 		})
 	}
@@ -49,7 +49,7 @@ func BenchmarkEstimateMessages(b *testing.B) {
 	b.SetBytes(int64(len(messages)))
 	b.ReportAllocs()
 	for b.Loop() {
-		Counter{O200k}.EstimateMessages(messages)
+		Counter{Family: O200k}.EstimateMessages(messages)
 	}
 }
 
@@ -58,6 +58,6 @@ func BenchmarkRoughMessages(b *testing.B) {
 	b.SetBytes(int64(len(messages)))
 	b.ReportAllocs()
 	for b.Loop() {
-		Counter{O200k}.RoughMessages(messages)
+		Counter{Family: O200k}.RoughMessages(messages)
 	}
 }

@@ -4,8 +4,7 @@ import "github.com/devmentor/ai-gateway/shared/rawjson"
 
 // EstimateMessages estimates the tokens of a chat prompt: messages is the
 // array in OpenAI's format, more are other parts of the request that the model
-// gets to read, such as tools, as JSON. Both must be valid. Images and files
-// count a flat figure.
+// gets to read, such as tools, as JSON. Both must be valid.
 func (c Counter) EstimateMessages(messages []byte, more ...[]byte) Estimate {
 	s := sum{fixed: table[c.Family].perAnswer}
 	c.walkAll(messages, more, &s, s.add)
@@ -54,6 +53,14 @@ func (c Counter) CountMessage(message []byte) int64 {
 	var s sum
 	c.walk(message, &s, s.count(c))
 	return s.estimate(c.Family).Tokens
+}
+
+// Unsure is by how many tokens a message may have fewer than CountMessage says,
+// because of images and files that nobody has looked at.
+func (c Counter) Unsure(message []byte) int64 {
+	var s sum
+	c.walk(message, &s, func([]byte) {})
+	return s.media.Tokens - s.media.Low
 }
 
 // textOf is what the model reads of a value: a string's text, or else its JSON.
@@ -161,22 +168,15 @@ func (c Counter) parts(parts []byte, s *sum, text func([]byte)) {
 		if rawjson.Kind(part) != "object" {
 			return nil
 		}
-		fields := rawjson.Fields(buf[:0], part)
-		for _, name := range []string{"text", "refusal"} {
-			if v := rawjson.Get(fields, name); rawjson.Kind(v) == "string" {
-				text(v)
-				return nil
-			}
+		if v := textIn(rawjson.Fields(buf[:0], part)); v != nil {
+			text(v)
+			return nil
 		}
-		tokens := table[c.Family].image
-		if image := rawjson.Get(fields, "image_url"); rawjson.Kind(image) == "object" {
-			if detail, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, image), "detail")); detail == "low" {
-				tokens = table[c.Family].detail
-			}
-		}
-		s.media.Tokens += tokens
-		s.media.Low += imageLeast
-		s.media.High += imageMost
+		m, _ := MediaOf(part)
+		e := c.Media(m)
+		s.media.Tokens += e.Tokens
+		s.media.Low += e.Low
+		s.media.High += e.High
 		return nil
 	})
 }

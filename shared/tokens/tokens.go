@@ -44,22 +44,15 @@ type traits struct {
 	// What the format of chats adds to the texts; perTool where tools are not
 	// read as JSON.
 	perMessage, perAnswer, perTool int64
-	image, detail                  int64 // usually, and if the client asks for low detail
 }
 
-// most is the dearest image of any family, and least the cheapest.
-const (
-	imageMost  = 1600
-	imageLeast = 85
-)
-
 var table = [families]traits{
-	O200k:   {"o200k", o200k, 0.35, 4, 3, 7, 765, 85},
-	CL100k:  {"cl100k", cl100k, 0.45, 4, 3, 10, 765, 85},
-	Claude3: {"claude3", nil, 0.35, 4, 3, 0, 1600, 1600},
-	Claude:  {"claude", nil, 0.35, 4, 3, 0, 1600, 1600},
-	Gemini:  {"gemini", nil, 0.35, 4, 3, 0, 258, 258},
-	General: {"general", nil, 0.60, 5, 3, 0, 1600, 1600},
+	O200k:   {"o200k", o200k, 0.35, 4, 3, 7},
+	CL100k:  {"cl100k", cl100k, 0.45, 4, 3, 10},
+	Claude3: {"claude3", nil, 0.35, 4, 3, 0},
+	Claude:  {"claude", nil, 0.35, 4, 3, 0},
+	Gemini:  {"gemini", nil, 0.35, 4, 3, 0},
+	General: {"general", nil, 0.60, 5, 3, 0},
 }
 
 // slack is how many tokens an estimate may be off beside its relative error.
@@ -72,7 +65,10 @@ func (f Family) String() string { return table[f].name }
 func (f Family) Error() float64 { return table[f].err }
 
 // Counter counts as one family does. The zero Counter counts as O200k.
-type Counter struct{ Family Family }
+type Counter struct {
+	Family Family
+	sees   uint8 // how it counts images: of visions, from 1; 0: as the family
+}
 
 // For returns the Counter for a model, as the catalogue names providers and
 // models. What is not known counts as General.
@@ -96,17 +92,17 @@ func For(provider, model string) Counter {
 	switch {
 	case strings.Contains(name, "claude") || provider == "anthropic":
 		if major, minor := version(name); major > 0 && (major < 4 || major == 4 && minor < 7) {
-			return Counter{Claude3}
+			return Counter{Family: Claude3}
 		}
-		return Counter{Claude}
+		return Counter{Family: Claude}
 	case strings.Contains(name, "gemini") || strings.Contains(name, "gemma") || provider == "gemini":
-		return Counter{Gemini}
+		return Counter{Family: Gemini}
 	case name == "gpt-4", has("gpt-4-", "gpt-3.5", "gpt-35", "text-embedding-3", "text-embedding-ada"):
-		return Counter{CL100k}
+		return Counter{CL100k, sees(name)}
 	case has("gpt-", "chatgpt-", "codex-", "o1", "o3", "o4"):
-		return Counter{O200k}
+		return Counter{O200k, sees(name)}
 	}
-	return Counter{General}
+	return Counter{Family: General}
 }
 
 // version finds the version in a name of Claude: 3 and 5 in

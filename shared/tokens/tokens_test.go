@@ -87,7 +87,7 @@ var measured = map[string]map[Family]int64{
 func TestEstimatesAreWithinTheirBounds(t *testing.T) {
 	check := func(name, text string, f Family, want int64) {
 		t.Helper()
-		e := Counter{f}.Estimate(text)
+		e := Counter{Family: f}.Estimate(text)
 		if want < e.Low || want > e.High {
 			t.Errorf("%s: %v estimates %+v, the truth is %d", name, f, e, want)
 		}
@@ -95,7 +95,7 @@ func TestEstimatesAreWithinTheirBounds(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(samples)) {
 		for _, f := range []Family{O200k, CL100k} {
-			check(name, samples[name], f, Counter{f}.Count(samples[name]))
+			check(name, samples[name], f, Counter{Family: f}.Count(samples[name]))
 		}
 		for f, want := range measured[name] {
 			check(name, samples[name], f, want)
@@ -104,7 +104,7 @@ func TestEstimatesAreWithinTheirBounds(t *testing.T) {
 	for _, file := range []string{"net/http/transport.go", "go/parser/parser.go", "encoding/json/decode.go", "cmd/go/alldocs.go"} {
 		text := goSource(t, file)
 		for _, f := range []Family{O200k, CL100k} {
-			check(file, text, f, Counter{f}.Count(text))
+			check(file, text, f, Counter{Family: f}.Count(text))
 		}
 	}
 }
@@ -117,9 +117,9 @@ func TestEstimatesAreRightOnAverage(t *testing.T) {
 		for name, text := range samples {
 			want := measured[name][f]
 			if f == O200k || f == CL100k {
-				want = Counter{f}.Count(text)
+				want = Counter{Family: f}.Count(text)
 			}
-			sum += float64(Counter{f}.Estimate(text).Tokens)/float64(want) - 1
+			sum += float64(Counter{Family: f}.Estimate(text).Tokens)/float64(want) - 1
 		}
 		if mean := sum / float64(len(samples)); mean < -0.06 || mean > 0.06 {
 			t.Errorf("estimates of %v are off by %+.1f %% on average", f, 100*mean)
@@ -198,7 +198,7 @@ func quoted(text string) string { return string(rawjson.AppendString(nil, text))
 
 func TestNothingHasNoTokens(t *testing.T) {
 	for f := range Family(families) {
-		if e := (Counter{f}).Estimate(""); e != (Estimate{}) {
+		if e := (Counter{Family: f}).Estimate(""); e != (Estimate{}) {
 			t.Errorf("%v: Estimate of nothing = %+v, want zeros", f, e)
 		}
 	}
@@ -217,7 +217,7 @@ func TestMessagesCountAsOpenAIBillsThem(t *testing.T) {
 		{"two", `[{"role":"system","content":"Be brief."},{"role":"user","content":"What is the capital of France?"}]`, 3 + 4 + 3 + 4 + 7},
 		{"parts", `[{"role":"user","content":[{"type":"text","text":"Hello"},{"type":"text","text":"!"}]}]`, 3 + 4 + 2},
 		{"escapes", `[{"role":"user","content":"\u0048ello\u0021"}]`, 3 + 4 + 2},
-		{"image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 9000) + `"}}]}]`, 3 + 4 + 765},
+		{"image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 9000) + `"}}]}]`, 3 + 4 + 85 + 8*170},
 		{"small image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"low"}}]}]`, 3 + 4 + 85},
 		{"call", `[{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijkl","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}}]},` +
 			`{"role":"tool","tool_call_id":"call_abcdefghijkl","content":"2"}]`, 3 + 4 + 6 + 1 + 5 + 4 + 1},
@@ -299,9 +299,9 @@ func TestMessagesAreTheSumOfTheirParts(t *testing.T) {
 	for _, f := range []Family{O200k, CL100k} {
 		var sum int64
 		for _, m := range messages {
-			sum += Counter{f}.CountMessage([]byte(m))
+			sum += Counter{Family: f}.CountMessage([]byte(m))
 		}
-		if got := (Counter{f}).CountMessages([]byte("[" + strings.Join(messages, ",") + "]")); got != sum+3 {
+		if got := (Counter{Family: f}).CountMessages([]byte("[" + strings.Join(messages, ",") + "]")); got != sum+3 {
 			t.Errorf("%v: CountMessages = %d, want the sum of CountMessage %d + 3", f, got, sum)
 		}
 	}
@@ -311,13 +311,13 @@ func TestMessagesAreTheSumOfTheirParts(t *testing.T) {
 // queue. Looking through a megabyte for every merge would take hours, so that
 // this test would not end.
 func TestLongRunsTakeTimeInProportion(t *testing.T) {
-	if n := (Counter{O200k}).Count(strings.Repeat("a", 1<<20)); n != 1<<17 {
+	if n := (Counter{Family: O200k}).Count(strings.Repeat("a", 1<<20)); n != 1<<17 {
 		t.Errorf("a megabyte of one letter is %d tokens, want one for eight", n)
 	}
 	for name, unit := range map[string]string{"spaces": " ", "newlines": "\n", "emoji": "😀", "marks": "\u0301", "capitals": "\u0301A", "Chinese": "水"} {
 		text := strings.Repeat(unit, 1<<16/len(unit))
 		for _, f := range []Family{O200k, CL100k} {
-			if n := (Counter{f}).Count(text); n < 100 || n > int64(len(text)) {
+			if n := (Counter{Family: f}).Count(text); n < 100 || n > int64(len(text)) {
 				t.Errorf("%s: %d bytes are %d tokens of %v", name, len(text), n, f)
 			}
 		}
@@ -330,7 +330,7 @@ func FuzzEstimate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		for fam := range Family(families) {
-			e := Counter{fam}.Estimate(text)
+			e := Counter{Family: fam}.Estimate(text)
 			if e.Low < 0 || e.Low > e.Tokens || e.Tokens > e.High || e.Tokens > 6*int64(len(text))+1 {
 				t.Fatalf("Estimate of %q for %v = %+v", text, fam, e)
 			}
