@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -90,3 +91,31 @@ func TestAnAnswerCostsTheSameOnAllPaths(t *testing.T) {
 
 // mini is what tokens of gpt-4o-mini cost.
 func mini(input, output int64) usage.Nano { return usage.Nano(input*150 + output*600) }
+
+// TestABudgetCutsAllPathsAtOneLength: the marks of a stream count what is read
+// as they count what is relayed.
+func TestABudgetCutsAllPathsAtOneLength(t *testing.T) {
+	const tokens = 5000 // that the budget pays for
+	lib := &library{rig: newRig(t, words(100_000), nil)}
+	lib.server.Recipes, lib.server.Runs = lib.store.Recipes(), lib.store.Runs()
+	for i, tc := range []struct{ path, body string }{
+		{"chat/completions", helloSSE},
+		{"code/generate", `{"model":"gpt-4o-mini","prompt":"Hello!","stream":true}`},
+		{"chains/c/runs", `{"stream":true}`},
+	} {
+		user := fmt.Sprintf("u%d", i)
+		key := lib.user(user, func(u *admission.User) { u.Day = mini(0, tokens) })
+		lib.do("POST", "/ai/chains", chainOf("c", `{"id":"a","type":"prompt","model":"gpt-4o-mini","user":"Hello!"}`), "Authorization", "Bearer "+key)
+		a := lib.do("POST", "/ai/"+tc.path, tc.body, "Authorization", "Bearer "+key)
+		said := 0 // words of ten tokens
+		for strings.Contains(a.body, fmt.Sprintf("%039d", said)) {
+			said++
+		}
+		if said < tokens*3/5/10 || said > tokens/10 {
+			t.Errorf("%s = %d …%s\nwant it to end with nearly %d tokens, not %d", tc.path, a.status, a.body[max(0, len(a.body)-300):], tokens, said*10)
+		}
+		if records := lib.records(user); len(records) != 1 || records[0].OutputTokens < int64(10*said) || records[0].Cost > mini(0, tokens) {
+			t.Errorf("%s: records = %+v, want one of %d tokens", tc.path, records, said*10)
+		}
+	}
+}
