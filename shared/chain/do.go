@@ -40,11 +40,31 @@ type tally struct {
 	held     usage.Nano // the most that the step's calls under way may cost
 }
 
+// begin returns the tally of a step that is about to be done. What it took in
+// runs that this one resumes is in it, and counts for its budget.
+func (r *runner) begin(s *Step) *tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &tally{}
+	if was := r.run.Step(s.ID); was != nil {
+		t.attempts, t.cached, t.usage, t.cost = was.Attempts, was.Cached, was.Usage, was.Cost
+	}
+	r.doing[s.ID] = t
+	return t
+}
+
+// into enters in res what the step has taken.
+func (t *tally) into(res *Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	res.Attempts, res.Cached, res.Model, res.Usage, res.Cost = t.attempts, t.cached, t.model, t.usage, t.cost
+}
+
 // step does a step of the chain, to its end. The error is that of a result
 // whose status is failed or canceled.
 func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Result, error) {
 	start := time.Now()
-	w := &work{runner: r, s: s, top: s, data: data, item: -1, tally: &tally{}}
+	w := &work{runner: r, s: s, top: s, data: data, item: -1, tally: r.begin(s)}
 	res := &Result{ID: s.ID, Type: s.Type}
 	ctx, ended := r.span(ctx, s.ID, s.Type, -1)
 	defer func() { ended(res) }()
@@ -62,7 +82,7 @@ func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Resul
 		}
 	}
 	res.Duration = time.Since(start)
-	res.Attempts, res.Cached, res.Model, res.Usage, res.Cost = w.attempts, w.cached, w.model, w.usage, w.cost
+	w.into(res)
 	stopped := ctx.Err() != nil && err != nil
 	switch {
 	case err == nil:

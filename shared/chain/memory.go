@@ -89,6 +89,7 @@ func (w *work) remembered(ctx context.Context, call []byte, ask func() (any, str
 		if c.err == nil {
 			w.locked(func() {
 				w.cached++
+				w.attempts-- // none was needed
 				if w.model == "" {
 					w.model = c.model
 				}

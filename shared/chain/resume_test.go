@@ -7,12 +7,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // shelf keeps one run as stores do: as JSON, by revision.
@@ -87,8 +89,12 @@ func TestAResumptionDoesTheRestOnly(t *testing.T) {
 	if first := r.Step("first"); !first.Resumed || first.Cost != 10 || r.Step("m").Resumed || r.Step("m").Cached != 1 {
 		t.Errorf("first = %+v, m = %+v, want the first to be as it was, and one item of the map", first, r.Step("m"))
 	}
-	if want := spent + r.Step("m").Cost + r.Step("last").Cost; r.Cost < want {
-		t.Errorf("cost = %d, want at least %d: of both runs", r.Cost, want)
+	var sum usage.Nano
+	for _, s := range r.Steps {
+		sum += s.Cost
+	}
+	if r.Cost != sum || r.Cost < spent+30 { // x, b and last
+		t.Errorf("cost = %d, want the sum of the steps, %d, and more than %d: of both runs", r.Cost, sum, spent)
 	}
 
 	o.Calls, o.Resume = &world{}, store.load()
@@ -201,4 +207,53 @@ func TestARunThatCannotBeStoredSaysSo(t *testing.T) {
 	if s := store.load(); err != nil || r.Lost != "" || s.Lost != "" || s.Status != chain.OK {
 		t.Errorf("run = %v, lost %q, stored as %+v, want what was stored at last", err, r.Lost, s)
 	}
+}
+
+// TestTheBudgetOfAStepOutlivesItsRun: a resumption does not begin it anew, and
+// what steps cost adds up to what the run did.
+func TestTheBudgetOfAStepOutlivesItsRun(t *testing.T) {
+	c := parse(t, with(`{"id":"m","type":"map","over":"$.input.list","parallel":1,"budget_usd":2.5e-8,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars))
+	store := &shelf{t: t}
+	w := &world{say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+		if err := ask.Hold(10); err != nil {
+			return chain.Answer{}, err
+		}
+		return chain.Answer{Text: user, Cost: 10}, nil
+	}}
+	o := chain.Options{ID: runID, Version: 3, Input: inputs(t, c, `{"topic":"","list":["a","b","c","d"]}`), Save: store.save, Calls: w}
+	for n := range 3 {
+		r, err := c.Run(t.Context(), o)
+		m := r.Step("m")
+		if f := fault.As(err); f == nil || f.Code != "chain_budget_exceeded" || r.Cost != 20 || m.Cost != 20 {
+			t.Errorf("run %d: %v at %d, of which the step %d, want it to stop at 20 of 25", n, err, r.Cost, m.Cost)
+		}
+		if want := 3 + n; m.Attempts != want || m.Cached != 2*n {
+			t.Errorf("run %d: %d attempts and %d from memory, want %d and %d", n, m.Attempts, m.Cached, want, 2*n)
+		}
+		o.Resume = store.load()
+	}
+}
+
+// TestARunThatWasKilledKeepsWhatItsStepsHaveCost: the step was under way when it
+// was stored last.
+func TestARunThatWasKilledKeepsWhatItsStepsHaveCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := parse(t, with(`{"id":"m","type":"map","over":"$.input.list","parallel":1,"budget_usd":2.5e-8,"do":{"type":"prompt","model":"m","user":"{{.item}}"}}`, vars))
+		store := &shelf{t: t}
+		var killed *chain.Run
+		w := &world{say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			if user == "c" {
+				time.Sleep(time.Minute) // it is stored meanwhile
+				killed = store.load()
+			}
+			return chain.Answer{Text: user, Cost: 10}, ask.Hold(0)
+		}}
+		o := chain.Options{ID: runID, Version: 3, Input: inputs(t, c, `{"topic":"","list":["a","b","c"]}`), Save: store.save, Calls: w}
+		if _, err := c.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if m := killed.Step("m"); killed.Status != chain.Running || m.Status != chain.Canceled || m.Cost != 20 || killed.Cost != 20 || m.Attempts != 3 {
+			t.Errorf("stored while it went on: %s %+v of %d, want the step's 20", killed.Status, m, killed.Cost)
+		}
+	})
 }

@@ -99,7 +99,8 @@ type runner struct {
 	slots chan struct{} // one for each call under way
 
 	mu     sync.Mutex
-	held   usage.Nano // the most that calls under way may cost
+	held   usage.Nano        // the most that calls under way may cost
+	doing  map[string]*tally // of steps that have begun
 	memory memory
 	size   int          // bytes of all outputs
 	work   atomic.Int64 // steps taken
@@ -122,7 +123,7 @@ func (c *Chain) Run(ctx context.Context, o Options) (*Run, error) {
 		}
 	}
 	now := time.Now()
-	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, MaxCalls), memory: memory{},
+	r := &runner{c: c, o: o, input: decode(o.Input), slots: make(chan struct{}, MaxCalls), memory: memory{}, doing: map[string]*tally{},
 		over: now.Add(c.Timeout), news: make(chan struct{}, 1)}
 	r.run = &Run{ID: o.ID, Chain: c.Name, Version: o.Version, Input: o.Input, Status: Running, Created: now, Updated: now}
 	for _, s := range c.Steps {
@@ -223,7 +224,9 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 			case !ready:
 			case r.skips(s):
 				started[i], over[i] = true, true
-				r.settle(i, &Result{ID: s.ID, Type: s.Type, Status: Skipped})
+				skipped := *r.run.Steps[i] // it may have cost something in an earlier run
+				skipped.Status = Skipped
+				r.settle(i, &skipped)
 				r.tell(Event{Type: "step.end", Step: s.ID, Item: -1, Result: r.run.Steps[i]})
 			default:
 				started[i] = true

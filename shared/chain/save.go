@@ -45,6 +45,8 @@ func (r *runner) takeUp(ctx context.Context, was *Run) error {
 			done := *old
 			done.Resumed, done.value = true, decode(old.Output)
 			r.run.Steps[i] = &done
+		} else if old != nil { // it will be done again, and has cost something
+			s.Attempts, s.Cached, s.Model, s.Usage, s.Cost = old.Attempts, old.Cached, old.Model, old.Usage, old.Cost
 		}
 	}
 	return nil
@@ -104,6 +106,13 @@ func (r *runner) save(ctx context.Context) {
 	r.run.Until = r.until(r.run.Updated)
 	now := *r.run
 	now.Steps = slices.Clone(now.Steps)
+	for i, res := range now.Steps {
+		if t := r.doing[res.ID]; t != nil && res.Status == Canceled { // under way: what it has cost counts
+			one := *res
+			t.into(&one)
+			now.Steps[i] = &one
+		}
+	}
 	r.mu.Unlock()
 	now.Rev++
 	now.Lost = ""
