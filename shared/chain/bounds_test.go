@@ -94,3 +94,19 @@ func TestLongNumbersAreRefused(t *testing.T) {
 		t.Errorf("metadata with a long number = %v, want unprocessable", err)
 	}
 }
+
+// TestRunsThatFailAtLengthCanBeStored: what remains of a run that is too large is
+// bounded, whatever models say about why.
+func TestRunsThatFailAtLengthCanBeStored(t *testing.T) {
+	refusal := &fault.Error{Kind: fault.Unprocessable, Code: "refusal", Message: strings.Repeat("é", 1_000_000)}
+	w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) { return chain.Answer{}, refusal }}
+	store := &shelf{t: t}
+	c := parse(t, with(prompt("a", "x")))
+	r, err := c.Run(t.Context(), chain.Options{ID: runID, Version: 1, Input: inputs(t, c, `{}`), Calls: w, Save: store.save})
+	if !errors.Is(err, fault.Unprocessable) || r.Lost != "" {
+		t.Fatalf("run = %v, %q, want it stored", err, r.Lost)
+	}
+	if f := store.load().Step("a").Error; len(f.Message) > 3000 || !strings.HasSuffix(f.Message, "é…") || f.Code != "refusal" {
+		t.Errorf("stored %d bytes of %s, want a few thousand", len(f.Message), f.Code)
+	}
+}

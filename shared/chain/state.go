@@ -3,6 +3,7 @@ package chain
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -87,9 +88,17 @@ type Failure struct {
 	Param   string     `json:"param,omitempty"`
 }
 
+// maxMessage bounds the message of a failure, in bytes: a model's refusal may be
+// an essay, and there is one for each item.
+const maxMessage = 2 << 10
+
 func failure(err error) *Failure {
 	f := fault.As(err)
-	return &Failure{Kind: f.Kind, Message: f.Message, Code: f.Code, Param: f.Param}
+	message := f.Message
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
+	return &Failure{Kind: f.Kind, Message: message, Code: f.Code, Param: f.Param}
 }
 
 // Fault is the failure as an error again.
