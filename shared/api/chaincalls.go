@@ -117,6 +117,9 @@ func (k *chainCalls) open(ctx context.Context) (err error) {
 		return g.Touch(ctx, k.c, "inference")
 	}
 	if k.session, err = g.Open(ctx, k.c, first); err != nil {
+		if fault.As(err).Param == "model" && len(k.models) > 0 { // whose it is
+			return at(k.models[0].at, err)
+		}
 		return err
 	}
 	for _, m := range k.models {

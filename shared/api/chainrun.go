@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -129,7 +130,11 @@ func (s *Server) resumed(ctx context.Context, c *gateway.Call, name string, valu
 	if !ok || !chain.ValidRunID(id) {
 		return nil, fault.Field("run_id", "'run_id' must be the id of an earlier run: leave it out to begin a new one.")
 	}
-	return s.findRun(ctx, c, name, id)
+	r, err := s.findRun(ctx, c, name, id)
+	if errors.Is(err, fault.NotFound) {
+		return nil, at("run_id", err)
+	}
+	return r, err
 }
 
 func (s *Server) findRun(ctx context.Context, c *gateway.Call, name, id string) (*chain.Run, error) {

@@ -77,9 +77,9 @@ func TestBadRunsAreRefused(t *testing.T) {
 		`{"inputs":{}}`:                       "400 unknown_parameter inputs",
 		`{"input":` + good + `,"stream":1}`:   "400 invalid_type stream",
 		`{"input":` + good + `,"version":0}`:  "400 invalid_request version",
-		`{"input":` + good + `,"version":9}`:  "404 not_found ",
+		`{"input":` + good + `,"version":9}`:  "404 not_found version",
 		`{"input":` + good + `,"run_id":"7"}`: "400 invalid_request run_id",
-		`{"input":` + good + `,"run_id":"run_00000000"}`: "404 not_found ",
+		`{"input":` + good + `,"run_id":"run_00000000"}`: "404 not_found run_id",
 		`{"input":` + good + `,"gateway":[]}`:            "400 invalid_type gateway",
 		`{"input":` + good + `,"gateway":{"rag":{}}}`:    "400 unknown_parameter gateway.rag",
 		`{"input":` + good + `,"gateway":{"tags":1}}`:    "400 invalid_type gateway.tags",
@@ -107,6 +107,11 @@ func TestBadRunsAreRefused(t *testing.T) {
 	a = r.do("POST", "/ai/chains/mine/runs", "", "Authorization", "Bearer "+only)
 	if _, _, param, _ := a.fail(t); a.status != 403 || param != "steps[1].model" || len(up.calls()) != 0 {
 		t.Errorf("a model that the key may not use = %d %s, want 403 before anything is run", a.status, a.body)
+	}
+	r.saves(chainOf("first", step("a", "x")), "Authorization", "Bearer "+only)
+	a = r.do("POST", "/ai/chains/first/runs", "", "Authorization", "Bearer "+only)
+	if _, _, param, code := a.fail(t); a.status != 403 || param != "steps[0].model" || code != "model_not_allowed" {
+		t.Errorf("a first model that the key may not use = %d %s, want 403 for the step", a.status, a.body)
 	}
 }
 

@@ -164,7 +164,7 @@ func (r recipes) unlabel(ctx context.Context, v *visit, c *gateway.Call) error {
 		return err
 	}
 	if head.Labels[label] == 0 {
-		return recipe.Missing(r.kind, name, recipe.Ref{Label: label})
+		return fault.New(fault.NotFound, "The %s '%s' has no label '%s'.", r.kind, name, label)
 	}
 	if head, err = r.Recipes.Label(ctx, c.User, r.kind, name, label, 0, time.Now().UTC().Truncate(time.Millisecond)); err != nil {
 		return err

@@ -137,7 +137,7 @@ func TestRollBack(t *testing.T) {
 		status      int
 		param       string
 	}{
-		{"production", `{"version":4}`, 404, ""}, {"production", `{"version":"beta"}`, 404, ""}, {"production", `{"version":0}`, 400, "version"}, {"production", `{"version":1.5}`, 400, "version"},
+		{"production", `{"version":4}`, 404, "version"}, {"production", `{"version":"beta"}`, 404, "version"}, {"production", `{"version":0}`, 400, "version"}, {"production", `{"version":1.5}`, 400, "version"},
 		{"production", `{"version":""}`, 400, "version"}, {"production", `{"version":[1]}`, 400, "version"}, {"production", `{}`, 400, "version"}, {"production", `{"version":1,"by":"me"}`, 400, "by"},
 		{"latest", `{"version":1}`, 400, "label"}, {"3", `{"version":1}`, 400, "label"},
 	} {

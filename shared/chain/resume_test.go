@@ -158,7 +158,7 @@ func TestWhatCannotBeResumed(t *testing.T) {
 		"going on":        {func(r *chain.Run, _ *chain.Options) { r.Status, r.Until = chain.Running, time.Now().Add(time.Minute) }, "still going on"},
 		"claimed by another": {func(_ *chain.Run, o *chain.Options) {
 			o.Save = func(context.Context, *chain.Run) error { return chain.TakenRun(runID) }
-		}, "at the same time"},
+		}, "still going on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{}
@@ -166,8 +166,12 @@ func TestWhatCannotBeResumed(t *testing.T) {
 			o := chain.Options{ID: runID, Version: 1, Input: input, Calls: w, Resume: was}
 			tt.change(was, &o)
 			r, err := c.Run(t.Context(), o)
-			if f := fault.As(err); f == nil || f.Kind != fault.Conflict || !strings.Contains(f.Message, tt.message) || r != was {
-				t.Errorf("Run = %v, want a conflict about %q", err, tt.message)
+			f := fault.As(err)
+			if f == nil || f.Kind != fault.Conflict || !strings.Contains(f.Message, tt.message) || strings.Contains(f.Message, "..") || r != was {
+				t.Fatalf("Run = %v, want a conflict about %q", err, tt.message)
+			}
+			if goesOn := tt.message == "still going on"; goesOn != (f.Code == "run_in_progress") || goesOn != (f.RetryAfter > 20*time.Second) {
+				t.Errorf("Run = %q after %s, want run_in_progress for a while: %t", f.Code, f.RetryAfter, goesOn)
 			}
 			if len(w.calls()) > 0 {
 				t.Errorf("calls = %q, want none", w.calls())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,12 +172,18 @@ func (c *Chain) resumable(was *Run, o Options) error {
 	case !equal(decode(was.Input), decode(o.Input)):
 		return conflict("has another input; a resumption takes none, or the same")
 	case was.Lost != "":
-		return conflict("cannot be resumed: %s", was.Lost)
+		return conflict("cannot be resumed: %s", strings.TrimSuffix(was.Lost, "."))
 	case was.Status == Running && time.Now().Before(was.Until):
-		return &fault.Error{Kind: fault.Conflict, Code: "run_in_progress", RetryAfter: time.Until(was.Until),
-			Message: "The run '" + was.ID + "' is still going on; if it was broken off, it can be resumed after " + was.Until.UTC().Format(time.RFC3339) + "."}
+		return goesOn(was.ID, was.Until)
 	}
 	return nil
+}
+
+// goesOn is the error for a run that somebody is busy with, until a time at
+// least.
+func goesOn(id string, until time.Time) error {
+	return &fault.Error{Kind: fault.Conflict, Code: "run_in_progress", RetryAfter: time.Until(until),
+		Message: "The run '" + id + "' is still going on; if it was broken off, it can be resumed after " + until.UTC().Format(time.RFC3339) + "."}
 }
 
 // tell passes an event on; if nobody can be told any more, the run ends.

@@ -34,7 +34,10 @@ func (r *runner) takeUp(ctx context.Context, was *Run) error {
 		claim := *was
 		claim.Status, claim.Updated, claim.Until, claim.Rev = Running, r.run.Updated, r.run.Until, was.Rev+1
 		claim.Output, claim.Error = nil, nil
-		if err := r.o.Save(ctx, &claim); err != nil {
+		switch err := r.o.Save(ctx, &claim); {
+		case errors.Is(err, fault.Conflict): // another one was faster
+			return goesOn(was.ID, claim.Until)
+		case err != nil:
 			return err
 		}
 		r.run.Rev++

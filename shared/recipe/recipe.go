@@ -4,6 +4,7 @@
 package recipe
 
 import (
+	"fmt"
 	"context"
 	"encoding/json"
 	"strconv"
@@ -96,7 +97,7 @@ func ParseRef(s string) (_ Ref, ok bool) {
 		return Ref{}, true
 	}
 	if n, err := strconv.Atoi(s); err == nil {
-		return Ref{Number: n}, n > 0 && n <= MaxVersion
+		return Ref{Number: n}, n > 0 && n <= MaxVersion && strconv.Itoa(n) == s
 	}
 	return Ref{Label: s}, ValidName(s)
 }
@@ -154,13 +155,14 @@ type Store interface {
 	Delete(ctx context.Context, tenant string, kind Kind, name string) error
 }
 
-// Missing is the error for a recipe or a version that is not there.
+// Missing is the error for a recipe or a version that is not there. If it is the
+// version, the error names that, as the field of the request.
 func Missing(kind Kind, name string, ref Ref) error {
 	switch {
 	case ref.Number > 0:
-		return fault.New(fault.NotFound, "The %s '%s' has no version %d.", kind, name, ref.Number)
+		return &fault.Error{Kind: fault.NotFound, Param: "version", Message: fmt.Sprintf("The %s '%s' has no version %d.", kind, name, ref.Number)}
 	case ref.Label != "":
-		return fault.New(fault.NotFound, "The %s '%s' has no label '%s'.", kind, name, ref.Label)
+		return &fault.Error{Kind: fault.NotFound, Param: "version", Message: fmt.Sprintf("The %s '%s' has no label '%s'.", kind, name, ref.Label)}
 	}
 	return fault.New(fault.NotFound, "There is no %s '%s'.", kind, name)
 }

@@ -22,7 +22,7 @@ func TestParseRef(t *testing.T) {
 			t.Errorf("ParseRef(%+v.String()) = %+v, %v", got, again, ok)
 		}
 	}
-	for _, text := range []string{"0", "-1", "1073741825", "99999999999999999999", "1a", "_x", "a b", "a#b", "a@b", "ü", strings.Repeat("x", recipe.MaxName+1)} {
+	for _, text := range []string{"0", "-1", "01", "+1", "1073741825", "99999999999999999999", "1a", "_x", "a b", "a#b", "a@b", "ü", strings.Repeat("x", recipe.MaxName+1)} {
 		if got, ok := recipe.ParseRef(text); ok {
 			t.Errorf("ParseRef(%q) = %+v, want none", text, got)
 		}
@@ -30,11 +30,13 @@ func TestParseRef(t *testing.T) {
 }
 
 func TestMissingSaysWhatIsMissing(t *testing.T) {
-	for ref, want := range map[recipe.Ref]string{
-		{}: "There is no chain 'x'.", {Number: 3}: "The chain 'x' has no version 3.", {Label: "live"}: "The chain 'x' has no label 'live'.",
+	for ref, want := range map[recipe.Ref][2]string{
+		{}:              {"There is no chain 'x'.", ""},
+		{Number: 3}:     {"The chain 'x' has no version 3.", "version"},
+		{Label: "live"}: {"The chain 'x' has no label 'live'.", "version"},
 	} {
-		if err := recipe.Missing(recipe.Chain, "x", ref); !errors.Is(err, fault.NotFound) || err.Error() != want {
-			t.Errorf("Missing(%+v) = %v, want %s", ref, err, want)
+		if err := recipe.Missing(recipe.Chain, "x", ref); !errors.Is(err, fault.NotFound) || err.Error() != want[0] || fault.As(err).Param != want[1] {
+			t.Errorf("Missing(%+v) = %v about %q, want %q", ref, err, fault.As(err).Param, want)
 		}
 	}
 }
