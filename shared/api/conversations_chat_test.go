@@ -67,19 +67,17 @@ func TestTurnsThatCannotBeKeptAreRefused(t *testing.T) {
 	}
 }
 
-// TestTooLongTemplatesAreNamed: whoever sends no messages has none to shorten.
+// TestTooLongTemplatesAreNamed: whoever sends no messages has none to shorten,
+// nor does one word.
 // gpt-4 takes 8,192 tokens.
 func TestTooLongTemplatesAreNamed(t *testing.T) {
 	l := newLibrary(t, reply("application/json", completion))
 	l.template("long", `{"user":`+quote(strings.Repeat("word ", 12_000))+`}`, "production")
 	for _, strategy := range []string{"error", "truncate"} {
-		for messages, want := range map[string]string{
-			``:               "gateway.template",
-			`"messages":[],`: "gateway.template",
-			`"messages":[{"role":"user","content":"x"}],`: "messages",
-		} {
+		for _, messages := range []string{``, `"messages":[],`, `"messages":[{"role":"user","content":"x"}],`} {
+			const want = "gateway.template"
 			a := l.chat(`{"model":"gpt-4",` + messages + `"gateway":{"context":"` + strategy + `","template":{"name":"long"}}}`)
-			if strategy == "truncate" && want == "messages" {
+			if strategy == "truncate" && strings.Contains(messages, "user") {
 				if a.status != 200 { // the client's message stays, the template's goes
 					t.Errorf("truncate, with a message: %d %s", a.status, a.body)
 				}

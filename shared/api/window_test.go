@@ -155,6 +155,53 @@ func TestPromptsAreMadeToFit(t *testing.T) {
 	}
 }
 
+// TestTheLongestFieldIsNamed: a client must know what to shorten.
+func TestTheLongestFieldIsNamed(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	long := quote(strings.Repeat("word ", 9000))
+	l.template("rules", `{"system":`+long+`,"user":"Hello"}`, "production")
+	const hi, short = `"messages":[{"role":"user","content":"hi"}]`, `"messages":[{"role":"user","content":"hi"}],"max_tokens":500`
+	for _, tc := range []struct{ name, body, options, param string }{
+		{"an answer beyond the window", hi + `,"max_tokens":9000`, ``, "max_tokens"},
+		{"by its new name", hi + `,"max_completion_tokens":8190`, ``, "max_completion_tokens"},
+		{"tools", short + `,"tools":[{"type":"function","function":{"name":"f","description":` + long + `}}]`, ``, "tools"},
+		{"a schema", short + `,"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"description":` + long + `}}}`, ``, "response_format"},
+		{"a template beside a message", short, `,"template":{"name":"rules"}`, "gateway.template"},
+		{"the message", `"max_tokens":500,"tools":[{"type":"function","function":{"name":"f"}}],"messages":[{"role":"user","content":` + long + `}]`, ``, "messages"},
+		{"what cannot be left out", `"max_tokens":500,"messages":[{"role":"user","content":` + long + `},{"role":"assistant","content":` + long + `},{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","description":` + long + `}}]`, ``, "tools"},
+	} {
+		for _, strategy := range []string{"error", "truncate", "summarize"} {
+			a := l.chat(`{"model":"gpt-4",` + tc.body + `,"gateway":{"context":"` + strategy + `"` + tc.options + `}}`)
+			want := tc.param
+			if tc.name == "what cannot be left out" && strategy == "error" {
+				want = "messages"
+			}
+			if _, _, param, code := a.fail(t); a.status != 400 || param != want || code != "context_length_exceeded" {
+				t.Errorf("%s, %s: %d %s, want %s to be named", tc.name, strategy, a.status, a.body, want)
+			}
+		}
+	}
+}
+
+// TestQuotationsMakeRoom: passages and what is known of a project give way to
+// what the client itself says, rather than that the request is refused.
+func TestQuotationsMakeRoom(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	l.document("docs", "pump.md", strings.Repeat("The pump is primed with water. It takes two litres of it.\n\n", 300))
+	for _, tc := range []struct {
+		words    int
+		strategy string
+		status   int
+		quoted   bool
+	}{{100, "truncate", 200, true}, {6000, "truncate", 200, true}, {7300, "truncate", 200, false}, {7300, "summarize", 200, false}, {8000, "truncate", 400, false}} {
+		a := l.chat(fmt.Sprintf(`{"model":"gpt-4","max_tokens":500,"messages":[{"role":"user","content":%s}],"gateway":{"context":%q,"rag":{"collection":"docs","top_k":50}}}`,
+			quote("How is the pump primed? "+strings.Repeat("word ", tc.words)), tc.strategy))
+		if quoted := strings.Contains(a.body, `"citations":[{`); a.status != tc.status || quoted != tc.quoted {
+			t.Errorf("%d words, %s: %d, %s, want %d and passages: %v", tc.words, tc.strategy, a.status, a.header.Get("x-gateway-context"), tc.status, tc.quoted)
+		}
+	}
+}
+
 // TestImagesCountAsTheyAreBilled: twenty photos are half a million tokens of
 // gpt-4o-mini, and few of gpt-4o. The account says one thing of them.
 func TestImagesCountAsTheyAreBilled(t *testing.T) {

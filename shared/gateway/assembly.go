@@ -147,7 +147,9 @@ func (s *Session) assemble(ctx context.Context, w *Work) error {
 	if w.opts.Optimize {
 		found.hits, p.Passages = distinct(found.hits, p)
 	}
-	messages, used, account := prompt.Build(p, w.budget(), func(text string) int64 { return counter.Estimate(text).Tokens })
+	budget := w.budget()
+	budget.Quoted = w.quotable(own, counter, s.c.Whole)
+	messages, used, account := prompt.Build(p, budget, func(text string) int64 { return counter.Estimate(text).Tokens })
 	added := addedTo(account)
 	a := &Assembly{Account: account}
 	if w.opts.RAG != nil {

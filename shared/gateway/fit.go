@@ -30,7 +30,7 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	}
 	f, err := window.Fit(messages)
 	if err != nil {
-		return nil, blame(err, w.source(), "")
+		return nil, w.blameLongest(err, counter, a, reserve, s.c.Whole)
 	}
 	missing := f.NoSummary
 	if f.Summary != nil {

@@ -58,6 +58,7 @@ type Passage struct {
 type Budget struct {
 	Project, Memory, Passages int64
 
+	Quoted   int64 // passages and project together, in this order; 0: as much as each may have
 	Examples int64 // 0: as many as there are
 	// Total bounds the whole prompt: passages, project and memory, in this order,
 	// get what the rest leaves of it. 0: there is no bound.
@@ -128,16 +129,21 @@ func Build(p Parts, b Budget, text Count) (messages []json.RawMessage, used int,
 	messages = slices.Clone(p.System)
 	tag := passageTag(p.Passages)
 	rule := llm.TextMessage("system", guard(tag, p.Cite))
-	block, used, quoted := passages(tag, p.Passages, min(b.Passages, left-count.message(rule)), text)
+	room := left
+	if b.Quoted > 0 {
+		room = min(left, b.Quoted)
+	}
+	block, used, quoted := passages(tag, p.Passages, min(b.Passages, room-count.message(rule)), text)
 	rules := 0
 	if used > 0 {
 		rules = 1
 		system += count.message(rule)
 		left -= quoted + count.message(rule)
+		room -= quoted + count.message(rule)
 	}
 	a.add("system", system, 0, len(messages)+rules, 0)
 	if text := strings.TrimSpace(p.Project); text != "" {
-		about, part := project(text, min(b.Project, left), count)
+		about, part := project(text, min(b.Project, room), count)
 		if part.Kept > 0 {
 			messages = append(messages, about)
 			left -= part.Tokens
