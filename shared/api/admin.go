@@ -22,18 +22,21 @@ func (s *Server) Admin() http.Handler {
 			if err != nil {
 				return err
 			}
+			if err := v.query(); err != nil {
+				return err
+			}
 			return h(v)
 		}
 	}
 	mux := s.paths(map[string]methods{
-		"/admin/users":                        {"GET": own(s.listUsers), "POST": own(s.createUser)},
+		"/admin/users":                        {"GET": takes(own(s.listUsers), "limit", "after"), "POST": own(s.createUser)},
 		"/admin/users/{id}":                   {"GET": own(s.getUser), "PATCH": own(s.patchUser), "DELETE": own(s.deleteUser)},
 		"/admin/users/{id}/keys":              {"GET": own(s.listKeys), "POST": own(s.createKey)},
 		"/admin/users/{id}/keys/{kid}":        {"DELETE": own(s.revokeKey)},
 		"/admin/users/{id}/keys/{kid}/rotate": {"POST": own(s.rotateKey)},
-		"/admin/projects":                     {"GET": own(s.listProjects), "POST": own(s.createProject)},
+		"/admin/projects":                     {"GET": takes(own(s.listProjects), "limit", "after"), "POST": own(s.createProject)},
 		"/admin/projects/{id}":                {"GET": own(s.getProject), "PATCH": own(s.patchProject), "DELETE": own(s.deleteProject)},
-		"/admin/ledger":                       {"GET": own(s.listLedger)},
+		"/admin/ledger":                       {"GET": takes(own(s.listLedger), "user", "from", "to", "unsettled", "limit", "after")},
 		"/admin/ledger/{id}/write-off":        {"POST": own(s.writeOff)},
 	})
 	mux.Handle("/admin/", s.endpoint("GET POST PATCH DELETE", own(func(v *visit) error {

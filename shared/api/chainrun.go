@@ -67,6 +67,9 @@ func tellProblems(v *visit, err error) error {
 // store's.
 func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []byte) (*job, error) {
 	name, err := recipes{s, recipe.Chain}.name(v)
+	if err == nil {
+		err = v.query()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,9 @@ func (s *Server) Chains() http.Handler {
 	own := s.own("chains")
 	r := recipes{s, recipe.Chain}
 	return s.paths(map[string]methods{
-		"/ai/chains":                       {"GET": own(r.list), "POST": own(s.putChain)},
-		"/ai/chains/{name}":                {"GET": own(s.getChain), "DELETE": own(r.remove)},
-		"/ai/chains/{name}/versions":       {"GET": own(r.versions)},
+		"/ai/chains":                       {"GET": takes(own(r.list), "limit", "after"), "POST": own(s.putChain)},
+		"/ai/chains/{name}":                {"GET": takes(own(s.getChain), "version"), "DELETE": own(r.remove)},
+		"/ai/chains/{name}/versions":       {"GET": takes(own(r.versions), "limit", "after")},
 		"/ai/chains/{name}/labels/{label}": {"POST": own(r.label), "DELETE": own(r.unlabel)},
 		"/ai/chains/{name}/runs":           {"POST": func(v *visit) error { return s.infer(v, "chain", s.runChain) }},
 		"/ai/chains/{name}/runs/{id}":      {"GET": own(s.getRun)},

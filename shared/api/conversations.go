@@ -63,9 +63,9 @@ type messageObject struct {
 func (s *Server) ServeConversations() http.Handler {
 	own := s.own("conversations")
 	return s.paths(map[string]methods{
-		"/ai/conversations":               {"GET": own(s.listConversations), "POST": own(s.createConversation)},
+		"/ai/conversations":               {"GET": takes(own(s.listConversations), "limit", "after"), "POST": own(s.createConversation)},
 		"/ai/conversations/{id}":          {"GET": own(s.getConversation), "DELETE": own(s.deleteConversation)},
-		"/ai/conversations/{id}/messages": {"GET": own(s.listMessages), "POST": own(s.appendMessages)},
+		"/ai/conversations/{id}/messages": {"GET": takes(own(s.listMessages), "limit", "after", "order"), "POST": own(s.appendMessages)},
 	})
 }
 

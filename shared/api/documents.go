@@ -66,8 +66,8 @@ func (s *Server) Documents() http.Handler {
 		return own(s.createDocument)(v)
 	}
 	return s.paths(map[string]methods{
-		"/ai/documents":         {"GET": own(s.listDocuments), "POST": store},
-		"/ai/documents/{id...}": {"GET": own(s.getDocument), "DELETE": own(s.deleteDocument)},
+		"/ai/documents":         {"GET": takes(own(s.listDocuments), "collection", "limit", "after"), "POST": store},
+		"/ai/documents/{id...}": {"GET": takes(own(s.getDocument), "collection"), "DELETE": takes(own(s.deleteDocument), "collection")},
 	})
 }
 

@@ -38,6 +38,7 @@ type visit struct {
 	sent     bool              // the response's head is out
 	status   int               // of that head
 	buffers  *upstream.Buffers // for the bodies; nil: they are the garbage collector's
+	params   []string          // query parameters that are read
 }
 
 // WriteHeader notes that the head is out; visit is the response writer of all
@@ -178,6 +179,9 @@ func (s *Server) owned(v *visit, operation string, work work) (err error) {
 		return err
 	}
 	limits(v.Header(), c.Grant.Limits)
+	if err := v.query(); err != nil {
+		return err
+	}
 	return s.told(ctx, v.id, operation, work(ctx, v, c))
 }
 

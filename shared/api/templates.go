@@ -36,12 +36,12 @@ func (s *Server) Templates() http.Handler {
 	own := s.own("templates")
 	r := recipes{s, recipe.Template}
 	return s.paths(map[string]methods{
-		"/ai/templates":                       {"GET": own(r.list), "POST": own(s.putTemplate)},
-		"/ai/templates/{name}":                {"GET": own(s.getTemplate), "DELETE": own(r.remove)},
-		"/ai/templates/{name}/versions":       {"GET": own(r.versions)},
-		"/ai/templates/{name}/export":         {"GET": own(s.exportTemplate)},
+		"/ai/templates":                       {"GET": takes(own(r.list), "limit", "after"), "POST": takes(own(s.putTemplate), "labels")},
+		"/ai/templates/{name}":                {"GET": takes(own(s.getTemplate), "version"), "DELETE": own(r.remove)},
+		"/ai/templates/{name}/versions":       {"GET": takes(own(r.versions), "limit", "after")},
+		"/ai/templates/{name}/export":         {"GET": takes(own(s.exportTemplate), "version")},
 		"/ai/templates/{name}/render":         {"POST": own(s.renderTemplate)},
-		"/ai/templates/{name}/usage":          {"GET": own(s.templateUsage)},
+		"/ai/templates/{name}/usage":          {"GET": takes(own(s.templateUsage), "from", "to")},
 		"/ai/templates/{name}/labels/{label}": {"POST": own(r.label), "DELETE": own(r.unlabel)},
 	})
 }
@@ -93,12 +93,17 @@ func readTemplate(v *visit) (*template.Template, []string, error) {
 			return nil, nil, err
 		}
 		var labels []string
-		for l := range strings.SplitSeq(v.r.URL.Query().Get("labels"), ",") {
-			if l = strings.TrimSpace(l); l != "" {
-				labels = append(labels, l)
+		for _, list := range v.r.URL.Query()["labels"] {
+			for l := range strings.SplitSeq(list, ",") {
+				if l = strings.TrimSpace(l); l != "" {
+					labels = append(labels, l)
+				}
 			}
 		}
 		return t, labels, checkLabels(labels)
+	}
+	if v.r.URL.Query().Has("labels") {
+		return nil, nil, fault.Field("labels", "'labels' is a member of the template's JSON; as a query parameter it goes with a file.")
 	}
 	fields, err := llm.ReadObject("", body)
 	if err != nil {

@@ -31,7 +31,10 @@ func (s *Server) embeds() bool {
 func (s *Server) embedDocument(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
 	var b documentBody
 	var d rag.Document
-	err := decodeObject("", body, &b)
+	err := v.query()
+	if err == nil {
+		err = decodeObject("", body, &b)
+	}
 	if err == nil {
 		d, err = b.document(v.id)
 	}
