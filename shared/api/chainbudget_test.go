@@ -19,6 +19,7 @@ type novelist struct {
 	mu     sync.Mutex
 	bounds []int64 // that it was told; 0 for none
 	deaf   bool    // it takes no notice of them
+	piece  int64   // tokens in an event; 0 is 10
 }
 
 func (n *novelist) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,8 +50,9 @@ func (n *novelist) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
-	for ; tokens > 0; tokens -= 10 {
-		if _, err := fmt.Fprintf(w, `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":%q},"finish_reason":null}]}`+"\n\n", strings.Repeat("word", int(min(10, tokens)))); err != nil {
+	piece := max(n.piece, 10)
+	for ; tokens > 0; tokens -= piece {
+		if _, err := fmt.Fprintf(w, `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":%q},"finish_reason":null}]}`+"\n\n", strings.Repeat("word", int(min(piece, tokens)))); err != nil {
 			return // cut off
 		}
 	}
@@ -140,6 +142,17 @@ func TestALargeBudgetDoesNotCutLongAnswers(t *testing.T) {
 		if !strings.Contains(a, `"status":"ok"`) {
 			t.Errorf("stream = %t: %.300s, want all of it", stream, a)
 		}
+	}
+}
+
+// TestLongEventsDoNotOutrunABudget: one event may be longer than what was
+// granted, but not the next one, too.
+func TestLongEventsDoNotOutrunABudget(t *testing.T) {
+	r := newNovel(t, &novelist{deaf: true, piece: 2500})
+	r.saves(`{"name":"c","budget_usd":0.003,"steps":[{"id":"a","type":"prompt","model":"gpt-4o-mini","user":"write 20000"}]}`)
+	a, rec := r.runs(`{"stream":true}`)
+	if !strings.Contains(a, "chain_budget_exceeded") || rec.Cost > 3_100_000 || rec.Cost < 2_000_000 {
+		t.Errorf("the run cost $%s of $0.003: %.200s", rec.Cost.USD(), a)
 	}
 }
 

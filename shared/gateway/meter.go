@@ -210,7 +210,9 @@ func (m *meter) funded(err error) error {
 	m.topup = nil
 	switch {
 	case err == nil:
-		m.aim()
+		if m.aim(); m.speaker.bytes >= m.hard { // an event was longer than what was granted
+			return m.fund()
+		}
 		return nil
 	case errors.Is(err, fault.Quota):
 		m.cut = true
