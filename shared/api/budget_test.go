@@ -113,7 +113,7 @@ func TestStreamIsToppedUp(t *testing.T) {
 }
 
 // TestStreamIsCutWhenTheBudgetEnds: the client is told, the upstream is left,
-// and what was spent stays within the budget.
+// and what was spent stays within the budget and is nearly all of it.
 func TestStreamIsCutWhenTheBudgetEnds(t *testing.T) {
 	r := newRig(t, words(100_000), nil)
 	budget := usage.Nano(5000 * 600) // for 5,000 tokens; 4,096 are reserved
@@ -125,7 +125,7 @@ func TestStreamIsCutWhenTheBudgetEnds(t *testing.T) {
 		t.Fatalf("%d, the stream ends in %q", a.status, list[len(list)-2:])
 	}
 	recs := r.records("bob")
-	if len(recs) != 1 || recs[0].Finish != "length" || !recs[0].Partial || !recs[0].Estimated || recs[0].Cost <= 0 || recs[0].Cost > budget {
+	if len(recs) != 1 || recs[0].Finish != "length" || !recs[0].Partial || !recs[0].Estimated || recs[0].Cost < budget*9/10 || recs[0].Cost > budget {
 		t.Errorf("records = %+v", recs)
 	}
 	r.account("bob")

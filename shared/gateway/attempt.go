@@ -107,21 +107,20 @@ func (b *bill) raise(need usage.Nano) error {
 	return &fault.Error{Kind: fault.Unavailable, Message: "What this request may spend cannot be found out. Try again.", RetryAfter: time.Second, Err: err}
 }
 
-// more raises what the lease holds by an amount for w, or, if w has a budget of
-// its own, by as much of it as that allows.
-func (b *bill) more(w *Work, amount usage.Nano) error {
+// more raises what the lease holds by an amount for w, or by as much of it as
+// the budgets of w and of the user have, down to a sixteenth. It fails as raise.
+func (b *bill) more(w *Work, amount usage.Nano) (err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	least := max(1, amount/16)
-	err := w.fund(w.funded + amount)
-	for err != nil && amount/2 >= least {
-		amount /= 2
-		err = w.fund(w.funded + amount)
+	for least := max(1, amount/16); amount >= least; amount /= 2 {
+		if err = w.fund(w.funded + amount); err != nil {
+			continue
+		}
+		if err = b.raise(b.reserved + amount); !errors.Is(err, fault.Quota) {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return b.raise(b.reserved + amount)
+	return err
 }
 
 // count notes what an event holds.

@@ -186,8 +186,8 @@ func (m *meter) event(e *llm.Event) error {
 }
 
 // fund asks for more money at the soft mark and takes up the answer when it is
-// there, or, at the hard mark, when it comes. A refusal ends the stream, and so
-// does a store that cannot answer, which is asked again at the hard mark.
+// there, or, at the hard mark, when it comes. Whether it is refused or nobody
+// can say: it is asked for again at the hard mark, and ends the stream only then.
 func (m *meter) fund() error {
 	if m.topup == nil {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
@@ -214,6 +214,11 @@ func (m *meter) funded(err error) error {
 			return m.fund()
 		}
 		return nil
+	case !m.final && m.speaker.bytes < m.hard: // what is reserved lasts until then, and others may settle
+		m.soft = m.hard
+		return nil
+	case !m.final:
+		return m.fund()
 	case errors.Is(err, fault.Quota):
 		m.cut = true
 		m.mu.Lock()
@@ -225,11 +230,6 @@ func (m *meter) funded(err error) error {
 			}
 		}
 		return errCut
-	case !m.final && m.speaker.bytes < m.hard:
-		m.soft = m.hard
-		return nil
-	case !m.final:
-		return m.fund()
 	}
 	m.cut, m.failed = true, err
 	return errCut
