@@ -102,11 +102,13 @@ type Dense struct {
 	chunks     [][]float32
 	has        []bool // by slot
 	live       int    // slots that have a vector
+	most       int    // numbers that are compared one by one
 	signs      *signs // nil while there are few
 }
 
 const (
-	// worthSigns is how many numbers are compared one by one at most.
+	// worthSigns is how many numbers are compared one by one at most, unless
+	// tests say otherwise.
 	worthSigns = 1 << 22
 	// fewestSigns is how many dimensions it takes for their signs to say much.
 	fewestSigns = 256
@@ -118,7 +120,7 @@ const (
 )
 
 // NewDense returns an empty index.
-func NewDense(dimensions int) *Dense { return &Dense{dimensions: dimensions} }
+func NewDense(dimensions int) *Dense { return &Dense{dimensions: dimensions, most: worthSigns} }
 
 // Add sets the vector of a slot, which has length 1.
 func (x *Dense) Add(slot uint32, v []float32) {
@@ -134,7 +136,7 @@ func (x *Dense) Add(slot uint32, v []float32) {
 	switch {
 	case x.signs != nil && x.live < 4*x.signs.learnt:
 		x.signs.add(slot, v)
-	case x.signs != nil || x.dimensions >= fewestSigns && x.live*x.dimensions > worthSigns:
+	case x.signs != nil || x.dimensions >= fewestSigns && x.live*x.dimensions > x.most:
 		x.learn()
 	}
 }

@@ -47,21 +47,21 @@ func exact(x *Dense, v []float32, k int, keep func(uint32) bool) []Scored {
 	return all.Search(v, k, keep)
 }
 
-// filled returns an index that is just large enough for signs, twice over, with
-// a third of its slots used again.
-func filled(t testing.TB, dimensions int) (*Dense, *topics) {
+// filled returns an index of n slots with signs, of which a third was used again
+// and a third of the others is empty.
+func filled(t testing.TB, dimensions, n int) (*Dense, *topics) {
 	t.Helper()
-	x, s := NewDense(dimensions), newTopics(dimensions, 200)
-	n := uint32(2*worthSigns/dimensions + 1)
-	for slot := range n {
+	x, s := NewDense(dimensions), newTopics(dimensions, n/140)
+	x.most = n * dimensions / 2
+	for slot := range uint32(n) {
 		x.Add(slot, s.vector())
 	}
-	for slot := range n {
+	for slot := range uint32(n) {
 		if slot%3 == 0 {
 			x.Remove(slot)
 		}
 	}
-	for slot := range n {
+	for slot := range uint32(n) {
 		if slot%6 == 0 {
 			x.Add(slot, s.vector())
 		}
@@ -74,28 +74,27 @@ func filled(t testing.TB, dimensions int) (*Dense, *topics) {
 
 // TestSignsFindTheBest compares with what comparing one by one finds.
 func TestSignsFindTheBest(t *testing.T) {
-	for _, dimensions := range []int{300, 768} {
-		x, s := filled(t, dimensions)
-		tenth := func(slot uint32) bool { return slot%10 == 7 }
-		var best10, best100, kept, first int
-		const questions = 30
-		for range questions {
-			v := s.vector()
-			best10 += shared(exact(x, v, 10, nil), x.Search(v, 100, nil))
-			best100 += shared(exact(x, v, 100, nil), x.Search(v, 100, nil))
-			kept += shared(exact(x, v, 10, tenth), x.Search(v, 10, tenth))
+	x, s := filled(t, 300, 20_000)
+	tenth := func(slot uint32) bool { return slot%10 == 7 }
+	var best10, best100, kept, first int
+	const questions = 15
+	for range questions {
+		v := s.vector()
+		all, got := exact(x, v, 100, nil), x.Search(v, 100, nil)
+		best10 += shared(all[:10], got)
+		best100 += shared(all, got)
+		kept += shared(exact(x, v, 10, tenth), x.Search(v, 10, tenth))
 
-			slot := uint32(s.rnd.IntN(x.live))
-			if slot%6 == 3 {
-				slot++ // not one that was removed
-			}
-			if got := x.Search(x.vector(slot), 1, nil); len(got) == 1 && got[0].Slot == slot && diff(got[0].Score, 1) < 1e-5 {
-				first++
-			}
+		slot := uint32(s.rnd.IntN(len(x.has)))
+		for !x.has[slot] {
+			slot = uint32(s.rnd.IntN(len(x.has)))
 		}
-		if best10 < questions*10*99/100 || best100 < questions*100*85/100 || kept < questions*10*99/100 || first != questions {
-			t.Errorf("%d dimensions: of %d questions found %d of the best 10 each, %d of the best 100, %d of the best 10 that a filter keeps, and %d that are stored themselves", dimensions, questions, best10, best100, kept, first)
+		if got := x.Search(x.vector(slot), 1, nil); len(got) == 1 && got[0].Slot == slot && diff(got[0].Score, 1) < 1e-5 {
+			first++
 		}
+	}
+	if best10 < questions*10*99/100 || best100 < questions*100*85/100 || kept < questions*10*99/100 || first != questions {
+		t.Errorf("of %d questions found %d of the best 10 each, %d of the best 100, %d of the best 10 that a filter keeps, and %d that are stored themselves", questions, best10, best100, kept, first)
 	}
 }
 
@@ -112,10 +111,26 @@ func shared(want, got []Scored) (n int) {
 	return n
 }
 
+// TestFewAreComparedOneByOne, and so are vectors whose signs say little.
+func TestFewAreComparedOneByOne(t *testing.T) {
+	for _, tc := range []struct {
+		dimensions, vectors int
+		signs               bool
+	}{{512, worthSigns / 512, false}, {512, worthSigns/512 + 1, true}, {255, worthSigns/255 + 1, false}} {
+		x, v := NewDense(tc.dimensions), make([]float32, tc.dimensions)
+		for slot := range uint32(tc.vectors) {
+			x.Add(slot, v)
+		}
+		if got := x.signs != nil; got != tc.signs {
+			t.Errorf("%d vectors of %d dimensions: signs %t, want %t", tc.vectors, tc.dimensions, got, tc.signs)
+		}
+	}
+}
+
 // TestSignsHideNothing: what a filter leaves few of is compared exactly, as are
 // many results; and nothing that was removed is found.
 func TestSignsHideNothing(t *testing.T) {
-	x, s := filled(t, 256)
+	x, s := filled(t, 256, 8000)
 	few := func(slot uint32) bool { return slot%50 == 1 }
 	v := s.vector()
 	if d := cmp.Diff(exact(x, v, 9999, few), x.Search(v, 9999, few)); d != "" {
@@ -137,9 +152,11 @@ func TestSignsHideNothing(t *testing.T) {
 // TestSignsOfNothingSpecial: vectors that are all the same, and a question that
 // is like none of them, have no signs to go by.
 func TestSignsOfNothingSpecial(t *testing.T) {
+	const n = 5000
 	x, one := NewDense(256), make([]float32, 256)
+	x.most = n / 2 * 256
 	one[0] = 1
-	for slot := range uint32(worthSigns/256 + 1) {
+	for slot := range uint32(n) {
 		x.Add(slot, one)
 	}
 	got := x.Search(one, 3, nil)
@@ -156,8 +173,9 @@ func TestSignsOfNothingSpecial(t *testing.T) {
 // TestSignsAreLearntAgain: what came first may be unlike what follows.
 func TestSignsAreLearntAgain(t *testing.T) {
 	x, rnd := NewDense(256), rand.New(rand.NewPCG(1, 2))
-	n := uint32(worthSigns/256 + 1)
-	for slot := range 4 * n {
+	const n = 1000
+	x.most = (n - 1) * 256
+	for slot := range uint32(4 * n) {
 		v := random(rnd, 256)
 		if slot >= n {
 			v[0] = 9 // above the middle of the first ones, all of them

@@ -4,9 +4,9 @@
 package recipe
 
 import (
-	"fmt"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"time"
 
