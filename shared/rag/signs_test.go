@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,6 +146,18 @@ func TestSignsHideNothing(t *testing.T) {
 	for _, c := range x.Search(v, 1000, nil) {
 		if c.Slot%6 == 3 {
 			t.Errorf("found %v, which was removed", c)
+		}
+	}
+}
+
+// TestMixKeepsProducts, whatever was in its space before.
+func TestMixKeepsProducts(t *testing.T) {
+	rnd, space := rand.New(rand.NewPCG(1, 2)), make([]float32, 128)
+	for range 5 {
+		a, b := random(rnd, 100), random(rnd, 100)
+		mixed := slices.Clone(mix(a, space))
+		if got, want := dot(mixed, mix(b, space))/64, dot(a, b); diff(got, want) > 1e-5 {
+			t.Errorf("the product is %v, want %v", got, want)
 		}
 	}
 }
