@@ -98,7 +98,7 @@ func TestABudgetBoundsCallsWithoutABoundOfTheirOwn(t *testing.T) {
 		{"no budget", "", 20_000, false, false, true, false},
 		{"no budget, streamed", "", 20_000, true, false, true, false},
 		{"fits", "chain", 4000, false, false, true, true},
-		{"fits, streamed", "chain", 4000, true, false, true, true},
+		{"fits, streamed", "chain", 4700, true, false, true, true},
 		{"too long for the chain", "chain", 20_000, false, false, false, true},
 		{"too long for the chain, streamed", "chain", 20_000, true, false, false, true},
 		{"too long for the chain, streamed and unheard", "chain", 20_000, true, true, false, true},
@@ -122,7 +122,7 @@ func TestABudgetBoundsCallsWithoutABoundOfTheirOwn(t *testing.T) {
 		if tc.budget != "" && rec.Cost > budget || rec.Cost == 0 {
 			t.Errorf("%s: the run cost $%s of $%s", tc.name, rec.Cost.USD(), budget.USD())
 		}
-		if !tc.whole && rec.Cost < budget*3/5 {
+		if !tc.whole && rec.Cost < budget*4/5 {
 			t.Errorf("%s: the run was ended at $%s of $%s", tc.name, rec.Cost.USD(), budget.USD())
 		}
 		if len(n.bounds) != 1 || n.bounds[0] > 0 != tc.bounded || n.bounds[0] > 5000 {
