@@ -15,18 +15,23 @@ import (
 
 // Admin serves everything under /admin/.
 func (s *Server) Admin() http.Handler {
-	own := func(h handler) handler {
+	proved := func(h handler) handler {
 		return func(v *visit) (err error) {
 			c, err := s.authorizeAdmin(v)
 			defer func() { s.note(v, c, err) }()
 			if err != nil {
 				return err
 			}
+			return h(v)
+		}
+	}
+	own := func(h handler) handler {
+		return proved(func(v *visit) error {
 			if err := v.query(); err != nil {
 				return err
 			}
 			return h(v)
-		}
+		})
 	}
 	mux := s.paths(map[string]methods{
 		"/admin/users":                        {"GET": takes(own(s.listUsers), "limit", "after"), "POST": own(s.createUser)},
@@ -39,7 +44,7 @@ func (s *Server) Admin() http.Handler {
 		"/admin/ledger":                       {"GET": takes(own(s.listLedger), "user", "from", "to", "unsettled", "limit", "after")},
 		"/admin/ledger/{id}/write-off":        {"POST": own(s.writeOff)},
 	})
-	mux.Handle("/admin/", s.endpoint("GET POST PATCH DELETE", own(func(v *visit) error {
+	mux.Handle("/admin/", s.endpoint("GET POST PATCH DELETE", proved(func(v *visit) error {
 		return fault.New(fault.NotFound, "There is nothing at %s.", v.r.URL.Path)
 	})))
 	return mux

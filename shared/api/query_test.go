@@ -45,6 +45,9 @@ func TestQueryParametersThatNobodyReadsAreRefused(t *testing.T) {
 			t.Errorf("GET %s = %d %s, want it refused for %q", path, a.status, a.body, want)
 		}
 	}
+	if a := r.do("GET", "/admin/nothing?x=1", "", "Authorization", "Bearer "+adminKey); a.status != http.StatusNotFound {
+		t.Errorf("GET /admin/nothing?x=1 = %d %s, want 404", a.status, a.body)
+	}
 	if a := r.do("GET", "/ai/chains?limits=1", "", "Authorization", "Bearer gw_nobody_x"); a.status != http.StatusUnauthorized {
 		t.Errorf("with a bad key = %d, want 401 whatever the query", a.status)
 	}
