@@ -16,7 +16,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/rag"
-	"github.com/devmentor/ai-gateway/shared/tidy"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
@@ -402,22 +401,6 @@ func TestADeletedUsersRunsAreGone(t *testing.T) {
 	mine[1] = "Bearer " + r.user("ben", nil)
 	r.do("GET", "/ai/chains/c/runs/"+id, "", mine...).want(t, 404, `{}`)
 	r.do("GET", "/ai/chains/c", "", mine...).want(t, 404, `{}`)
-}
-
-func TestChainsTidyTheCodeTheyWrite(t *testing.T) {
-	r := newChainRig(t, &parrot{}, nil)
-	r.server.CodeTools = tidy.Tools{}
-	// The parrot says what it is asked.
-	r.saves(`{"name":"c","steps":[{"id":"w","type":"code","model":"gpt-4o-mini","user":"` + "```go a.go\\npackage  a\\n```\\n```go b.go\\npackage\\n```" + `"}]}`)
-	a := r.do("POST", "/ai/chains/c/runs", `{}`)
-	wantParts(t, "the run", a.body, `"content":"package a\n"`, `"path":"b.go"`, `"code":"syntax"`, `"line":`)
-}
-
-// brokenRuns is a store of runs whose disk is gone.
-type brokenRuns struct{ chain.Runs }
-
-func (brokenRuns) Run(context.Context, string, string) (*chain.Run, error) {
-	return nil, errors.New("disk of machine 7 is gone")
 }
 
 func TestAFailingStoreOfRunsIsToldToTheLogOnly(t *testing.T) {

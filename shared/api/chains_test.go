@@ -10,7 +10,9 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/tidy"
 )
 
 // parrot is an upstream that repeats the user's text; "fail N: …" fails with
@@ -244,4 +246,20 @@ func TestBadChainsAreRefusedWithEverythingThatIsWrong(t *testing.T) {
 	r.do("PATCH", "/ai/chains/c", "").want(t, 405, `{}`)
 	r.do("GET", "/ai/chains/a%20b", "").want(t, 404, `{}`)
 	r.do("GET", "/ai/chains/c/nothing", "").want(t, 404, `{}`)
+}
+
+func TestChainsTidyTheCodeTheyWrite(t *testing.T) {
+	r := newChainRig(t, &parrot{}, nil)
+	r.server.CodeTools = tidy.Tools{}
+	// The parrot says what it is asked.
+	r.saves(`{"name":"c","steps":[{"id":"w","type":"code","model":"gpt-4o-mini","user":"` + "```go a.go\\npackage  a\\n```\\n```go b.go\\npackage\\n```" + `"}]}`)
+	a := r.do("POST", "/ai/chains/c/runs", `{}`)
+	wantParts(t, "the run", a.body, `"content":"package a\n"`, `"path":"b.go"`, `"code":"syntax"`, `"line":`)
+}
+
+// brokenRuns is a store of runs whose disk is gone.
+type brokenRuns struct{ chain.Runs }
+
+func (brokenRuns) Run(context.Context, string, string) (*chain.Run, error) {
+	return nil, errors.New("disk of machine 7 is gone")
 }
