@@ -219,9 +219,6 @@ func (m *meter) funded(err error) error {
 		return nil
 	case !m.final:
 		return m.fund()
-	case m.w.Fund != nil && !m.final && m.speaker.bytes < m.hard: // what was granted may be used up
-		m.soft = m.hard
-		return nil
 	case errors.Is(err, fault.Quota):
 		m.cut = true
 		m.mu.Lock()
