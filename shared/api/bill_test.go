@@ -30,7 +30,7 @@ func (s silent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"content":%s},"finish_reason":null}]}`+"\n\n", mustJSON(rest[:min(10, len(rest))]))
 	}
 	if s.broken {
-		http.NewResponseController(w).Flush() //nolint:errcheck // the test sees what came
+		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 	io.WriteString(w, `data: {"id":"1","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`+"\n\ndata: [DONE]\n\n")

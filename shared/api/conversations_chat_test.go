@@ -120,7 +120,7 @@ func TestOnlyCompleteAnswersAreKept(t *testing.T) {
 	begin := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "data: "+chunk1+"\n\n")
-		http.NewResponseController(w).Flush() //nolint:errcheck // the test sees what came
+		http.NewResponseController(w).Flush()
 	}
 	hang := func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.Header.Get("Accept"), "event-stream") {

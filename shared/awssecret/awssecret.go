@@ -29,7 +29,8 @@ type Store struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 
-	aws aws.Config
+	aws       aws.Config
+	endpoints Endpoints
 
 	mu     sync.Mutex
 	values map[string]*value // by reference, without "#json-key"
@@ -44,10 +45,13 @@ type value struct {
 	err     error         // of the last fetch, if known is false
 }
 
+// Endpoints replace Amazon's own; "" keeps it.
+type Endpoints struct{ SSM, SecretsManager string }
+
 // New returns a Store that reads from cfg's region with cfg's credentials and
 // client. It does no I/O.
-func New(cfg aws.Config) *Store {
-	return &Store{aws: cfg, values: map[string]*value{}}
+func New(cfg aws.Config, endpoints Endpoints) *Store {
+	return &Store{aws: cfg, endpoints: endpoints, values: map[string]*value{}}
 }
 
 // Get returns a function that resolves ref:

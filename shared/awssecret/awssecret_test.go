@@ -137,7 +137,7 @@ func (v *vault) store() (*awssecret.Store, *clock) {
 	cfg := v.config()
 	cfg.RetryMaxAttempts = 1
 	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	s := awssecret.New(cfg)
+	s := awssecret.New(cfg, awssecret.Endpoints{})
 	s.Now = c.Now
 	return s, c
 }
@@ -300,7 +300,7 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 	} {
 		v := newVault(t, map[string]string{"a": "1"})
 		v.first = tc.first
-		got, err := awssecret.New(v.config()).Get("ssm:a")(t.Context())
+		got, err := awssecret.New(v.config(), awssecret.Endpoints{}).Get("ssm:a")(t.Context())
 		if tc.err == "" && (got != "1" || err != nil) {
 			t.Errorf("%s: Get = %q, %v, want 1", name, got, err)
 		}
@@ -320,10 +320,10 @@ func (h *hosts) Do(r *http.Request) (*http.Response, error) {
 }
 
 func TestWhereServicesAre(t *testing.T) {
-	ask := func(region, ref string) []string {
+	ask := func(region, ref string, own awssecret.Endpoints) []string {
 		var asked hosts
 		cfg := aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", ""), HTTPClient: &asked, RetryMaxAttempts: 1}
-		if _, err := awssecret.New(cfg).Get(ref)(t.Context()); err == nil {
+		if _, err := awssecret.New(cfg, own).Get(ref)(t.Context()); err == nil {
 			t.Errorf("%s in %q: no error", ref, region)
 		}
 		return asked
@@ -334,12 +334,12 @@ func TestWhereServicesAre(t *testing.T) {
 		{"cn-north-1", "ssm:a", "[https://ssm.cn-north-1.amazonaws.com.cn]"},
 		{"", "ssm:a", "[]"},
 	} {
-		if got := fmt.Sprint(ask(tc.region, tc.ref)); got != tc.want {
+		if got := fmt.Sprint(ask(tc.region, tc.ref, awssecret.Endpoints{})); got != tc.want {
 			t.Errorf("%s in %q is asked for at %s, want %s", tc.ref, tc.region, got, tc.want)
 		}
 	}
-	t.Setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://vault.internal:4566")
-	if got := fmt.Sprint(ask("eu-west-1", "secretsmanager:a")); got != "[http://vault.internal:4566]" {
-		t.Errorf("with an endpoint in the environment: %s", got)
+	own := awssecret.Endpoints{SSM: "http://vault.internal:4566", SecretsManager: "http://vault.internal:4567"}
+	if got := fmt.Sprint(ask("eu-west-1", "secretsmanager:a", own), ask("eu-west-1", "ssm:a", own)); got != "[http://vault.internal:4567] [http://vault.internal:4566]" {
+		t.Errorf("with endpoints of their own: %s", got)
 	}
 }

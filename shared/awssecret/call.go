@@ -12,7 +12,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -102,10 +101,12 @@ func (s *Store) send(ctx context.Context, service, operation string, body []byte
 	return nil, again, fmt.Errorf("%s: status %d: %s: %s", service, resp.StatusCode, name, refused.Message)
 }
 
-// endpoint is where a service is: where the configuration or the environment
-// says, as for the SDK's clients, or at Amazon.
+// endpoint is where a service is.
 func (s *Store) endpoint(service string) (string, error) {
-	own := os.Getenv("AWS_ENDPOINT_URL_" + map[string]string{"ssm": "SSM", "secretsmanager": "SECRETS_MANAGER"}[service])
+	own := s.endpoints.SSM
+	if service == "secretsmanager" {
+		own = s.endpoints.SecretsManager
+	}
 	if e := cmp.Or(own, aws.ToString(s.aws.BaseEndpoint)); e != "" {
 		return e, nil
 	}

@@ -77,7 +77,7 @@ func OpenBase() (*Base, error) {
 			o.BaseEndpoint = &c.DynamoURL
 		}
 	}), c.StateTable, c.LedgerTable)
-	b.Secrets = awssecret.New(b.AWS)
+	b.Secrets = awssecret.New(b.AWS, SecretEndpoints(c))
 	log := jsonlog.New(os.Stdout, c.LogLevel)
 	b.Server = &api.Server{
 		Users: b.Store, Keys: b.Store, Projects: b.Store, WriteOffs: b.Store, Log: log, AdminKey: b.Secrets.Get(c.AdminKey),
@@ -97,6 +97,11 @@ func AWS(c config.Config, transport http.RoundTripper) aws.Config {
 	}
 }
 
+// SecretEndpoints are where the settings say that secrets are.
+func SecretEndpoints(c config.Config) awssecret.Endpoints {
+	return awssecret.Endpoints{SSM: c.SSMURL, SecretsManager: c.SecretsURL}
+}
+
 // pepper refuses to work without one: keys made with an empty pepper could be
 // forged by anybody who reads this line.
 func pepper(get func(context.Context) (string, error)) func(context.Context) (string, error) {
@@ -110,13 +115,13 @@ func pepper(get func(context.Context) (string, error)) func(context.Context) (st
 }
 
 // Fetch reads what GATEWAY_CONFIG refers to, ssm:NAME or s3://BUCKET/KEY, afresh
-// each time. s3URL replaces S3's own address; "" keeps it.
-func Fetch(cfg aws.Config, s3URL string) func(context.Context, string) (string, error) {
+// each time.
+func Fetch(cfg aws.Config, c config.Config) func(context.Context, string) (string, error) {
 	return func(ctx context.Context, ref string) (string, error) {
 		if strings.HasPrefix(ref, "s3://") {
-			return s3.Get(ctx, cfg, s3URL, ref)
+			return s3.Get(ctx, cfg, c.S3URL, ref)
 		}
-		return awssecret.New(cfg).Get(ref)(ctx)
+		return awssecret.New(cfg, SecretEndpoints(c)).Get(ref)(ctx)
 	}
 }
 
@@ -125,7 +130,7 @@ func Fetch(cfg aws.Config, s3URL string) func(context.Context, string) (string, 
 // adapters; nil leaves them without.
 func (b *Base) Registry(ctx context.Context, link func([]gateway.Instance)) error {
 	source := providers.Source{Config: b.Config, Getenv: os.Getenv, Echo: true, Link: link,
-		Fetch: Fetch(b.AWS, b.Config.S3URL)}
+		Fetch: Fetch(b.AWS, b.Config)}
 	log := b.Server.Log
 	models, err := source.Registry(ctx, func(err error) { log.Error("GATEWAY_CONFIG has a bad version; the old one stays", "err", err) })
 	if err != nil {

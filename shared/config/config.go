@@ -49,6 +49,8 @@ type Config struct {
 	GeminiURL     string `env:"GEMINI_BASE_URL" url:"true"`
 	BedrockURL    string `env:"AWS_ENDPOINT_URL_BEDROCK_RUNTIME" url:"true"`
 	S3URL         string `env:"AWS_ENDPOINT_URL_S3" url:"true"`
+	SSMURL        string `env:"AWS_ENDPOINT_URL_SSM" url:"true"`
+	SecretsURL    string `env:"AWS_ENDPOINT_URL_SECRETS_MANAGER" url:"true"`
 	DynamoURL     string `env:"AWS_ENDPOINT_URL_DYNAMODB" url:"true"`
 	Region        string `env:"AWS_REGION"`
 	AccessKeyID   string `env:"AWS_ACCESS_KEY_ID" secret:"true"`

@@ -82,7 +82,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	if err != nil {
 		return nil, err
 	}
-	secrets := awssecret.New(cfg)
+	secrets := awssecret.New(cfg, cloud.SecretEndpoints(c))
 	if err := g.openStore(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 		pepper = func(context.Context) (string, error) { return text, nil }
 	}
 	source := providers.Source{Config: c, Getenv: os.Getenv, Echo: true,
-		Fetch: cloud.Fetch(cfg, c.S3URL),
+		Fetch: cloud.Fetch(cfg, c),
 		Link: func(list []gateway.Instance) {
 			connect.Adapters(list, embedders.Parts{HTTP: transport, AWS: cfg, BedrockURL: c.BedrockURL, Secret: secrets.Get})
 		}}

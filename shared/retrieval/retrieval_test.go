@@ -19,7 +19,7 @@ import (
 
 // base is what a function has before it gets its documents.
 func base(c config.Config) *cloud.Base {
-	return &cloud.Base{Config: c, Secrets: awssecret.New(aws.Config{}), Server: &api.Server{Gateway: &gateway.Gateway{}, Log: slog.New(slog.DiscardHandler)}}
+	return &cloud.Base{Config: c, Secrets: awssecret.New(aws.Config{}, awssecret.Endpoints{}), Server: &api.Server{Gateway: &gateway.Gateway{}, Log: slog.New(slog.DiscardHandler)}}
 }
 
 func TestAFunctionGetsItsDocuments(t *testing.T) {
