@@ -134,15 +134,16 @@ func (x *Dense) Add(slot uint32, v []float32) {
 		x.live++
 	}
 	switch {
-	case x.signs != nil && x.live < 4*x.signs.learnt:
+	case x.signs != nil && x.signs.added < x.signs.learnt:
+		x.signs.added++
 		x.signs.add(slot, v)
 	case x.signs != nil || x.dimensions >= fewestSigns && x.live*x.dimensions > x.most:
 		x.learn()
 	}
 }
 
-// learn makes the signs of all vectors, and again when there are four times as
-// many: the first documents may have been of one kind.
+// learn makes the signs of all vectors, and does so again when as many more have
+// been added: the first documents may have been of another kind.
 func (x *Dense) learn() {
 	x.signs = newSigns(x)
 	for slot, has := range x.has {

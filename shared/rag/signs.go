@@ -10,10 +10,10 @@ import (
 // enough to estimate which vectors are most like another: what they have in
 // common, which in many models is most of a vector, is in the middle.
 type signs struct {
-	learnt         int // the number of vectors when that was found out
+	learnt, added  int // the number of vectors when that was found out, and of those that came later
 	words          int // per vector
 	middle, spread []float32
-	mixed          []float32
+	mixed          []float32 // space for a vector
 	chunks         [][]uint64
 }
 
@@ -25,9 +25,12 @@ func newSigns(x *Dense) *signs {
 	words := (x.dimensions + 63) / 64
 	s := &signs{learnt: x.live, words: words, middle: make([]float32, words*64), spread: make([]float32, words*64), mixed: make([]float32, words*64)}
 	var sample [][]float32
-	every := 1 + x.live/learnFrom
+	every, n := 1+x.live/learnFrom, 0
 	for slot, has := range x.has {
-		if has && slot%every == 0 {
+		if !has {
+			continue
+		}
+		if n++; n%every == 0 {
 			sample = append(sample, mix(x.vector(uint32(slot)), make([]float32, words*64)))
 		}
 	}
