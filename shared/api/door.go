@@ -39,6 +39,7 @@ type visit struct {
 	status   int               // of that head
 	buffers  *upstream.Buffers // for the bodies; nil: they are the garbage collector's
 	params   []string          // query parameters that are read
+	lists    []string          // those of them that may be given several times
 }
 
 // WriteHeader notes that the head is out; visit is the response writer of all

@@ -2,6 +2,7 @@ package api
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -18,18 +19,30 @@ func takes(h handler, params ...string) handler {
 	}
 }
 
-// query refuses query parameters that nobody reads, and those that are given
-// twice where only one is read.
+// takesLists is takes for parameters that may be given several times.
+func takesLists(h handler, params ...string) handler {
+	return takes(func(v *visit) error {
+		v.lists = params
+		return h(v)
+	}, params...)
+}
+
+// query refuses query parameters that nobody reads, those that are given twice
+// where only one is read, and what cannot be read at all: URL.Query leaves that
+// out without a word.
 func (v *visit) query() error {
 	if v.r.URL.RawQuery == "" {
 		return nil
 	}
-	given := v.r.URL.Query()
+	given, err := url.ParseQuery(v.r.URL.RawQuery)
+	if err != nil {
+		return fault.New(fault.Invalid, "The query of the address cannot be read: %v.", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		switch {
 		case !slices.Contains(v.params, name):
 			return fault.Unknown(name, v.params...)
-		case len(given[name]) > 1 && name != "labels":
+		case len(given[name]) > 1 && !slices.Contains(v.lists, name):
 			return fault.Field(name, "'%s' is given twice.", name)
 		}
 	}

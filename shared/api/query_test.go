@@ -45,8 +45,16 @@ func TestQueryParametersThatNobodyReadsAreRefused(t *testing.T) {
 			t.Errorf("GET %s = %d %s, want it refused for %q", path, a.status, a.body, want)
 		}
 	}
+	for _, query := range []string{"limit=5;after=x", "limit=5&after=%zz", "%", ";"} {
+		if a := r.do("GET", "/ai/chains?"+query, ""); a.status != http.StatusBadRequest {
+			t.Errorf("GET /ai/chains?%s = %d %s, want 400: a part of it would be left out", query, a.status, a.body)
+		}
+	}
 	if a := r.do("GET", "/admin/nothing?x=1", "", "Authorization", "Bearer "+adminKey); a.status != http.StatusNotFound {
 		t.Errorf("GET /admin/nothing?x=1 = %d %s, want 404", a.status, a.body)
+	}
+	if a := r.do("GET", "/ai/chains?labels=a&labels=b", ""); a.status != http.StatusBadRequest {
+		t.Errorf("GET /ai/chains?labels=a&labels=b = %d %s, want 400", a.status, a.body)
 	}
 	if a := r.do("GET", "/ai/chains?limits=1", "", "Authorization", "Bearer gw_nobody_x"); a.status != http.StatusUnauthorized {
 		t.Errorf("with a bad key = %d, want 401 whatever the query", a.status)

@@ -36,7 +36,7 @@ func (s *Server) Templates() http.Handler {
 	own := s.own("templates")
 	r := recipes{s, recipe.Template}
 	return s.paths(map[string]methods{
-		"/ai/templates":                       {"GET": takes(own(r.list), "limit", "after"), "POST": takes(own(s.putTemplate), "labels")},
+		"/ai/templates":                       {"GET": takes(own(r.list), "limit", "after"), "POST": takesLists(own(s.putTemplate), "labels")},
 		"/ai/templates/{name}":                {"GET": takes(own(s.getTemplate), "version"), "DELETE": own(r.remove)},
 		"/ai/templates/{name}/versions":       {"GET": takes(own(r.versions), "limit", "after")},
 		"/ai/templates/{name}/export":         {"GET": takes(own(s.exportTemplate), "version")},
