@@ -156,16 +156,26 @@ func TestSizesAreReadFromEveryFormat(t *testing.T) {
 
 // TestSoundsAndFilesCountBySize: nobody has heard or read them.
 func TestSoundsAndFilesCountBySize(t *testing.T) {
-	wav := make([]byte, 44+32_000*60) // a minute
-	copy(wav, "RIFF\x00\x00\x00\x00WAVEfmt ")
-	binary.LittleEndian.PutUint32(wav[28:], 32_000)
 	b64 := base64.StdEncoding.EncodeToString
+	wav := func(samples, perSample, perSecond uint32) string { // of 60 times 32,000 bytes
+		b := make([]byte, 44+32_000*60)
+		copy(b, "RIFF\x00\x00\x00\x00WAVEfmt ")
+		binary.LittleEndian.PutUint32(b[24:], samples)
+		binary.LittleEndian.PutUint32(b[28:], perSecond)
+		binary.LittleEndian.PutUint16(b[32:], uint16(perSample))
+		return `{"type":"input_audio","input_audio":{"format":"wav","data":"` + b64(b) + `"}}`
+	}
+	const most = 32_000 * 60 / 750 * 32 // tokens, if it is compressed as far as can be
 	for _, tc := range []struct {
 		name, part string
 		low, high  int64 // bounds of what the estimate may be
 		least      int64 // that High must be
 	}{
-		{"a minute of sound", `{"type":"input_audio","input_audio":{"format":"wav","data":"` + b64(wav) + `"}}`, 480, 2000, 61 * 32},
+		{"a minute of sound", wav(16_000, 2, 32_000), 480, 2000, 61 * 32},
+		{"sound of the highest quality", wav(192_000, 6, 1_152_000), 16, 2 * 32, 2 * 32},
+		{"sound that plays longer than it says", wav(16_000, 2, 1_000_000), 480, 2000, 61 * 32},
+		{"sound that says that it takes no time", wav(0xffff_ffff, 0xffff, 0xffff_ffff), most, most + 100, most},
+		{"sound that says that it takes forever", wav(0, 0, 0), most, most + 100, most},
 		{"sound that says nothing", `{"type":"input_audio","input_audio":{"format":"mp3","data":"` + b64(make([]byte, 750_000)) + `"}}`, 32_000, 32_032, 32_000},
 		{"a document", `{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,` + b64(make([]byte, 3_000_000)) + `"}}`, 140_000, 160_000, 1_500_000},
 		{"a small document", `{"type":"file","file":{"filename":"a.pdf","file_data":"` + b64(make([]byte, 300)) + `"}}`, 1, 20, 1600},
