@@ -2,8 +2,8 @@ package tokens
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -69,9 +69,18 @@ func sameTokens(t *testing.T, name, text string) {
 	}
 }
 
+var goRoot = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
 func goSource(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", name))
+	root, err := goRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "src", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,14 +134,10 @@ func (c Counter) walk(message []byte, s *sum, text func([]byte)) {
 			}
 			continue
 		}
-		switch rawjson.Kind(f.Value) {
-		case "null", "nothing":
-		case "array":
-			if f.Name == "content" {
-				c.parts(f.Value, s, text)
-				continue
-			}
-			text(f.Value)
+		switch kind := rawjson.Kind(f.Value); {
+		case kind == "null" || kind == "nothing":
+		case kind == "array" && f.Name == "content":
+			c.parts(f.Value, s, text)
 		default:
 			text(f.Value)
 		}
