@@ -21,6 +21,11 @@ const (
 	lifetime = 5 * time.Minute  // of a value: how long a rotation may go unnoticed
 	holdOff  = 30 * time.Second // between attempts to refresh a value that has expired
 	patience = 5 * time.Second  // for one fetch, with all its attempts
+
+	// patienceWithOld is how long callers wait for a value that replaces one which
+	// has expired. They do wait: that one may be from hours ago, before the
+	// environment was frozen.
+	patienceWithOld = time.Second
 )
 
 // Store fetches secrets when they are first asked for, and keeps them for five
@@ -62,7 +67,8 @@ func New(cfg aws.Config, endpoints Endpoints) *Store {
 //
 // Callers who need the same value at the same time share one fetch. A failed
 // fetch is not remembered, unless there is an older value: that one stays in
-// use, and AWS is asked again every 30 seconds. Errors are fault.Unavailable
+// use, also when AWS takes longer than a second, and is asked for again every 30
+// seconds. Errors are fault.Unavailable
 // and name the reference, never a value; when the caller's context ends first,
 // they are its own.
 func (s *Store) Get(ref string) func(context.Context) (string, error) {
@@ -114,10 +120,15 @@ func (s *Store) get(ctx context.Context, service, name string) (string, error) {
 		go s.refresh(context.WithoutCancel(ctx), v, service, name)
 	}
 	pending := v.pending
+	var enough <-chan time.Time
+	if v.known {
+		enough = time.After(patienceWithOld)
+	}
 	s.mu.Unlock()
 
 	select {
 	case <-pending:
+	case <-enough:
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}

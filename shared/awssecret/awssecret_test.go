@@ -332,6 +332,9 @@ func TestWhereServicesAre(t *testing.T) {
 		{"eu-west-1", "ssm:a", "[https://ssm.eu-west-1.amazonaws.com]"},
 		{"us-gov-west-1", "secretsmanager:a", "[https://secretsmanager.us-gov-west-1.amazonaws.com]"},
 		{"cn-north-1", "ssm:a", "[https://ssm.cn-north-1.amazonaws.com.cn]"},
+		{"us-iso-east-1", "ssm:a", "[https://ssm.us-iso-east-1.c2s.ic.gov]"},
+		{"us-isob-east-1", "ssm:a", "[https://ssm.us-isob-east-1.sc2s.sgov.gov]"},
+		{"eusc-de-east-1", "ssm:a", "[https://ssm.eusc-de-east-1.amazonaws.eu]"},
 		{"", "ssm:a", "[]"},
 	} {
 		if got := fmt.Sprint(ask(tc.region, tc.ref, awssecret.Endpoints{})); got != tc.want {
@@ -342,4 +345,29 @@ func TestWhereServicesAre(t *testing.T) {
 	if got := fmt.Sprint(ask("eu-west-1", "secretsmanager:a", own), ask("eu-west-1", "ssm:a", own)); got != "[http://vault.internal:4567] [http://vault.internal:4566]" {
 		t.Errorf("with endpoints of their own: %s", got)
 	}
+}
+
+// TestOldValueIsUsedWhenTheNewOneTakesLong: nobody waits for the whole of it.
+func TestOldValueIsUsedWhenTheNewOneTakesLong(t *testing.T) {
+	v := newVault(t, map[string]string{"a": "old"})
+	s, clock := v.store()
+	get := s.Get("ssm:a")
+	want(t, get, "old")
+	v.mu.Lock()
+	v.hold = make(chan struct{})
+	v.mu.Unlock()
+	v.set("a", "new")
+	clock.advance(time.Hour)
+	want(t, get, "old")
+	close(v.hold)
+	for { // the fetch goes on beside
+		got, err := get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == "new" {
+			break
+		}
+	}
+	v.wantCalls(2)
 }

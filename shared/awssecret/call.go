@@ -17,6 +17,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
 const (
@@ -113,9 +115,5 @@ func (s *Store) endpoint(service string) (string, error) {
 	if s.aws.Region == "" {
 		return "", errors.New("AWS_REGION must be set")
 	}
-	domain := "amazonaws.com"
-	if strings.HasPrefix(s.aws.Region, "cn-") {
-		domain = "amazonaws.com.cn"
-	}
-	return "https://" + service + "." + s.aws.Region + "." + domain, nil
+	return "https://" + service + "." + s.aws.Region + "." + upstream.AWSDomain(s.aws.Region), nil
 }

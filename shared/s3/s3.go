@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/devmentor/ai-gateway/shared/upstream"
 )
 
 const (
@@ -81,9 +83,5 @@ func address(region, endpoint, ref string) (string, error) {
 	if endpoint != "" {
 		return strings.TrimRight(endpoint, "/") + "/" + bucket + path, nil
 	}
-	domain := ".amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		domain = ".amazonaws.com.cn"
-	}
-	return "https://" + bucket + ".s3." + region + domain + path, nil
+	return "https://" + bucket + ".s3." + region + "." + upstream.AWSDomain(region) + path, nil
 }
