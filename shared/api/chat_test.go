@@ -13,7 +13,6 @@ import (
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
-	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 func TestChatRelaysTheAnswerAndBooksIt(t *testing.T) {
@@ -290,10 +289,7 @@ func TestClientLeaves(t *testing.T) {
 	leave()
 	resp.Body.Close()
 	<-gone
-	var recs []usage.Record
-	for deadline := time.Now().Add(10 * time.Second); len(recs) == 0 && time.Now().Before(deadline); {
-		recs = r.records("ana")
-	}
+	recs := r.settled("ana")
 	if len(recs) != 1 || recs[0].Status != 499 || recs[0].Error != string(fault.Canceled) || recs[0].Cost <= 0 || !recs[0].Estimated {
 		t.Errorf("records = %+v", recs)
 	}

@@ -349,10 +349,7 @@ func TestCodeClientLeaves(t *testing.T) {
 	leave()
 	resp.Body.Close()
 	<-gone
-	var recs []usage.Record
-	for deadline := time.Now().Add(10 * time.Second); len(recs) == 0 && time.Now().Before(deadline); {
-		recs = r.records("ana")
-	}
+	recs := r.settled("ana")
 	if len(recs) != 1 || recs[0].Status != 499 || recs[0].Error != string(fault.Canceled) || recs[0].OutputTokens == 0 {
 		t.Errorf("records = %+v", recs)
 	}

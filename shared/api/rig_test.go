@@ -37,6 +37,7 @@ type rig struct {
 	server *api.Server
 	key    string // of user "ana", who has no limits
 	log    *buffer
+	open   sync.WaitGroup // requests that are being served
 }
 
 type buffer struct {
@@ -82,7 +83,12 @@ func newRig(t *testing.T, up http.HandlerFunc, p llm.Provider) *rig {
 			gateway.Instance{Name: "anthropic", Kind: "anthropic", Catalog: "anthropic", Chats: true, Missing: "ANTHROPIC_API_KEY"},
 			gateway.Instance{Name: "script", Kind: "script", Chats: p != nil, Own: []string{"script"}, Free: true, Chat: p},
 		)}}
-	front := httptest.NewServer(r.server.Handler())
+	handler := r.server.Handler()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.open.Add(1)
+		defer r.open.Done()
+		handler.ServeHTTP(w, req)
+	}))
 	t.Cleanup(front.Close)
 	r.url = front.URL
 	r.key = r.user("ana", nil)
@@ -188,6 +194,14 @@ func (r *rig) records(user string) []usage.Record {
 		list = append(list, rec)
 	}
 	return list
+}
+
+// settled returns the ledger of a user when all requests have ended, those as
+// well that nobody waits for. They must have begun.
+func (r *rig) settled(user string) []usage.Record {
+	r.t.Helper()
+	r.open.Wait()
+	return r.records(user)
 }
 
 // account returns what a user's account holds; it must have no open lease.

@@ -77,7 +77,7 @@ func (s *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/stream": // the second half only when the caller has shown that it has the first
 		io.WriteString(w, "first")
-		waitFor(r.URL.Query().Get("file"))
+		waitFor(r)
 		io.WriteString(w, "second")
 	case "/echo":
 		w.WriteHeader(http.StatusCreated)
@@ -92,7 +92,7 @@ func (s *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		os.Exit(7)
 	case "/exit-late":
 		io.WriteString(w, "some")
-		waitFor(r.URL.Query().Get("file"))
+		waitFor(r)
 		os.Exit(7)
 	case "/hang":
 		select {}
@@ -104,12 +104,13 @@ func (s *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func waitFor(file string) {
-	for {
+// waitFor waits until the test writes the file that the request names, for as
+// long as the invocation may take: the test and this are two processes.
+func waitFor(r *http.Request) {
+	for file := r.URL.Query().Get("file"); r.Context().Err() == nil; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(file); err == nil {
 			return
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -108,9 +108,9 @@ func TestExportPausesAfterAFailure(t *testing.T) {
 		export(1)
 		down = false
 		export(1)
-		time.Sleep(pause - 1)
+		time.Sleep(pause - time.Nanosecond)
 		export(1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		export(2)
 		export(3)
 		if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), "lost=2") {
