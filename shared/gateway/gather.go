@@ -213,7 +213,7 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 	defer cancel()
 	q := rag.Query{Collection: r.Collection, Text: text, Limit: r.Top, Filter: r.Filter}
 	hits, err := s.Find(bounded, q)
-	if errors.Is(err, fault.Conflict) || errors.Is(err, fault.Invalid) { // the vectors do not compare, which is not the client's doing
+	if errors.Is(err, fault.Conflict) || errors.Is(err, fault.Upstream) { // the vectors do not compare, which is not the client's doing
 		s.skip(ctx, "rag.embedding", err)
 		hits, err = s.g.Find(bounded, s.c.User, q)
 	}
@@ -223,6 +223,8 @@ func (s *Session) retrieve(ctx context.Context, r *Retrieval, text string) ([]ra
 		return nil, blame(err, "gateway.rag", "not_implemented")
 	case errors.Is(err, fault.NotFound):
 		return nil, blame(err, "gateway.rag.collection", "collection_not_found")
+	case errors.Is(err, fault.Invalid):
+		return nil, blame(err, "gateway.rag", "")
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	default:

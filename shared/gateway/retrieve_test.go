@@ -74,6 +74,14 @@ func TestWhatBecomesOfPassages(t *testing.T) {
 			want: context.DeadlineExceeded, took: time.Second},
 		{name: "vectors of another length", passages: vectors(rag.OtherLength("docs", "p/one", 3, 4)), skipped: []string{"rag.embedding"}},
 		{name: "vectors of another model", passages: vectors(rag.OtherModel("docs", "p/one", "p/two")), skipped: []string{"rag.embedding"}},
+		{name: "a vector without direction", passages: func(ctx context.Context, q rag.Query) error {
+			if q.Embed != nil {
+				q.Embed = func(context.Context, []string) ([][]float32, error) { return [][]float32{{0, 0}}, nil }
+			}
+			_, err := q.QueryVector(ctx, small, 2)
+			return err
+		}, skipped: []string{"rag.embedding"}},
+		{name: "a question that cannot be asked", passages: fails(fault.Field("filter", "no")), want: fault.Invalid},
 		{name: "no vector", passages: aimed, embedder: func(context.Context) error { return fault.New(fault.Invalid, "no") }, skipped: []string{"rag.embedding"}},
 		{name: "a slow vector", passages: aimed, embedder: silent, skipped: []string{"rag.embedding"}, took: 2 * time.Second},
 		{name: "a slow vector and silence", passages: func(ctx context.Context, q rag.Query) error {

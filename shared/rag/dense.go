@@ -71,7 +71,7 @@ func (q *Query) QueryVector(ctx context.Context, model string, dimensions int) (
 	}
 	v, err := Unit(list[0])
 	if err != nil {
-		return nil, fault.Field("query", "The vector of the query cannot be used: %v.", err)
+		return nil, fault.New(fault.Upstream, "The model '%s' returned a vector for the query that cannot be used: %v.", model, err)
 	}
 	return v, nil
 }
@@ -87,7 +87,7 @@ func OtherModel(collection, has, given string) error {
 
 // OtherLength is the error of vectors of another length than a collection's.
 func OtherLength(collection, model string, has, given int) error {
-	return fault.Field("collection", "The vectors in the collection '%s' have %d dimensions; '%s' now returned one of %d.", collection, has, model, given)
+	return &fault.Error{Kind: fault.Conflict, Param: "collection", Message: fmt.Sprintf("The vectors in the collection '%s' have %d dimensions; '%s' now returned one of %d: use another collection.", collection, has, model, given)}
 }
 
 // chunk is how many vectors lie together: an index grows without copying.

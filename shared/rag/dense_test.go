@@ -115,8 +115,8 @@ func TestVectorsOfAQueryMustCompare(t *testing.T) {
 		"none":           {q: Query{Embedding: "other"}, none: true},
 		"another model":  {q: Query{Embed: always(0, 2), Embedding: "other"}, kind: fault.Conflict},
 		"no model":       {q: Query{Embed: always(0, 2)}, kind: fault.Conflict},
-		"a length":       {q: Query{Embed: always(0, 2, 1), Embedding: "m"}, kind: fault.Invalid},
-		"no direction":   {q: Query{Embed: always(0, 0), Embedding: "m"}, kind: fault.Invalid},
+		"a length":       {q: Query{Embed: always(0, 2, 1), Embedding: "m"}, kind: fault.Conflict},
+		"no direction":   {q: Query{Embed: always(0, 0), Embedding: "m"}, kind: fault.Upstream},
 	} {
 		v, err := c.q.QueryVector(t.Context(), "m", 2)
 		if c.kind != "" && !errors.Is(err, c.kind) || c.kind == "" && err != nil {

@@ -94,8 +94,9 @@ type Library interface {
 	// content again changes nothing, not even Created, and costs no embeddings,
 	// unless it was stored by a gateway that read such documents otherwise. A
 	// collection without vectors takes none. Put fails with fault.Conflict if the
-	// collection has vectors of another model than d.Embedding or d has none, with
-	// fault.Invalid if they are of another length, and with what Embed returns.
+	// collection has vectors of another model than d.Embedding or of another length,
+	// or d has none; with fault.Upstream if those that Embed returns cannot be used;
+	// and with what Embed returns.
 	Put(ctx context.Context, tenant string, d Document) (_ Document, changed bool, _ error)
 	// Documents lists up to limit documents in an order of the library's own,
 	// without their texts; an empty Collection means all, an ID only those with
@@ -133,8 +134,8 @@ type Searcher interface {
 	// Search returns the best hits, best first: by the ranks that words and
 	// vectors give them, or by words alone, if the query or the collection has no
 	// vectors. A collection without documents has no hits. It fails with
-	// fault.Conflict for vectors of another model than the collection's, with
-	// fault.Invalid for another length, and with what q.Embed returns.
+	// fault.Conflict for vectors of another model or length than the collection's,
+	// with fault.Upstream for one that cannot be used, and with what q.Embed returns.
 	Search(ctx context.Context, tenant string, q Query) ([]Hit, error)
 }
 

@@ -168,7 +168,7 @@ var vectorCases = []libraryCase{
 					r.Errorf("%s: Put = %v", name, err)
 				}
 				if name == "other dimensions" {
-					r.refused(name, err, fault.Invalid, "docs", m.Model, "64", "65")
+					r.refused(name, err, fault.Conflict, "docs", m.Model, "64", "65")
 				}
 			}
 			d := rag.Document{Key: rag.Key{Collection: "fresh", ID: "new"}, Kind: rag.Text, Text: "New storks.", Embedding: m.Model, Embed: embed}
@@ -208,7 +208,7 @@ var vectorCases = []libraryCase{
 			r.Error("a vector was made for a search that is refused")
 		}
 		_, err = r.Search(r.Context(), r.tenant, rag.Query{Collection: "docs", Text: "herons", Limit: 5, Embedding: one.Model, Embed: (&Trigrams{Dimensions: 65}).Embed})
-		r.refused("Search with 65 dimensions", err, fault.Invalid, "docs", "64", "65")
+		r.refused("Search with 65 dimensions", err, fault.Conflict, "docs", "64", "65")
 		r.missing(rag.Key{Collection: "docs", ID: "b"})
 		r.finds(rag.Query{Collection: "docs", Text: "storks"})
 		r.finds(asks(one, "docs", "herons"), "a")
