@@ -228,8 +228,3 @@ func (p *plan) fitted(note json.RawMessage) *Fitted {
 	f.Messages = slices.Insert(f.Messages, front, note)
 	return f
 }
-
-func isSystem(m json.RawMessage) bool {
-	r := role(m)
-	return r == "system" || r == "developer"
-}

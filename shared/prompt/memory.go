@@ -3,8 +3,6 @@ package prompt
 import (
 	"encoding/json"
 	"slices"
-
-	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // remember keeps the newest exchanges that fit. An exchange is a turn, or
@@ -111,37 +109,6 @@ func caller(links []link, id string) int {
 		}
 	}
 	return -1
-}
-
-// step is what a message is to the calls of tools.
-type step struct {
-	result bool
-	id     string   // of the call that a result answers
-	calls  []string // ids
-}
-
-func steps(messages []json.RawMessage) []step {
-	list := make([]step, len(messages))
-	for i, m := range messages {
-		fields := rawjson.Fields(nil, m)
-		if name, _ := rawjson.String(rawjson.Get(fields, "role")); name == "tool" {
-			list[i].result = true
-			list[i].id, _ = rawjson.String(rawjson.Get(fields, "tool_call_id"))
-		}
-		calls := rawjson.Get(fields, "tool_calls")
-		if rawjson.Kind(calls) != "array" {
-			continue
-		}
-		rawjson.Elements(calls, func(_ int, call []byte) error {
-			id := ""
-			if rawjson.Kind(call) == "object" {
-				id, _ = rawjson.String(rawjson.Get(rawjson.Fields(nil, call), "id"))
-			}
-			list[i].calls = append(list[i].calls, id)
-			return nil
-		})
-	}
-	return list
 }
 
 // follow goes through messages while calls wait for results. It returns the

@@ -25,6 +25,16 @@ func resultOf(id string) string {
 	return `{"role":"tool","tool_call_id":"` + id + `","content":"42"}`
 }
 
+// oldCall and oldResult are the same in the form that OpenAI had before, in
+// which nothing has an id.
+func oldCall(name string) string {
+	return `{"role":"assistant","content":null,"function_call":{"name":"` + name + `","arguments":"{}"}}`
+}
+
+func oldResult(name string) string {
+	return `{"role":"function","name":"` + name + `","content":"42"}`
+}
+
 // TestMemoryWithoutPairsKeepsTheRest: what no provider would take is left out,
 // and nothing else is.
 func TestMemoryWithoutPairsKeepsTheRest(t *testing.T) {
@@ -66,6 +76,15 @@ func TestMemoryWithoutPairsKeepsTheRest(t *testing.T) {
 		{"the request's result after another turn", memory{plain("1"), asks("a"), plain("2")}, raw(resultOf("a")), []int{0, 2, 1}},
 		{"the request's result for the second time", memory{plain("1"), asks("a"), says("a")}, raw(resultOf("a")), []int{0, 1}},
 		{"the request's result of no call", memory{plain("1"), asks("a")}, raw(resultOf("zz")), []int{0}},
+
+		{"the old form", memory{plain("1"), raw(user("calc"), oldCall("f")), raw(oldResult("f"), assistant("42")), plain("2")}, question, []int{0, 1, 2, 3}},
+		{"the old form within a turn", memory{raw(user("calc"), oldCall("f"), oldResult("f"), oldCall("g"), oldResult("g"), assistant("42"))}, question, []int{0}},
+		{"the old form, a result that nobody asked for", memory{plain("1"), raw(oldResult("f"), assistant("42")), plain("2")}, question, []int{0, 2}},
+		{"the old form, a result of another function", memory{plain("1"), raw(user("calc"), oldCall("f")), raw(oldResult("g"), assistant("42"))}, question, []int{0}},
+		{"the old form, a call that nobody answered", memory{plain("1"), raw(user("calc"), oldCall("f")), plain("2")}, question, []int{0, 2}},
+		{"the old form, the request's result", memory{plain("1"), raw(user("calc"), oldCall("f"))}, raw(oldResult("f")), []int{0, 1}},
+		{"a result in the old form of a call in the new one", memory{plain("1"), asks("f"), raw(oldResult("f"), assistant("42"))}, question, []int{0}},
+		{"a call in both forms", memory{raw(user("calc"), callOf("a")[:len(callOf("a"))-1]+`,"function_call":{"name":"f","arguments":"{}"}}`, resultOf("a"), assistant("42"))}, question, []int{0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, _, a := prompt.Build(prompt.Parts{Memory: tc.memory, Own: tc.own}, prompt.Budget{Memory: 10_000}, letters)

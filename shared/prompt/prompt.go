@@ -306,20 +306,6 @@ func project(text string, budget int64, count measure) (json.RawMessage, Part) {
 	return nil, Part{Name: "project", Dropped: 1}
 }
 
-func role(m json.RawMessage) string {
-	if m == nil {
-		return ""
-	}
-	r, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, m), "role"))
-	return r
-}
-
-// calls says whether m waits for the results of tools.
-func calls(m json.RawMessage) bool {
-	list := rawjson.Get(rawjson.Fields(nil, m), "tool_calls")
-	return rawjson.Kind(list) == "array" && string(list) != "[]"
-}
-
 // guard tells the model what passages are, and by which tag it knows them: a
 // text may hold the usual one.
 func guard(tag string, cite bool) string {

@@ -25,10 +25,10 @@ type unit struct {
 // the last one with the answer: many clients send what they have to show in
 // parts, which are too many to be kept or left out together.
 func unitsOf(messages []json.RawMessage) []unit {
-	roles := make([]string, len(messages))
+	list := steps(messages)
 	newest := -1 // the newest user message
-	for i, m := range messages {
-		if roles[i] = role(m); roles[i] == "user" {
+	for i, s := range list {
+		if s.role == "user" {
 			newest = i
 		}
 	}
@@ -44,21 +44,21 @@ func unitsOf(messages []json.RawMessage) []unit {
 		units[u].messages = append(units[u].messages, i)
 		last = u
 	}
-	for i, m := range messages {
-		calling := hasCalls(m)
-		result := roles[i] == "tool" || roles[i] == "function"
-		by, known := caller[resultOf(m)]
+	for i, s := range list {
+		calling := len(s.calls) > 0
+		by, known := caller[s.id]
 		switch {
-		case roles[i] == "system" || roles[i] == "developer":
+		case s.system():
 			units = append(units, unit{messages: []int{i}, stays: true, head: -1}) // it interrupts nothing
-		case roles[i] == "user":
+			continue
+		case s.role == "user":
 			start(i)
 			head, tools = open, false
-		case result && known:
+		case s.result && known:
 			join(i, by)
 		case open < 0:
 			start(i)
-		case result && hasCalls(messages[units[open].messages[0]]):
+		case s.result && len(list[units[open].messages[0]].calls) > 0:
 			join(i, open)
 		case calling || tools || newest >= 0 && i > newest:
 			start(i)
@@ -67,10 +67,8 @@ func unitsOf(messages []json.RawMessage) []unit {
 		default:
 			join(i, open)
 		}
-		if calling {
-			for _, id := range callIDs(m) {
-				caller[id] = last
-			}
+		for _, id := range s.calls {
+			caller[id] = last
 		}
 	}
 	if last >= 0 {
@@ -78,42 +76,15 @@ func unitsOf(messages []json.RawMessage) []unit {
 	}
 	for i := len(units) - 1; i >= 0; i-- {
 		first := units[i].messages[0]
-		if first > newest || roles[first] == "system" || roles[first] == "developer" {
+		if first > newest || list[first].system() {
 			continue
 		}
-		if roles[first] != "user" || first < newest && len(units[i].messages) > 1 { // it has an answer
+		if list[first].role != "user" || first < newest && len(units[i].messages) > 1 { // it has an answer
 			break
 		}
 		units[i].asks = true
 	}
 	return units
-}
-
-// resultOf is the id of the call that m answers; "" for none.
-func resultOf(m json.RawMessage) string {
-	id, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, m), "tool_call_id"))
-	return id
-}
-
-func callIDs(m json.RawMessage) (ids []string) {
-	list := rawjson.Get(rawjson.Fields(nil, m), "tool_calls")
-	if rawjson.Kind(list) != "array" {
-		return nil
-	}
-	rawjson.Elements(list, func(_ int, call []byte) error {
-		if rawjson.Kind(call) == "object" {
-			if id, ok := rawjson.String(rawjson.Get(rawjson.Fields(nil, call), "id")); ok && id != "" {
-				ids = append(ids, id)
-			}
-		}
-		return nil
-	})
-	return ids
-}
-
-// hasCalls says whether m calls tools, in the present form or in the old one.
-func hasCalls(m json.RawMessage) bool {
-	return calls(m) || rawjson.Kind(rawjson.Get(rawjson.Fields(nil, m), "function_call")) == "object"
 }
 
 // textOf is what a message says, for searching.

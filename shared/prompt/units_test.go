@@ -58,3 +58,18 @@ func TestStepsKeepTheirQuestion(t *testing.T) {
 		}
 	}
 }
+
+// TestSystemMessagesCallNothing: whatever they say, what follows is no part of
+// them.
+func TestSystemMessagesCallNothing(t *testing.T) {
+	for _, messages := range [][]json.RawMessage{
+		raw(`{"role":"system","content":"S","tool_calls":[{"id":"a"}]}`, resultOf("a"), user("And now?")),
+		raw(user("Hello"), `{"role":"developer","content":"S","function_call":{"name":"f"}}`, oldResult("f"), user("And now?")),
+	} {
+		long := append(messages[:len(messages)-1:len(messages)-1], append(plan(), messages[len(messages)-1])...)
+		f, err := prompt.Window{Size: count(gpt, long) / 2, Counter: gpt, Strategy: prompt.Truncate}.Fit(long)
+		if err != nil || !slices.Contains(f.Kept, len(long)-1) {
+			t.Errorf("Fit = %+v, %v, want the newest question kept", f, err)
+		}
+	}
+}
