@@ -2,6 +2,7 @@ package rag
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,30 +32,35 @@ func ParseFilter(param string, object []byte) (Filter, error) {
 	}
 	var f Filter
 	for _, field := range fields {
-		at := param + "." + field.Name
-		var wanted []string
-		bad := fault.Field(at, "'%s' must be a string, number or boolean of at most %d bytes, or an array of 1 to %d of them.", at, maxLabel, maxFilterAny)
-		if rawjson.Kind(field.Value) == "array" {
-			err := rawjson.Elements(field.Value, func(i int, v []byte) error {
-				l, ok := label(field.Name, v)
-				if !ok || i >= maxFilterAny {
-					return bad
-				}
-				wanted = append(wanted, l)
-				return nil
-			})
-			if err != nil || len(wanted) == 0 {
-				return nil, bad
-			}
-		} else if l, ok := label(field.Name, field.Value); ok {
-			wanted = []string{l}
-		} else {
-			return nil, bad
+		wanted, ok := wantedLabels(field)
+		if !ok {
+			at := param + "." + field.Name
+			return nil, fault.Field(at, "'%s' must be a string, number or boolean of at most %d bytes, or an array of 1 to %d of them.", at, maxLabel, maxFilterAny)
 		}
 		f = append(f, wanted)
 	}
 	return f, nil
 }
+
+// wantedLabels are those that a field of a filter names; it is false if that is
+// none, or too many.
+func wantedLabels(field rawjson.Field) (list []string, ok bool) {
+	if rawjson.Kind(field.Value) != "array" {
+		l, ok := label(field.Name, field.Value)
+		return []string{l}, ok
+	}
+	err := rawjson.Elements(field.Value, func(i int, v []byte) error {
+		l, ok := label(field.Name, v)
+		if !ok || i >= maxFilterAny {
+			return errLabel
+		}
+		list = append(list, l)
+		return nil
+	})
+	return list, err == nil && len(list) > 0
+}
+
+var errLabel = errors.New("no label")
 
 // Labels are a document's metadata as filters know it: one for every string,
 // number and boolean at its top level or in an array there.

@@ -28,12 +28,12 @@ const (
 	nearWeight = 0.3
 )
 
-// Find finds what Search does in a better order, which it learns from the best
-// passages: by other terms that these have (pseudo-relevance feedback, after
-// Rocchio), unless they are code, whose authors choose names as they like; and by
-// how near to each other the terms of the query stand in them (after Rasolofo and
-// Savoy). read returns a passage
-// with its Text, Lead and Code; Find fails if it does.
+// Find returns the passages that Search does, in a better order. It looks at the
+// best of them for other terms, which join the query (pseudo-relevance feedback,
+// after Rocchio); code is left out there, since its authors choose names as they
+// like. Then it prefers those in which the terms of the query stand near each
+// other (after Rasolofo and Savoy). read returns a passage with its Text, Lead and
+// Code; Find fails if it does.
 func (x *Inverted) Find(terms []QueryTerm, k int, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) ([]Scored, error) {
 	if k <= 0 || x.Len() == 0 {
 		return nil, nil
@@ -66,7 +66,6 @@ func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passa
 		df            int
 		often, weight float32 // how often it is there, and that by how rare it is
 	}
-	shares := float32(0)
 	at := map[string]int{}
 	var list []candidate
 	for _, b := range best {
@@ -78,7 +77,6 @@ func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passa
 			continue
 		}
 		share := float32(math.Exp(float64((b.Score - best[0].Score) / (feedbackPeak * best[0].Score))))
-		shares += share
 		for _, t := range a.Terms(p) {
 			i, seen := at[t.Text]
 			if !seen {

@@ -192,7 +192,7 @@ func (r *reader) newlines(name string) {
 	case "br", "li", "tr", "dt", "dd":
 		want = "\n"
 	}
-	for text := r.b.String(); want != "" && text != "" && !strings.HasSuffix(text, want); text = r.b.String() {
+	for text := r.b.String(); text != "" && !strings.HasSuffix(text, want); text = r.b.String() {
 		r.b.WriteByte('\n')
 	}
 }
