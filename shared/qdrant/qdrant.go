@@ -215,7 +215,7 @@ func busy(k rag.Key) error {
 
 // contentSum is the same for the same content that is read in the same way.
 func contentSum(d rag.Document) string {
-	return digest(string(d.Kind), d.Language, d.Text, string(d.Metadata), rag.SplitVersion(d.Kind), rag.TermsVersion)
+	return digest(string(d.Kind), d.Language, d.Text, string(d.Metadata), rag.SplitVersion(d.Kind), rag.IndexVersion)
 }
 
 // digest is the same for the same parts, and for no others.

@@ -17,9 +17,9 @@ const (
 	maxContext  = 300 // of headings, or of a signature
 )
 
-// SplitVersion changes when Split cuts documents of a kind otherwise than before,
-// TermsVersion when passages have other terms. A library that keeps either
-// compares it, too, so that who stores a document again has it read anew.
+// SplitVersion names the way in which Split cuts documents of a kind, and changes
+// with it. Libraries keep it with a document: one that is stored again with the
+// same content is cut again if it was cut in another way.
 func SplitVersion(kind Kind) string {
 	if kind == HTML { // titles, alternative texts, nothing hidden
 		return "2"
@@ -27,8 +27,10 @@ func SplitVersion(kind Kind) string {
 	return ""
 }
 
-// TermsVersion is explained at SplitVersion.
-const TermsVersion = "2" // fewer stop words, more abbreviations
+// IndexVersion names the way in which passages get their terms and metadata its
+// labels, and changes with it. Libraries that keep terms or labels, instead of
+// making them whenever they start, keep it like SplitVersion.
+const IndexVersion = "2" // fewer stop words, more abbreviations, all digits of numbers
 
 // Split cuts a document into passages along its structure: sections of
 // Markdown and HTML, definitions of code, paragraphs and sentences of

@@ -1,6 +1,8 @@
 package rag
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,5 +103,23 @@ func TestDefinitionsInManyLanguages(t *testing.T) {
 	want := []string{"a", "B", "C", "d", "e", "f", "G", "H"}
 	if diff := cmp.Diff(want, definitions(code)); diff != "" {
 		t.Errorf("definitions (-want +got):\n%s", diff)
+	}
+}
+
+// TestTermsAndLabelsAreThoseOfTheirVersion: libraries keep them. Who has to
+// change what is wanted here gives IndexVersion another value, too.
+func TestTermsAndLabelsAreThoseOfTheirVersion(t *testing.T) {
+	const version = "2"
+	p := Passage{Text: "Reserving: how db.getUserName_v2 reserves 3,5 leases für 東京都.", Lead: len("Reserving"), Context: "HTTPServer"}
+	var got []string
+	for _, term := range new(Analyzer).Terms(p) {
+		got = append(got, fmt.Sprint(term.Text, " ", term.Count))
+	}
+	slices.Sort(got)
+	got = append(got, Labels([]byte(`{"a":"x","n=":[1.50,true,12345678901234567890],"deep":{"b":1}}`))...)
+	want := "3 1, 5 1, databas 1, für 1, get 1, getusernamev2 1, http 1, httpserver 1, leas 1, name 1, reserv 5, server 1, user 1, v2 1, 京都 1, 東京 1, " +
+		"a=sx, n===btrue, n===n1.5, n===n1234567890123456789e1"
+	if list := strings.Join(got, ", "); list != want || version != IndexVersion {
+		t.Errorf("version %s has\n%s, want version %s with\n%s", IndexVersion, list, version, want)
 	}
 }
