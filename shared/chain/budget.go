@@ -39,16 +39,16 @@ func (t *tally) into(res *Result) {
 	res.Attempts, res.Cached, res.Model, res.Usage, res.Cost = t.attempts, t.cached, t.model, t.usage, t.cost
 }
 
-// hold sets money aside for a call.
+// hold sets money aside for a call. Less than nothing is given back.
 func (w *work) hold(more usage.Nano) error {
 	w.runner.mu.Lock()
 	defer w.runner.mu.Unlock()
 	w.tally.mu.Lock()
 	defer w.tally.mu.Unlock()
-	if b := w.c.Budget; b > 0 && w.run.Cost+w.runner.held+more > b {
+	if b := w.c.Budget; b > 0 && more > 0 && w.run.Cost+w.runner.held+more > b {
 		return overBudget("the chain", b, b-w.run.Cost-w.runner.held, more)
 	}
-	if b := w.budget(); b > 0 && w.tally.cost+w.tally.held+more > b {
+	if b := w.budget(); b > 0 && more > 0 && w.tally.cost+w.tally.held+more > b {
 		return overBudget("the step", b, b-w.tally.cost-w.tally.held, more)
 	}
 	w.runner.held += more

@@ -40,7 +40,8 @@ type Ask struct {
 	// Hold must be called before anything is spent, with the most that the call
 	// is expected to cost, and again before it may cost more than that. It fails
 	// with fault.Quota if that is above what the budgets of the step and of the
-	// chain have left. It must not be called concurrently.
+	// chain have left; less than it was called with last is always taken. It must
+	// not be called concurrently.
 	Hold func(most usage.Nano) error
 	// Left is what those budgets have left for this call; usage.None if there are
 	// none. Other calls may hold some of it by the time of Hold.

@@ -230,6 +230,41 @@ func TestConditionsChooseBranches(t *testing.T) {
 	}
 }
 
+// TestWhatIsHeldCanBeGivenBack: also when others have overdrawn the budget
+// meanwhile, and then others may use it.
+func TestWhatIsHeldCanBeGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{say: func(_ context.Context, ask chain.Ask, user string) (chain.Answer, error) {
+			switch user {
+			case "dear":
+				err := ask.Hold(1000)
+				time.Sleep(time.Second / 2)
+				return chain.Answer{Text: user, Cost: 2200}, err
+			case "modest":
+				if err := ask.Hold(1500); err != nil {
+					return chain.Answer{}, err
+				}
+				time.Sleep(time.Second) // the other ends
+				if err := ask.Hold(500); err != nil {
+					t.Errorf("Hold of less = %v", err)
+				}
+				if left := ask.Left(); left != 0 {
+					t.Errorf("Left = %d, want nothing", left)
+				}
+				if err := ask.Hold(501); !errors.Is(err, fault.Quota) {
+					t.Errorf("Hold of more = %v, want quota", err)
+				}
+				return chain.Answer{Text: user, Cost: 0}, ask.Hold(0)
+			}
+			return chain.Answer{Text: user, Cost: 300}, ask.Hold(300)
+		}}
+		r, err := run(t, with(prompt("a", "dear")+","+prompt("b", "modest")+","+prompt("c", "last", `"needs":["b"]`), `"budget_usd":0.0000025`), "", w)
+		if got := states(r); err != nil || got != "a:ok b:ok c:ok" || r.Cost != 2500 {
+			t.Errorf("run = %s at %d, %v, want all of it at 2500", got, r.Cost, err)
+		}
+	})
+}
+
 func TestBudgets(t *testing.T) {
 	holding := func(most usage.Nano) *world {
 		return &world{say: func(ctx context.Context, ask chain.Ask, user string) (chain.Answer, error) {
