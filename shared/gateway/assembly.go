@@ -252,8 +252,8 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 func (s *Session) converse(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
 	var a llm.Answer
 	w.chat.Need |= llm.NeedText
-	m := newMeter(ctx, &s.bill, w)
-	err := m.run(func(e *llm.Event) error {
+	m := newMeter(&s.bill, w)
+	err := m.run(ctx, func(e *llm.Event) error {
 		a.Add(e)
 		return emit(e)
 	})

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -26,7 +25,7 @@ type attempt struct {
 
 	dropped []string // request fields that the provider could not take
 
-	known bool // what was billed:
+	known bool // what was billed, which follows
 	usage llm.Usage
 	cost  usage.Nano
 	guess bool // it was counted here
@@ -34,16 +33,18 @@ type attempt struct {
 
 // bill holds the attempts of one request and the money that is reserved for
 // them. Attempts of a race, and the calls of a session, use it concurrently: mu
-// guards it and, while calls are under way, the call's record and times.
+// guards it and, while calls are under way, the call's record and times. It is
+// never held while somebody is asked for money: funding is, before it, so that
+// one question is asked at a time, and calls that need no more do not wait.
 type bill struct {
-	g   *Gateway
-	c   *Call
-	ctx context.Context
+	g      *Gateway
+	c      *Call
+	priced bool // targets without a known price must not be asked
 
+	funding  sync.Mutex
 	mu       sync.Mutex
 	attempts []*attempt
-	reserved usage.Nano
-	priced   bool        // targets without a known price must not be asked
+	reserved usage.Nano  // changed with both locks held
 	answered llm.Usage   // of all works that have ended
 	one      [1]*attempt // where attempts usually fit
 
@@ -55,72 +56,24 @@ type bill struct {
 }
 
 // open begins an attempt at t for w. If the reservation does not cover it besides
-// what the others cost, more is reserved first; it fails as raise does, and with
-// fault.Quota if t has no known price while prices matter.
-func (b *bill) open(w *Work, t *Target) (*attempt, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// what the others cost, more is reserved first; it fails as raise and Work.Fund
+// do, and with fault.Quota if t has no known price while prices matter.
+func (b *bill) open(ctx context.Context, w *Work, t *Target) (*attempt, error) {
 	a := &attempt{target: t, held: w.est.cost(t)}
 	if !t.Priced && b.priced {
 		return nil, &fault.Error{Kind: fault.Quota, Code: "unknown_price", Message: "No price is known for '" + t.Provider + "/" + t.Model + "'."}
 	}
-	if err := w.fund(w.committed() + a.held); err != nil {
-		return nil, err
+	if b.enter(w, a) {
+		return a, nil
 	}
-	if err := b.raise(b.committed + a.held); err != nil {
-		return nil, w.est.advise(err)
-	}
-	a.asked = time.Now()
-	c := b.c
-	b.committed += a.held
-	b.attempts, w.attempts = append(b.attempts, a), append(w.attempts, a)
-	c.Record.Attempts++
-	if !w.Side && (len(b.attempts) == 1 || b.attempts[len(b.attempts)-2].ended) { // in a race, the first stands for all until one speaks
-		c.Record.Provider, c.Record.Model = t.Provider, t.Model
+	b.funding.Lock()
+	defer b.funding.Unlock()
+	for !b.enter(w, a) { // again if others have entered meanwhile: they need no lock of ours
+		if err := b.cover(ctx, w, a); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
-}
-
-// raise makes the lease hold at least need. It fails with fault.Quota if the
-// budget has no room, and with fault.Unavailable, naming no provider, if the
-// account cannot be asked. The caller holds mu.
-func (b *bill) raise(need usage.Nano) error {
-	if need <= b.reserved || b.c.Record.FailOpen {
-		return nil
-	}
-	lease := b.c.Grant.Lease
-	lease.Reserved = b.reserved // a store that is told what it holds needs one write
-	l, err := b.g.Store.TopUp(context.WithoutCancel(b.ctx), lease, need)
-	switch {
-	case err == nil:
-		b.reserved = l.Reserved
-		return nil
-	case errors.Is(err, fault.Quota):
-		return err
-	case errors.Is(err, fault.Unavailable) && b.g.FailOpen:
-		b.g.Log.LogAttrs(b.ctx, slog.LevelWarn, "goes on although the store is down", slog.String("request_id", b.c.Record.ID), slog.Any("err", err))
-		b.c.Record.FailOpen = true
-		return nil
-	case errors.Is(err, fault.Unavailable):
-		return err
-	}
-	return &fault.Error{Kind: fault.Unavailable, Message: "What this request may spend cannot be found out. Try again.", RetryAfter: time.Second, Err: err}
-}
-
-// more raises what the lease holds by an amount for w, or by as much of it as
-// the budgets of w and of the user have, down to a sixteenth. It fails as raise.
-func (b *bill) more(w *Work, amount usage.Nano) (err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for least := max(1, amount/16); amount >= least; amount /= 2 {
-		if err = w.fund(w.funded + amount); err != nil {
-			continue
-		}
-		if err = b.raise(b.reserved + amount); !errors.Is(err, fault.Quota) {
-			return err
-		}
-	}
-	return err
 }
 
 // count notes what an event holds.

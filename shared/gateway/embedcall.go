@@ -116,7 +116,7 @@ func (e *embedding) call(ctx context.Context, t *Target, list []int) error {
 	b, part := e.b, *e.w
 	part.embed = e.request(list)
 	part.est = estimateEmbed(part.embed)
-	a, err := b.open(&part, t)
+	a, err := b.open(ctx, &part, t)
 	if err != nil {
 		return err
 	}

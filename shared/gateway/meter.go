@@ -20,25 +20,24 @@ var errCut = errors.New("gateway: cut off")
 // usage, and asks for more money while a stream runs.
 type meter struct {
 	*bill
-	ctx   context.Context
 	w     *Work
 	req   *llm.Request
 	route *router.Route
 	emit  func(*llm.Event) error
 
-	speaker  *attempt // whose events the client gets
-	soft     int64    // bytes at which a top-up is asked for
-	hard     int64    // bytes at which the stream waits for its answer
-	perBytes float64
-	aimed    bool // the marks are set, where there are any
-	topup    chan error
-	final    bool  // it was asked for at the hard mark
-	cut      bool  // the answer was ended here,
-	failed   error // for this reason; nil: the budget, which the client was told
+	speaker *attempt // whose events the client gets
+	soft    int64    // bytes at which a top-up is asked for
+	hard    int64    // bytes at which the stream waits for its answer
+	perByte float64  // nano-dollars that a byte of the answer costs
+	aimed   bool     // the marks are set, where there are any
+	topup   chan error
+	final   bool  // it was asked for at the hard mark
+	cut     bool  // the answer was ended here,
+	failed  error // for this reason; nil: the budget, which the client was told
 }
 
-func newMeter(ctx context.Context, b *bill, w *Work) *meter {
-	m := &meter{bill: b, ctx: ctx, w: w, req: w.chat, route: w.route, soft: math.MaxInt64, hard: math.MaxInt64}
+func newMeter(b *bill, w *Work) *meter {
+	m := &meter{bill: b, w: w, req: w.chat, route: w.route, soft: math.MaxInt64, hard: math.MaxInt64}
 	m.route.Ask, m.route.Picked = m.ask, m.picked
 	return m
 }
@@ -46,15 +45,17 @@ func newMeter(ctx context.Context, b *bill, w *Work) *meter {
 // aim sets the marks for what is reserved.
 func (m *meter) aim() {
 	m.aimed = true
-	m.perBytes = float64(m.speaker.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
-	if m.perBytes <= 0 || !m.req.Stream {
+	m.perByte = float64(m.speaker.target.Price.Bound(0, 1_000_000)) / 1e6 / bytesPerTokenUsual
+	if m.perByte <= 0 || !m.req.Stream {
 		return
 	}
-	prompt, _ := m.w.est.tokens(m.speaker.target) // what is held for it, if that is less, is known better
+	// The prompt takes what a count says, but no more than is reserved for it:
+	// that may have been counted better, when the prompt was put together.
+	prompt, _ := m.w.est.tokens(m.speaker.target)
 	input := m.speaker.target.Price.Bound(min(prompt, roughPrompt(m.req)), 0)
 	m.mu.Lock()
 	left, known := m.reserved-(m.committed-m.speaker.held), !m.c.Record.FailOpen // or nobody could say what is left
-	if own := m.w.funded - (m.w.committed() - m.speaker.held); m.w.Fund != nil && (own < left || !known) {
+	if own := m.w.allowed - (m.w.committed() - m.speaker.held); m.w.Fund != nil && (own < left || !known) {
 		left, known = own, true
 	}
 	m.mu.Unlock()
@@ -63,17 +64,17 @@ func (m *meter) aim() {
 		return
 	}
 	room := float64(left - input)
-	m.soft, m.hard = int64(0.8*room/m.perBytes), int64(room/m.perBytes)
+	m.soft, m.hard = int64(0.8*room/m.perByte), int64(room/m.perByte)
 }
 
 func (m *meter) inputTokens() int64 { return countPrompt(m.req) }
 
 // run has the request answered and leaves the books complete, whatever happens.
-func (m *meter) run(emit func(*llm.Event) error) error {
+func (m *meter) run(ctx context.Context, emit func(*llm.Event) error) error {
 	m.emit = emit
 	defer m.stop()
 	m.wait()
-	err := m.route.Complete(m.ctx, m.req, m.event)
+	err := m.route.Complete(ctx, m.req, func(e *llm.Event) error { return m.event(ctx, e) })
 	m.rest()
 	last := m.last()
 	if last != nil {
@@ -115,7 +116,7 @@ func (m *meter) latest(at *Target) *attempt {
 // ask makes one call to a target and counts what comes of it.
 func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, emit func(*llm.Event) error) error {
 	t := to.Of.(*Target)
-	a, err := m.open(m.w, t)
+	a, err := m.open(ctx, m.w, t)
 	if err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (m *meter) picked(to *router.Target) {
 }
 
 // event passes an event of the speaker on.
-func (m *meter) event(e *llm.Event) error {
+func (m *meter) event(ctx context.Context, e *llm.Event) error {
 	if e.Raw != nil && e.Usage == nil && !m.req.Stream && !m.speaker.billed { // the whole answer, which comes with its price
 		m.estimate(m.speaker, m.inputTokens)
 		m.book(m.w, m.speaker, false)
@@ -180,45 +181,46 @@ func (m *meter) event(e *llm.Event) error {
 		m.aim()
 	}
 	if m.speaker.bytes >= m.soft {
-		return m.fund()
+		return m.askForMore(ctx)
 	}
 	return nil
 }
 
-// fund asks for more money at the soft mark and takes up the answer when it is
+// askForMore asks for more money at the soft mark and takes up the answer when it is
 // there, or, at the hard mark, when it comes. Whether it is refused or nobody
 // can say: it is asked for again at the hard mark, and ends the stream only then.
-func (m *meter) fund() error {
+func (m *meter) askForMore(ctx context.Context) error {
 	if m.topup == nil {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
 		answer := make(chan error, 1)
 		m.topup, m.final = answer, m.speaker.bytes >= m.hard
-		go func() { answer <- guarded(func() error { return m.more(m.w, more) }) }()
+		go func() { answer <- guarded(func() error { return m.more(ctx, m.w, more) }) }()
 	}
 	if m.speaker.bytes < m.hard {
 		select {
 		case err := <-m.topup:
-			return m.funded(err)
+			return m.heard(ctx, err)
 		default:
 			return nil
 		}
 	}
-	return m.funded(<-m.topup)
+	return m.heard(ctx, <-m.topup)
 }
 
-func (m *meter) funded(err error) error {
+// heard takes up the answer to a question for more money.
+func (m *meter) heard(ctx context.Context, err error) error {
 	m.topup = nil
 	switch {
 	case err == nil:
 		if m.aim(); m.speaker.bytes >= m.hard { // an event was longer than what was granted
-			return m.fund()
+			return m.askForMore(ctx)
 		}
 		return nil
 	case !m.final && m.speaker.bytes < m.hard: // what is reserved lasts until then, and others may settle
 		m.soft = m.hard
 		return nil
 	case !m.final:
-		return m.fund()
+		return m.askForMore(ctx)
 	case errors.Is(err, fault.Quota):
 		m.cut = true
 		m.mu.Lock()

@@ -38,10 +38,11 @@ type Work struct {
 	// Fund is asked before the call may cost more than it allowed last: with the
 	// most that it may cost then, all its attempts and how far they have got
 	// included. If it fails, what needs more is not asked, or ends: a stream as if
-	// the account had refused it. One question is asked at a time, and it must not
-	// use the session. Nil: the account alone decides.
-	Fund   func(most usage.Nano) error
-	funded usage.Nano // what it allowed last; the session's lock guards it
+	// the account had refused it. What the account did refuse then, it has back: it
+	// is asked for less than it allowed, which must not fail. One question is asked
+	// at a time, and it must not use the session. Nil: the account alone decides.
+	Fund    func(most usage.Nano) error
+	allowed usage.Nano // what it allowed last; changed with both locks of the session held
 
 	// Side marks a call whose answer the client does not get: its cost counts,
 	// its tokens and times are not those of the request.
@@ -149,7 +150,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	}
 	c.Grant, c.admitted = grant, true
 	c.Record.Project, c.Record.Reserved = grant.Project, grant.Lease.Reserved
-	s := &Session{bill{g: g, c: c, ctx: ctx, reserved: grant.Lease.Reserved}}
+	s := &Session{bill{g: g, c: c, reserved: grant.Lease.Reserved}}
 	s.attempts = s.one[:0]
 	s.priced = g.UnknownPrice != "allow" && grant.Budgeted // or "reject", which routes see to
 	c.session = s
@@ -182,7 +183,7 @@ func (s *Session) Chat(ctx context.Context, w *Work, emit func(*llm.Event) error
 	if w.opts.Conversation != "" {
 		return s.converse(ctx, w, emit)
 	}
-	return newMeter(ctx, &s.bill, w).run(emit)
+	return newMeter(&s.bill, w).run(ctx, emit)
 }
 
 // Answer makes a call and returns its answer, as far as it came if there is an

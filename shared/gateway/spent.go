@@ -65,18 +65,6 @@ func (w *Work) MaxOutput() int64 {
 // there.
 func (w *Work) Expect(tokens int64) { w.est.output = min(w.est.output, tokens) }
 
-// fund asks w's own budget. The caller holds the session's lock.
-func (w *Work) fund(most usage.Nano) error {
-	if w.Fund == nil || most <= w.funded {
-		return nil
-	}
-	if err := w.Fund(most); err != nil {
-		return err
-	}
-	w.funded = most
-	return nil
-}
-
 // committed is what w's attempts have cost and may still cost. The caller holds
 // the session's lock.
 func (w *Work) committed() (sum usage.Nano) {
