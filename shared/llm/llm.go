@@ -60,7 +60,7 @@ type Request struct {
 
 	Stream       bool
 	IncludeUsage bool  // the client asked for the usage chunk of a stream
-	MaxTokens    int64 // bound on output tokens per choice; 0 if the client set none
+	MaxTokens    int64 // bound on output tokens per choice, the client's or, where Raw has none, the gateway's own; 0 if there is none
 	N            int64 // choices, at least 1
 	Media        bool  // a message holds an image, a sound, a file: what is no text
 

@@ -5,6 +5,7 @@
 //
 //	Free text, and directives of one line each:
 //	need: text                  the request's Need asks for parsed text
+//	bound: N                    the gateway bounds the answer to N tokens, and the client does not
 //	-- client.json --           the client's body
 //	-- upstream.request --      method, path and body that the adapter must send (-update rewrites it)
 //	-- upstream.response --     a status line, header lines, a blank line, the body
@@ -32,6 +33,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +166,20 @@ func (c *testCase) directive(line string) bool {
 	return bytes.Contains(append([]byte{'\n'}, c.archive.Comment...), []byte("\n"+line+"\n"))
 }
 
+// bound is the one that the gateway sets; 0 if it sets none.
+func (c *testCase) bound(t *testing.T) (n int64) {
+	t.Helper()
+	for line := range strings.Lines(string(c.archive.Comment)) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "bound: "); ok {
+			var err error
+			if n, err = strconv.ParseInt(text, 10, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return n
+}
+
 // check compares an outcome with the file, or rewrites the file.
 func (c *testCase) check(t *testing.T, got outcome) {
 	t.Helper()
@@ -214,6 +230,9 @@ func (c *testCase) answer(t *testing.T, open func(string) llm.Provider, mode mod
 	req.ID, req.Model = "req_test", unprefixed(req.Model)
 	req.Strict = strict(req.Fields)
 	req.Need = need
+	if n := c.bound(t); n > 0 {
+		req.MaxTokens = n
+	}
 	up := c.serve(t, mode)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -123,7 +123,7 @@ func BenchmarkBody(b *testing.B) {
 		b.SetBytes(int64(len(raw)))
 		b.ReportAllocs()
 		for b.Loop() {
-			openai.ChatBody(b.Context(), req)
+			openai.ChatBody(&openai.Provider{}, b.Context(), req)
 		}
 	})
 	b.Run("map", func(b *testing.B) {

@@ -2,6 +2,7 @@ package openai
 
 // For tests of what cannot be seen from outside.
 var (
-	ChatBody = chatBody
+	ChatBody = (*Provider).chatBody
+	Bound    = (*Provider).bound
 	Plain    = plain
 )

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -49,7 +50,7 @@ func (p *Provider) Complete(ctx context.Context, req *llm.Request, emit func(*ll
 	if req.Stream {
 		accept = "text/event-stream"
 	}
-	resp, err := p.post(ctx, c, "/chat/completions", accept, chatBody(ctx, req))
+	resp, err := p.post(ctx, c, "/chat/completions", accept, p.chatBody(ctx, req))
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,10 @@ func (p *Provider) noKey(ctx context.Context, c *upstream.Client, err error) err
 }
 
 // chatBody is the client's body with the model as the provider calls it,
-// without our own extension and, for a stream, with the usage chunk asked for:
-// a client that does not want to see it must still pay.
-func chatBody(ctx context.Context, req *llm.Request) []byte {
+// without our own extension, with a bound on the answer if that is the gateway's
+// own and, for a stream, with the usage chunk asked for: a client that does not
+// want to see it must still pay.
+func (p *Provider) chatBody(ctx context.Context, req *llm.Request) []byte {
 	var edits []rawjson.Edit
 	if old := rawjson.Get(req.Fields, "stream_options"); req.Stream {
 		options := []byte(`{"include_usage":true}`)
@@ -124,6 +126,9 @@ func chatBody(ctx context.Context, req *llm.Request) []byte {
 		if !bytes.Equal(options, old) {
 			edits = append(edits, rawjson.Edit{Name: "stream_options", Value: options})
 		}
+	}
+	if req.MaxTokens > 0 && rawjson.IsNull(rawjson.Get(req.Fields, newBound)) && rawjson.IsNull(rawjson.Get(req.Fields, oldBound)) {
+		edits = append(edits, rawjson.Edit{Name: p.bound(req.Model), Value: strconv.AppendInt(nil, req.MaxTokens, 10)})
 	}
 	return edited(upstream.BuffersOf(ctx), req.Raw, req.Fields, req.Model, edits...)
 }

@@ -43,7 +43,7 @@ func TestBody(t *testing.T) {
 			t.Fatalf("%s: %v", tc.name, err)
 		}
 		req.Model = "m"
-		if got := string(openai.ChatBody(t.Context(), req)); got != tc.want {
+		if got := string(openai.ChatBody(&openai.Provider{}, t.Context(), req)); got != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, tc.want)
 		}
 	}
