@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,8 @@ import (
 
 	client "github.com/qdrant/go-client/qdrant"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/qdrant"
@@ -23,6 +26,7 @@ type patient struct {
 	client.UnimplementedPointsServer
 	conns  chan net.Conn
 	takes  atomic.Int64 // nanoseconds; below 0: for ever
+	starts atomic.Bool  // its answer is that it is not ready
 	gone   atomic.Bool  // nobody listens
 	dialed atomic.Int64
 	asked  atomic.Int64
@@ -58,6 +62,9 @@ func (p *patient) wait(ctx context.Context) error {
 	if d := time.Duration(p.takes.Load()); d >= 0 {
 		select {
 		case <-time.After(d):
+			if p.starts.Load() {
+				return status.Error(codes.Unavailable, "starting")
+			}
 			return nil
 		case <-ctx.Done():
 		}
@@ -229,6 +236,112 @@ func TestWhatQdrantRefusesIsNoFailure(t *testing.T) {
 		}
 		if err := s.Ping(t.Context()); err != nil {
 			t.Errorf("Ping = %v", err)
+		}
+	})
+}
+
+// TestACallTakesNoLongerThanItMay, be it over while an attempt is under way or
+// between two. That says nothing of the connection, which is used again.
+func TestACallTakesNoLongerThanItMay(t *testing.T) {
+	for _, tc := range []struct {
+		takes time.Duration
+		asked int64
+	}{{1430 * time.Millisecond, 2}, {950 * time.Millisecond, 3}} {
+		inMemory(t, func(t *testing.T, p *patient, s *qdrant.Store) {
+			ping := func() error { return s.Ping(t.Context()) }
+			p.starts.Store(true)
+			p.answersAfter(tc.takes)
+			for i := range 5 {
+				before := p.asked.Load()
+				if d, err := took(ping); !errors.Is(err, fault.Unavailable) || d != 3*time.Second || p.asked.Load()-before != tc.asked {
+					t.Errorf("call %d = %v after %v and %d attempts of %v, want unavailable after 3s and %d", i, err, d, p.asked.Load()-before, tc.takes, tc.asked)
+				}
+			}
+			if d, err := took(ping); !errors.Is(err, fault.Unavailable) || d != 0 {
+				t.Errorf("after five such calls: %v after %v, want unavailable at once", err, d)
+			}
+			time.Sleep(10*time.Second + time.Millisecond)
+			p.starts.Store(false)
+			p.answersAfter(0)
+			if err := ping(); err != nil || p.dialed.Load() != 1 {
+				t.Errorf("when it is ready: %v, with %d connections, want one", err, p.dialed.Load())
+			}
+		})
+	}
+}
+
+// TestAKeyThatCannotBeRead says nothing of Qdrant, good or bad, nor of the
+// connection.
+func TestAKeyThatCannotBeRead(t *testing.T) {
+	for name, cause := range map[string]error{"of ours": fault.New(fault.Unavailable, "No secret."), "of any kind": errors.New("detail")} {
+		inMemory(t, func(t *testing.T, p *patient, _ *qdrant.Store) {
+			failed := cause
+			s := open(t, qdrant.Options{URL: "http://127.0.0.1", Key: func(context.Context) (string, error) { return "key", failed }})
+			defer s.Close()
+			qdrant.Dial(s, p.dial)
+			ping := func() error { return s.Ping(t.Context()) }
+			unread := func() {
+				for range 20 {
+					if d, err := took(ping); !errors.Is(err, fault.Unavailable) || !errors.Is(err, cause) || strings.Contains(fault.As(err).Message, "detail") || d != 0 {
+						t.Fatalf("%s: Ping = %v after %v, want the error of the key at once", name, err, d)
+					}
+				}
+			}
+			unread()
+			failed = nil
+			p.answersAfter(1500 * time.Millisecond)
+			if d, err := took(ping); err != nil || d != 1500*time.Millisecond {
+				t.Errorf("%s: on a connection that is not proven: %v after %v, want an answer after 1.5s", name, err, d)
+			}
+			p.answersAfter(never)
+			for range 4 {
+				ping()
+			}
+			failed = cause
+			unread()
+			failed = nil
+			ping()
+			if d, _ := took(ping); d != 0 {
+				t.Errorf("%s: after five failures, with unread keys in between, a call takes %v", name, d)
+			}
+		})
+	}
+}
+
+// TestWhoLeavesDuringTheTrial leaves it to others, unless anybody would have
+// left.
+func TestWhoLeavesDuringTheTrial(t *testing.T) {
+	inMemory(t, func(t *testing.T, p *patient, s *qdrant.Store) {
+		ping := func() error { return s.Ping(t.Context()) }
+		leaveAfter := func(patience time.Duration) {
+			time.Sleep(10*time.Second + time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if d, err := took(func() error { return s.Ping(ctx) }); !errors.Is(err, context.DeadlineExceeded) || d != patience {
+				t.Errorf("the trial of who leaves after %v = %v after %v", patience, err, d)
+			}
+		}
+		p.answersAfter(never)
+		for range 5 {
+			ping()
+		}
+		leaveAfter(900 * time.Millisecond)
+		if d, err := took(ping); !errors.Is(err, fault.Unavailable) || d != 2*time.Second {
+			t.Errorf("the next call = %v after %v, want the trial of 2s", err, d)
+		}
+		if d, _ := took(ping); d != 0 {
+			t.Errorf("after that trial a call takes %v", d)
+		}
+		leaveAfter(1500 * time.Millisecond)
+		if d, _ := took(ping); d != 0 {
+			t.Errorf("after a trial of 1.5s in silence a call takes %v", d)
+		}
+		leaveAfter(900 * time.Millisecond)
+		p.answersAfter(0)
+		for range 2 {
+			if d, err := took(ping); err != nil || d != 0 {
+				t.Errorf("when it answers again: %v after %v", err, d)
+			}
 		}
 	})
 }

@@ -79,8 +79,8 @@ func (s *Store) drop() {
 	}
 }
 
-// handBack ends a call on c, which was answered or not. A connection on which
-// there was silence is not used again.
+// handBack ends a call on c, which was answered or not. A connection that was
+// silent for as long as any may be is not used again.
 func (s *Store) handBack(c *conn, answered, silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,7 +113,7 @@ func (s *Store) authenticate(ctx context.Context, method string, req, reply any,
 	if s.o.Key != nil {
 		key, err := s.o.Key(ctx)
 		if err != nil {
-			return err
+			return ours{err}
 		}
 		if key != "" {
 			ctx = metadata.AppendToOutgoingContext(ctx, "api-key", key)
@@ -139,7 +139,8 @@ func call[T any](ctx context.Context, s *Store, p patience, do func(context.Cont
 	return out, err
 }
 
-// insist is call, whatever became of earlier ones.
+// insist is call without the breaker: it asks Qdrant even if earlier calls got no
+// answer.
 func insist[T any](ctx context.Context, s *Store, p patience, do func(context.Context, *qdrant.Client) (T, error)) (none T, _ error) {
 	whole, cancel := context.WithTimeout(ctx, p.proven+p.fresh)
 	defer cancel()
@@ -153,13 +154,15 @@ func insist[T any](ctx context.Context, s *Store, p patience, do func(context.Co
 		if proven {
 			bound = p.proven
 		}
+		asked := time.Now()
 		attempt, cancel := context.WithTimeout(whole, bound)
 		out, err := do(attempt, c.Client)
 		away := status.Code(err) == codes.Unavailable
-		silent, leaves := err != nil && ended(attempt) != nil, ended(ctx)
+		_, keyless := errors.AsType[ours](err)
+		silent, leaves := err != nil && !keyless && ended(attempt) != nil, ended(ctx)
 		tooLong := silent && (leaves == nil || time.Since(begun) >= p.proven) // for anybody
 		cancel()
-		s.handBack(c, !away && !silent, tooLong)
+		s.handBack(c, !away && !silent && !keyless, silent && time.Since(asked) >= p.proven)
 		switch {
 		case err == nil:
 			return out, nil
@@ -174,8 +177,13 @@ func insist[T any](ctx context.Context, s *Store, p patience, do func(context.Co
 		}
 		select {
 		case <-time.After(wait + rand.N(wait)):
-		case <-ctx.Done():
-			return none, ours{ctx.Err()}
+		case <-whole.Done():
+		}
+		switch {
+		case ended(ctx) != nil:
+			return none, ours{ended(ctx)}
+		case ended(whole) != nil: // there is no time left in which an attempt could be answered
+			return none, lost{unavailable(err)}
 		}
 		wait *= 3
 	}
@@ -203,8 +211,11 @@ func pause(ctx context.Context) error {
 var errMissing = errors.New("qdrant: no such collection")
 
 func translate(err error) error {
-	if f, ok := errors.AsType[*fault.Error](err); ok { // of the key
-		return ours{f}
+	if key, ok := errors.AsType[ours](err); ok {
+		if _, ok := errors.AsType[*fault.Error](key); ok {
+			return key
+		}
+		return unavailable(key) // and still ours
 	}
 	if limited, ok := errors.AsType[*qdrant.QdrantResourceExhaustedError](err); ok {
 		f := unavailable(err)
