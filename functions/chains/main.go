@@ -14,7 +14,7 @@ import (
 
 func main() {
 	lambdahttp.Main(inference.Open(connect.Adapters, retrieval.Join), func(s *api.Server) http.Handler {
-		s.CodeTools = tidy.Tools{}
+		s.CodeTools = tidy.Tools{Log: s.Log}
 		return s.Chains()
 	})
 }

@@ -50,7 +50,7 @@ func (s *Server) ready(v *visit) error {
 	for i, c := range s.Ready {
 		wg.Go(func() {
 			start := time.Now()
-			err := ask(ctx, c)
+			err := fault.Guard(func() error { return c.Ask(ctx) })
 			states[i] = checkState{Name: c.Name, Status: "ok", LatencyMS: time.Since(start).Milliseconds(), Optional: c.Optional}
 			if err != nil {
 				states[i].Status = "down"
@@ -75,16 +75,6 @@ func (s *Server) ready(v *visit) error {
 	}
 	writeJSON(v, status, body)
 	return nil
-}
-
-// ask runs one check in a goroutine of its own, so it must not panic.
-func ask(ctx context.Context, c Check) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.New(fault.Internal, "panic: %v", p)
-		}
-	}()
-	return c.Ask(ctx)
 }
 
 // MetricsPage serves GET /metrics.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -137,17 +136,17 @@ func (w *work) locked(f func()) {
 	f()
 }
 
-// errPanic is what a bug looks like from outside.
-var errPanic = fault.New(fault.Internal, "Internal error.")
-
 // once makes one attempt. A panic in it must not end the process: it would end
 // the runs of others, too.
 func (w *work) once(ctx context.Context) (v any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			v, err = nil, fault.Wrap(fault.Internal, fmt.Errorf("panic in step %s: %v\n%s", w.top.ID, p, debug.Stack()), errPanic.Message)
-		}
-	}()
+	err = fault.Guard(func() (err error) {
+		v, err = w.do(ctx)
+		return err
+	})
+	return v, err
+}
+
+func (w *work) do(ctx context.Context) (any, error) {
 	switch s := w.s; s.Type {
 	case Prompt, Code:
 		body, err := w.body(ctx)

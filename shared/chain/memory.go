@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
 // memory holds the calls that need not be made again: by what they ask, for
@@ -98,6 +100,9 @@ func (w *work) remembered(ctx context.Context, call []byte, ask func() (any, str
 		}
 	}
 }
+
+// errPanic is what a bug looks like from outside.
+var errPanic = fault.New(fault.Internal, "Internal error.")
 
 // learn makes the call that others may be waiting for: whatever becomes of it,
 // they must hear.

@@ -3,8 +3,6 @@ package chain
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -135,13 +133,8 @@ func (r *runner) save(ctx context.Context) {
 
 // store is Save. A panic in it must not end the process: nobody is above it in
 // the goroutine that keeps a run saved.
-func (r *runner) store(ctx context.Context, run *Run) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Wrap(fault.Internal, fmt.Errorf("panic in saving a run: %v\n%s", p, debug.Stack()), errPanic.Message)
-		}
-	}()
-	return r.o.Save(ctx, run)
+func (r *runner) store(ctx context.Context, run *Run) error {
+	return fault.Guard(func() error { return r.o.Save(ctx, run) })
 }
 
 // small is r without what makes it large.

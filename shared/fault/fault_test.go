@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -64,5 +65,21 @@ func TestChoice(t *testing.T) {
 		if got := fault.Choice(names); got != want {
 			t.Errorf("Choice(%q) = %s, want %s", names, got, want)
 		}
+	}
+}
+
+func explode() error { panic("ouch") }
+
+// TestGuardKeepsWhereAPanicWas: for the log, not for the client.
+func TestGuardKeepsWhereAPanicWas(t *testing.T) {
+	f := fault.As(fault.Guard(explode))
+	if f.Kind != fault.Internal || f.Message != "Internal error." || !strings.Contains(f.Err.Error(), "ouch") || !strings.Contains(f.Err.Error(), "fault_test.explode") {
+		t.Errorf("Guard = %s %q, %v, want an internal error, and of the panic what and where in its cause", f.Kind, f.Message, f.Err)
+	}
+	if err := fault.Guard(func() error { return io.EOF }); err != io.EOF {
+		t.Errorf("Guard = %v, want what the function returned", err)
+	}
+	if err := fault.Guard(func() error { return nil }); err != nil {
+		t.Errorf("Guard = %v, want nil", err)
 	}
 }

@@ -44,7 +44,7 @@ func (e *embedding) fetch(ctx context.Context, route *router.Route, first *Targe
 			if ctx.Err() != nil {
 				return fault.As(context.Cause(ctx))
 			}
-			return guarded(func() error { return e.part(ctx, route, p) })
+			return fault.Guard(func() error { return e.part(ctx, route, p) })
 		})
 	}
 	return calls.Wait()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -85,7 +84,7 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 	var all sync.WaitGroup
 	if id := w.opts.Project; id != "" {
 		all.Go(func() {
-			failed[2] = guarded(func() (err error) {
+			failed[2] = fault.Guard(func() (err error) {
 				g.project, err = s.about(ctx, id)
 				return err
 			})
@@ -93,14 +92,14 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 	}
 	if id := w.opts.Conversation; id != "" {
 		all.Go(func() {
-			failed[0] = guarded(func() (err error) {
+			failed[0] = fault.Guard(func() (err error) {
 				g.turns, err = s.remember(ctx, id)
 				return err
 			})
 		})
 	}
 	search := func(r *Retrieval, text string) {
-		failed[1] = guarded(func() (err error) {
+		failed[1] = fault.Guard(func() (err error) {
 			g.hits, err = s.retrieve(ctx, r, text)
 			return err
 		})
@@ -131,17 +130,6 @@ func earlier(turns []conversation.Turn) string {
 		}
 	}
 	return ""
-}
-
-// guarded runs fn, in a goroutine of its own, where a panic would end the
-// process: it becomes an error, whose text is for the log only.
-func guarded(fn func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fault.Wrap(fault.Internal, fmt.Errorf("panic: %v", v), "Internal error.")
-		}
-	}()
-	return fn()
 }
 
 // skip leaves an optional stage out and says so.

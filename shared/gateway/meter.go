@@ -194,7 +194,7 @@ func (m *meter) askForMore(ctx context.Context) error {
 		more := m.speaker.target.Price.Bound(0, DefaultMaxTokens)
 		answer := make(chan error, 1)
 		m.topup, m.final = answer, m.speaker.bytes >= m.hard
-		go func() { answer <- guarded(func() error { return m.more(ctx, m.w, more) }) }()
+		go func() { answer <- fault.Guard(func() error { return m.more(ctx, m.w, more) }) }()
 	}
 	if m.speaker.bytes < m.hard {
 		select {

@@ -114,7 +114,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	metrics.Watch(models.Router.States)
 	g.Server = &api.Server{
 		Users: g.store, Keys: g.store, Projects: g.store, WriteOffs: g.store, Recipes: g.recipes, Conversations: g.conversations, Runs: g.runs, Ledger: g.store, Log: log, Version: config.Version(), Metrics: metrics.Handler(), Targets: models.Router.States,
-		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open, CodeTools: tidy.Tools{}, CodeModel: c.CodeModel,
+		AdminKey: secrets.Get(c.AdminKey), Open: metrics.Open, CodeTools: tidy.Tools{Log: log}, CodeModel: c.CodeModel,
 		Ready: []api.Check{{Name: "store", Ask: func(ctx context.Context) error { _, err := g.store.ListUsers(ctx, "", 1); return err }}},
 		Gateway: &gateway.Gateway{Models: models, Store: g.store, Recipes: g.recipes, Conversations: g.conversations, Pepper: pepper, Log: log,
 			Vectors: gateway.NewVectorCache(int64(c.EmbedCacheMB) << 20), Observe: metrics.Observe, UnknownPrice: c.UnknownPrice, FailOpen: c.FailOpen},

@@ -3,8 +3,6 @@ package router
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -161,22 +159,19 @@ func (r *Route) race(ctx context.Context, req *llm.Request, emit func(*llm.Event
 
 const forever time.Duration = 1 << 62
 
-// run makes the call of a leg in a goroutine of its own, so it must not panic.
+// run makes the call of a leg, in a goroutine of its own.
 func (r *Route) run(ctx context.Context, l *leg, req *llm.Request, said chan<- saying) {
-	var err error
-	defer func() {
-		if p := recover(); p != nil {
-			err = fault.Wrap(fault.Internal, &crash{p, debug.Stack()}, "Internal error.")
+	err := fault.Guard(func() error {
+		err := r.Ask(ctx, l.target, req, func(e *llm.Event) error {
+			said <- saying{leg: l, event: e}
+			return <-l.reply
+		})
+		if f, ok := context.Cause(ctx).(*fault.Error); ok && f.Kind == fault.Timeout && err != nil {
+			return f
 		}
-		said <- saying{leg: l, err: err}
-	}()
-	err = r.Ask(ctx, l.target, req, func(e *llm.Event) error {
-		said <- saying{leg: l, event: e}
-		return <-l.reply
+		return err
 	})
-	if f, ok := context.Cause(ctx).(*fault.Error); ok && f.Kind == fault.Timeout && err != nil {
-		err = f
-	}
+	said <- saying{leg: l, err: err}
 }
 
 // end closes a leg's visit at its target.
@@ -226,11 +221,3 @@ func (g *Group) spendHedge() bool {
 	g.spare--
 	return true
 }
-
-// crash is a panic as an error, for the log.
-type crash struct {
-	value any
-	stack []byte
-}
-
-func (c *crash) Error() string { return fmt.Sprintf("panic: %v\n%s", c.value, c.stack) }

@@ -5,11 +5,13 @@ package tidy
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
+	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
 const (
@@ -18,7 +20,9 @@ const (
 )
 
 // Tools implements codegen.Tools.
-type Tools struct{}
+type Tools struct {
+	Log *slog.Logger // hears of formatters and parsers that panicked; nil: nobody does
+}
 
 var _ codegen.Tools = Tools{}
 
@@ -50,7 +54,7 @@ var known = map[string]language{
 
 // Tidy returns the content of f, formatted if format is true and it can be, and
 // what is wrong in it. Places are those in the returned text.
-func (Tools) Tidy(f codegen.File, format bool) (content string, list []codegen.Diagnostic) {
+func (t Tools) Tidy(f codegen.File, format bool) (content string, list []codegen.Diagnostic) {
 	lang, ok := known[f.Language]
 	if tooDeep(f) || !utf8.ValidString(f.Content) || strings.IndexByte(f.Content, 0) >= 0 {
 		if lang.check != nil {
@@ -59,14 +63,14 @@ func (Tools) Tidy(f codegen.File, format bool) (content string, list []codegen.D
 		return f.Content, list
 	}
 	if format && f.Content != "" {
-		if text, done := lang.run(f); done {
+		if text, done := t.run(lang, f); done {
 			f.Content = text
 		} else if !ok || lang.format == nil {
 			f.Content = trim(f)
 		}
 	}
 	if lang.check != nil {
-		list = lang.look(f)
+		list = t.look(lang, f)
 	}
 	return f.Content, list
 }
@@ -78,43 +82,46 @@ func unchecked(f codegen.File, why string) []codegen.Diagnostic {
 }
 
 // IsCode says whether text can only be code in the language.
-func (Tools) IsCode(name, text string) bool {
+func (t Tools) IsCode(name, text string) bool {
 	lang, trimmed := known[name], strings.TrimSpace(text)
 	f := codegen.File{Path: "x", Language: name, Content: text}
 	if !lang.certain || tooDeep(f) || !strings.ContainsAny(trimmed, "\n;{(=<") {
 		return false
 	}
-	return !slices.ContainsFunc(lang.look(f), func(d codegen.Diagnostic) bool { return d.Severity == codegen.Error })
+	return !slices.ContainsFunc(t.look(lang, f), func(d codegen.Diagnostic) bool { return d.Severity == codegen.Error })
 }
 
 // run formats, unless the formatter panics.
-func (l language) run(f codegen.File) (text string, done bool) {
-	if l.format == nil {
+func (t Tools) run(l language, f codegen.File) (text string, done bool) {
+	if l.format == nil || !t.guard(f, func() { text, done = l.format(f) }) {
 		return "", false
 	}
-	defer func() {
-		if recover() != nil {
-			text, done = "", false
-		}
-	}()
-	return l.format(f)
+	return text, done
 }
 
 // look checks, unless the parser panics. Diagnostics are cut to a number and
 // length that can be read.
-func (l language) look(f codegen.File) (list []codegen.Diagnostic) {
-	defer func() {
-		if recover() != nil {
-			list = unchecked(f, "Its parser failed.")
-		}
-		if len(list) > maxErrors {
-			list = list[:maxErrors]
-		}
-		for i := range list {
-			list[i].Path, list[i].Message = f.Path, cut(list[i].Message)
-		}
-	}()
-	return l.check(f)
+func (t Tools) look(l language, f codegen.File) (list []codegen.Diagnostic) {
+	if !t.guard(f, func() { list = l.check(f) }) {
+		list = unchecked(f, "Its parser failed.")
+	}
+	if len(list) > maxErrors {
+		list = list[:maxErrors]
+	}
+	for i := range list {
+		list[i].Path, list[i].Message = f.Path, cut(list[i].Message)
+	}
+	return list
+}
+
+// guard runs what others wrote on f, and says whether it did not panic: the
+// author is told what could not be done, the log why.
+func (t Tools) guard(f codegen.File, fn func()) bool {
+	err := fault.Guard(func() error { fn(); return nil })
+	if err != nil && t.Log != nil {
+		t.Log.Error("a tool for files panicked", "language", f.Language, "err", err)
+	}
+	return err == nil
 }
 
 func cut(s string) string {
