@@ -28,7 +28,7 @@ var kinds = map[fault.Kind]wire{
 	fault.Unprocessable: {http.StatusUnprocessableEntity, "invalid_request_error", "unprocessable"},
 	fault.RateLimited:   {http.StatusTooManyRequests, "rate_limit_error", "rate_limit_exceeded"},
 	fault.Quota:         {http.StatusTooManyRequests, "insufficient_quota", "insufficient_quota"},
-	fault.Canceled:      {499, "server_error", "client_closed_request"},
+	fault.Canceled:      {fault.StatusClientLeft, "server_error", "client_closed_request"},
 	fault.Upstream:      {http.StatusBadGateway, "server_error", "upstream_error"},
 	fault.Unavailable:   {http.StatusServiceUnavailable, "server_error", "unavailable"},
 	fault.Timeout:       {http.StatusGatewayTimeout, "server_error", "timeout"},

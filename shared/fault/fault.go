@@ -38,6 +38,10 @@ var Kinds = []Kind{Invalid, Unauthorized, Forbidden, NotFound, Method, Conflict,
 
 func (k Kind) Error() string { return string(k) }
 
+// StatusClientLeft is the HTTP status in our books of requests whose client left
+// before it had its answer. It is nginx's: net/http has no name for it.
+const StatusClientLeft = 499
+
 // Error is a Kind, a message that is safe to show to the client, and a cause
 // that is only ever logged.
 type Error struct {

@@ -182,7 +182,7 @@ func (a *attempt) record() usage.Attempt {
 		f := fault.As(err)
 		t.Status, t.Error = f.Status, string(f.Kind)
 		if f.Kind == fault.Canceled {
-			t.Status = 499
+			t.Status = fault.StatusClientLeft
 		}
 	}
 	return t

@@ -103,7 +103,7 @@ func (m *Metrics) resolve(l labels) *series {
 // only once it has answered: anybody can ask for models that do not exist.
 func (m *Metrics) bounded(r *usage.Record) labels {
 	l := labels{operation: m.operations.label(r.Operation, true), provider: none, model: none, status: r.Status}
-	if http.StatusText(r.Status) == "" && r.Status != 499 {
+	if http.StatusText(r.Status) == "" && r.Status != fault.StatusClientLeft {
 		l.status = 0
 	}
 	if r.Provider == "" {
