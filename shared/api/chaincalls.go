@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -142,7 +141,7 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	}
 	bound := int64(0)
 	if left := ask.Left(); left < usage.None && w.Chat().MaxTokens == 0 {
-		if w, bound, err = k.bounded(ctx, body, w, left); err != nil {
+		if w, bound, err = k.bounded(ctx, w, left); err != nil {
 			return chain.Answer{}, err
 		}
 	}
@@ -191,7 +190,7 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 // have left for it, pays for; 0 if none is needed, or if left pays for nothing,
 // which its Hold will say. A stream may use all of it, and asks for it while it
 // goes on. Anything else must be held at once, and leaves something to others.
-func (k *chainCalls) bounded(ctx context.Context, body []byte, w *gateway.Work, left usage.Nano) (*gateway.Work, int64, error) {
+func (k *chainCalls) bounded(ctx context.Context, w *gateway.Work, left usage.Nano) (*gateway.Work, int64, error) {
 	most := w.Affords(left)
 	if most == 0 || most == math.MaxInt64 {
 		return w, 0, nil
@@ -205,8 +204,7 @@ func (k *chainCalls) bounded(ctx context.Context, body []byte, w *gateway.Work, 
 	case !known && most > gateway.DefaultMaxTokens:
 		return w, 0, nil
 	}
-	w, err := k.work(ctx, rawjson.Apply(nil, body, rawjson.Fields(nil, body),
-		rawjson.Edit{Name: "max_completion_tokens", Value: strconv.AppendInt(nil, bound, 10)}))
+	w, err := k.s.Gateway.Bound(ctx, k.c, w, bound)
 	if err == nil && w.Chat().Stream {
 		w.Expect(gateway.DefaultMaxTokens)
 	}

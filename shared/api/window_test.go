@@ -131,7 +131,7 @@ func TestPromptsAreMadeToFit(t *testing.T) {
 		reply("application/json", completion)(w, r)
 	})
 	got = strings.Join(l.last(), "\n")
-	if a.status != 200 || len(asked) != 2 || !strings.Contains(asked[0], "summarise") || !strings.Contains(got, "quinces are in crate 4711.") || !strings.Contains(a.body, `"Hi."`) {
+	if a.status != 200 || len(asked) != 2 || !strings.Contains(asked[0], "summarise") || !strings.Contains(asked[0], `"max_completion_tokens":`) || !strings.Contains(got, "quinces are in crate 4711.") || !strings.Contains(a.body, `"Hi."`) {
 		t.Errorf("summarize: %d after %d calls: %.300s\n%.3000s", a.status, len(asked), a.body, got)
 	}
 	rec := l.records("ana")[0]

@@ -230,7 +230,7 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 	if err != nil {
 		return err
 	}
-	req.ID, req.Strict, req.Need, req.Dropped = old.ID, old.Strict, old.Need, old.Dropped
+	req.ID, req.MaxTokens, req.Strict, req.Need, req.Dropped = old.ID, old.MaxTokens, old.Strict, old.Need, old.Dropped
 	own := w.est.media
 	if w.chat, w.est = req, estimateChat(req); len(own) < len(w.est.media) {
 		w.est.media = own // those of the memory are among what was added

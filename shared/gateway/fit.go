@@ -84,6 +84,7 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 	if err != nil {
 		return "", err
 	}
+	req.MaxTokens = of.MaxTokens
 	first := w.route.First()[0].Of.(*Target) // there is one: its window is known
 	side := &Work{chat: req, Side: true, opts: Options{Strategy: router.Priority, Only: []string{first.Provider}, Fallbacks: []string{}}}
 	if side, err = s.g.plan(ctx, s.c, side); err != nil {

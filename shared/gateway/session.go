@@ -79,6 +79,13 @@ func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work,
 	return g.plan(ctx, c, &Work{chat: req, opts: opts, filled: t})
 }
 
+// Bound bounds the answer of a chat that its client has not bounded, and plans
+// it anew. It fails as PrepareChat.
+func (g *Gateway) Bound(ctx context.Context, c *Call, w *Work, tokens int64) (*Work, error) {
+	w.chat.MaxTokens = tokens
+	return g.plan(ctx, c, w)
+}
+
 // plan finds the model of w and the way to it.
 func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err error) {
 	stream := false

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -17,9 +16,11 @@ import (
 // Summary is earlier turns that are to be replaced by a summary of them, which
 // a model has to write.
 type Summary struct {
-	// Request is the body of a chat request that asks for it, without a model.
+	// Request is the body of a chat request that asks for it, without a model and
+	// without a bound.
 	Request []byte
-	// MaxTokens bounds the summary, in the request as in what Insert takes of it.
+	// MaxTokens bounds the summary: in the answer to the request, where providers
+	// have their own names for it, as in what Insert takes of it.
 	MaxTokens int64
 
 	plan    plan
@@ -113,10 +114,7 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 	if transcript.Len() == 0 {
 		return nil
 	}
-	body := append([]byte(`{"messages":`), Join([]json.RawMessage{system, user(transcript.String())})...)
-	body = append(body, `,"max_completion_tokens":`...)
-	body = strconv.AppendInt(body, most, 10)
-	return append(body, '}')
+	return append(append([]byte(`{"messages":`), Join([]json.RawMessage{system, user(transcript.String())})...), '}')
 }
 
 // cut is the beginning of a text of n tokens, with at most as many as there is
