@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -29,42 +28,15 @@ func (g *Gateway) prepareEmbed(ctx context.Context, c *Call, body []byte) (*Work
 		e.got[i].err = llm.EmptyInput(i)
 	}
 	w.found = e
-	context, known := contextOf(c.User, w.model.Name, req)
+	prefix, known := contextOf(c.User, w.model.Name, req)
 	if known {
 		e.twins()
 	}
 	if g.Vectors != nil && !own.uncached && known {
-		e.recall(g, context)
+		e.recall(g, prefix)
 	}
 	e.reserve()
 	return w, nil
-}
-
-// twins finds the inputs that are there more than once: they are sent once.
-func (e *embedding) twins() {
-	seen := make(map[string]int, len(e.got))
-	for i := range e.got {
-		key := e.key(i)
-		first, again := seen[key]
-		if !again {
-			seen[key] = i
-		} else if e.got[i].err == nil {
-			e.got[i].twin, e.got[i].first = true, first
-			e.distinct--
-		}
-	}
-}
-
-// key is the same for the same input.
-func (e *embedding) key(i int) string {
-	if e.req.Tokens == nil {
-		return e.req.Inputs[i]
-	}
-	var ids []byte
-	for _, id := range e.req.Tokens[i] {
-		ids = binary.AppendVarint(ids, id)
-	}
-	return string(ids)
 }
 
 // reserve estimates what is still to be made.
@@ -73,24 +45,6 @@ func (e *embedding) reserve() {
 	for i := range e.got {
 		if v := &e.got[i]; !v.twin && !v.cached {
 			e.w.est.input += e.tokens(i)
-		}
-	}
-}
-
-// double gives inputs that were not sent what became of their twins.
-func (e *embedding) double() {
-	for i := range e.got {
-		v := &e.got[i]
-		if !v.twin {
-			continue
-		}
-		first := &e.got[v.first]
-		v.at, v.model, v.cached, v.values = first.at, first.model, first.cached, slices.Clone(first.values)
-		if first.err != nil {
-			f := *fault.As(first.err)
-			f.Param = inputAt(i)
-			f.Message = numbered.Regexp().ReplaceAllLiteralString(f.Message, f.Param)
-			v.err = &f
 		}
 	}
 }
