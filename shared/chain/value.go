@@ -26,7 +26,7 @@ func decode(raw []byte) any {
 // encode writes a step's output. It fails above what a step may hand on, and
 // does not begin to make what is larger: a value may be in it many times.
 func encode(v any) (json.RawMessage, error) {
-	if rawjson.Size(v, maxOutput) > maxOutput {
+	if rawjson.AtLeast(v, maxOutput) > maxOutput {
 		return nil, fault.New(fault.TooLarge, "The output has more than %d bytes.", maxOutput)
 	}
 	out, err := rawjson.Marshal(v)

@@ -31,10 +31,11 @@ func inNumber(c byte) bool {
 	return '0' <= c && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
 
-// Size is the least that Marshal makes of v, a value as of encoding/json with
-// numbers as json.Number, in bytes. It stops counting above most, so that it can
-// be asked before too much is made.
-func Size(v any, most int) int {
+// AtLeast is the least that Marshal makes of v, in bytes: a value as of
+// encoding/json with numbers as json.Number. What else there may be in it counts
+// as nothing. It stops counting above most, so that it can be asked before too
+// much is made.
+func AtLeast(v any, most int) int {
 	switch v := v.(type) {
 	case string:
 		return 2 + len(v)
@@ -50,7 +51,7 @@ func Size(v any, most int) int {
 			if n > most {
 				break
 			}
-			n += Size(e, most-n)
+			n += AtLeast(e, most-n)
 		}
 		return n
 	case map[string]any:
@@ -59,7 +60,7 @@ func Size(v any, most int) int {
 			if n > most {
 				break
 			}
-			n += 3 + len(k) + Size(e, most-n)
+			n += 3 + len(k) + AtLeast(e, most-n)
 		}
 		return n
 	}

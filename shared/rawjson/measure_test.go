@@ -29,9 +29,9 @@ func TestLongNumber(t *testing.T) {
 	}
 }
 
-// TestSize holds Size to what Marshal makes, where no character needs more than
+// TestAtLeast holds AtLeast to what Marshal makes, where no character needs more than
 // its byte.
-func TestSize(t *testing.T) {
+func TestAtLeast(t *testing.T) {
 	for _, text := range []string{`null`, `true`, `""`, `"abc"`, `-1.5e3`, `[]`, `[1]`, `[1,[true,null],"x"]`, `{}`, `{"a":1}`, `{"a":{"b":[1,2]},"c":"d"}`} {
 		dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 		dec.UseNumber()
@@ -39,19 +39,28 @@ func TestSize(t *testing.T) {
 		if err := dec.Decode(&v); err != nil {
 			t.Fatal(err)
 		}
-		if got := rawjson.Size(v, 1000); got != len(text) {
-			t.Errorf("Size(%s) = %d, want %d", text, got, len(text))
+		if got := rawjson.AtLeast(v, 1000); got != len(text) {
+			t.Errorf("AtLeast(%s) = %d, want %d", text, got, len(text))
+		}
+	}
+	for _, v := range []any{"\n<\x00é", false, []any{1.5, 2, struct{ A string }{"abc"}}} { // escapes, false and other types are more
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rawjson.AtLeast(v, 1000); got > len(text) {
+			t.Errorf("AtLeast(%s) = %d, want at most %d", text, got, len(text))
 		}
 	}
 }
 
-func TestSizeStops(t *testing.T) {
+func TestAtLeastStops(t *testing.T) {
 	part := []any{strings.Repeat("x", 1000)}
 	var v any = part
 	for range 60 { // 2^60 KB, if somebody wrote it
 		v = []any{v, v}
 	}
-	if got := rawjson.Size(v, 5000); got <= 5000 || got > 10_000 {
-		t.Errorf("Size = %d, want somewhat more than 5000", got)
+	if got := rawjson.AtLeast(v, 5000); got <= 5000 || got > 10_000 {
+		t.Errorf("AtLeast = %d, want somewhat more than 5000", got)
 	}
 }

@@ -346,7 +346,7 @@ func (m *machine) print(v any) error {
 	case bool:
 		return m.write(fmt.Sprint(v))
 	}
-	size := rawjson.Size(v, m.output)
+	size := rawjson.AtLeast(v, m.output)
 	if size > m.output {
 		return errOutput
 	}
