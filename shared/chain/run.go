@@ -105,7 +105,7 @@ type runner struct {
 	doing  map[string]*tally // of steps that have begun
 	memory memory
 	size   int          // bytes of all outputs
-	work   atomic.Int64 // steps taken
+	effort atomic.Int64 // steps taken between calls
 
 	telling sync.Mutex // one event at a time
 

@@ -159,7 +159,7 @@ func TestSelectionsAreBounded(t *testing.T) {
 func TestWorkIsOfTheRun(t *testing.T) {
 	r := &runner{}
 	ctx, leave := context.WithCancelCause(t.Context())
-	for range maxWork / maxOnce {
+	for range maxEffort / maxOnce {
 		if err := r.spend(ctx)(maxOnce); err != nil {
 			t.Fatal(err)
 		}

@@ -17,8 +17,8 @@ import (
 // enough that deadlines and clients who leave are heard of within a tenth of a
 // second.
 const (
-	maxWork = 10 << 20 // steps of a run
-	maxOnce = 1 << 20  // steps of a selection, which cannot be interrupted
+	maxEffort = 10 << 20 // steps of a run
+	maxOnce   = 1 << 20  // steps of a selection, which cannot be interrupted
 
 	stepBytes  = 256 // bytes to a step
 	stepStates = 16  // bytes times instructions of a pattern to a step
@@ -35,7 +35,7 @@ func (r *runner) spend(ctx context.Context) template.Spend {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if r.work.Add(int64(steps)) > maxWork {
+		if r.effort.Add(int64(steps)) > maxEffort {
 			return &fault.Error{Kind: fault.Unprocessable, Code: "chain_work_exceeded",
 				Message: "The run's texts, selections and conditions take more work than a run may: give them less data, or simpler patterns."}
 		}
