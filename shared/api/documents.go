@@ -134,13 +134,8 @@ func (b *documentBody) document(id string) (d rag.Document, err error) {
 		return d, err
 	}
 	d.Language = strings.ToLower(d.Language)
-	if err := b.kind(&d); err != nil {
-		return d, err
-	}
-	if d.Kind == rag.HTML && len(rag.Split(d.Kind, d.Language, d.Text)) == 0 {
-		return d, fault.Field("text", "'text' is a page on which nothing can be read: it has tags, scripts or what is hidden, and no text.")
-	}
-	return d, nil
+	err = b.kind(&d)
+	return d, err
 }
 
 // readMetadata reads an object of up to most bytes; null is none.

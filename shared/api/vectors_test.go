@@ -89,6 +89,20 @@ func TestDocumentsGetVectorsOnTheBill(t *testing.T) {
 	r.account("ana")
 }
 
+// TestAPageWithoutTextCostsNothing where documents get vectors, either.
+func TestAPageWithoutTextCostsNothing(t *testing.T) {
+	r, e := newEmbeddingReader(t)
+	a := r.do("POST", "/ai/documents", `{"collection":"docs","id":"page.html","text":"<p></p><!-- herons -->"}`)
+	if message, _, param, _ := a.fail(t); a.status != 400 || param != "text" || !strings.Contains(message, "page") {
+		t.Errorf("POST: %d %s, want a 400 about the text of the page", a.status, a.body)
+	}
+	recs := r.records("ana")
+	if len(recs) != 1 || recs[0].Cost != 0 || e.calls.Load() != 0 {
+		t.Errorf("records = %+v after %d calls, want one that costs nothing", recs, e.calls.Load())
+	}
+	r.account("ana")
+}
+
 // TestLongDocumentsAreEmbeddedInBatches: no call has more than 96 passages, and
 // every passage gets the vector of its own text.
 func TestLongDocumentsAreEmbeddedInBatches(t *testing.T) {

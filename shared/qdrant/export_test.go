@@ -7,6 +7,9 @@ import (
 
 	"github.com/qdrant/go-client/qdrant"
 	"google.golang.org/grpc"
+
+	"github.com/devmentor/ai-gateway/shared/rag"
+	"github.com/devmentor/ai-gateway/shared/requestid"
 )
 
 // Dial lets s reach Qdrant by dial.
@@ -58,4 +61,10 @@ func Make(ctx context.Context, s *Store, ask *qdrant.CreateCollection) error {
 	}
 	defer s.handBack(c, true, false)
 	return c.CreateCollection(ctx, ask)
+}
+
+// PutBare stores a document without passages, as older gateways did.
+func PutBare(ctx context.Context, s *Store, tenant string, d rag.Document) error {
+	h := &head{tenant: tenant, Document: d, rev: requestid.New(time.Now()), gen: newGeneration(0)}
+	return s.swap(ctx, headID(tenant, d.Key), "", h.payload())
 }

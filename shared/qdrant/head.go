@@ -18,7 +18,7 @@ import (
 // The states of points among the documents.
 const (
 	stateLive = "live" // a document
-	stateBare = "bare" // a document without passages
+	stateBare = "bare" // a document without passages, which older gateways took
 	stateRest = "rest" // not a document: its passages are still to be deleted, or not yet to be seen
 	stateKind = "kind" // not about a document, but about a collection
 )

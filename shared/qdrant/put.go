@@ -75,9 +75,6 @@ func (p *putting) wants(ctx context.Context, h *head, of *kind, can bool) (bool,
 	if can {
 		model = p.d.Embedding
 	}
-	if len(p.passages) == 0 {
-		return false, nil
-	}
 	if of == nil || of.embedding == model {
 		return can, nil
 	}
@@ -122,10 +119,7 @@ func (p *putting) store(ctx context.Context) (again bool, err error) {
 	if err != nil || h == nil {
 		return err == nil, err
 	}
-	if len(p.passages) > 0 {
-		again, err = p.settle(ctx, h, of)
-	}
-	if err == nil && !again {
+	if again, err = p.settle(ctx, h, of); err == nil && !again {
 		err = p.write(ctx, gen)
 	}
 	if err == nil && !again {
@@ -161,7 +155,7 @@ func (p *putting) announce(ctx context.Context, gen string) (*head, *kind, error
 
 // fits says whether the collection is of the kind that the document is.
 func (p *putting) fits(of *kind) bool {
-	return len(p.passages) == 0 || of != nil && of.embedding == p.model() && of.dimensions == p.dimensions
+	return of != nil && of.embedding == p.model() && of.dimensions == p.dimensions
 }
 
 // model is that of the document's vectors.

@@ -97,8 +97,10 @@ func (s *Store) Put(ctx context.Context, tenant string, d rag.Document) (rag.Doc
 	if !utf8.ValidString(d.Text) || !utf8.ValidString(d.ID) || !utf8.Valid(d.Metadata) || !utf8.ValidString(d.Language) {
 		return d, false, fault.Field("text", "The document has bytes that are no UTF-8.")
 	}
-	passages := rag.Split(d.Kind, d.Language, d.Text)
-	d.Passages = len(passages)
+	passages, err := d.Split()
+	if err != nil {
+		return d, false, err
+	}
 	p := &putting{s: s, tenant: tenant, d: d, passages: passages, sum: contentSum(d)}
 	p.d.Embed = nil
 	for range tries {

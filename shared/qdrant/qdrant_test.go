@@ -13,6 +13,7 @@ import (
 
 	"github.com/devmentor/ai-gateway/shared/qdrant"
 	"github.com/devmentor/ai-gateway/shared/qdranttest"
+	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/requestid"
 	"github.com/devmentor/ai-gateway/shared/storetest"
 )
@@ -54,5 +55,40 @@ func dropAll(t *testing.T, o qdrant.Options) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDocumentsFromBeforeTheyNeededPassages are there as ever, and decide
+// nothing.
+func TestDocumentsFromBeforeTheyNeededPassages(t *testing.T) {
+	s := open(t, qdrant.Options{URL: qdranttest.New(t).URL})
+	bare := rag.Document{Key: rag.Key{Collection: "docs", ID: "kept"}, Kind: rag.HTML, Text: "<p>", Created: time.Now().UTC()}
+	for _, id := range []string{"kept", "a", "deleted"} {
+		bare.ID = id
+		if err := qdrant.PutBare(t.Context(), s, tenant, bare); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := put(long("herons"))(s); err != nil { // "a"
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), tenant, bare.Key); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	q := rag.Query{Collection: "docs", Text: "herons", Limit: 9, PerDoc: 1, Embedding: trigrams.Model, Embed: trigrams.Sees("herons")}
+	if hits, err := s.Search(t.Context(), tenant, q); err != nil || len(hits) != 1 || hits[0].ID != "a" {
+		t.Errorf("hits = %+v, %v, want what was stored since", hits, err)
+	}
+	list, _, err := s.Documents(t.Context(), tenant, rag.Key{}, "", 10)
+	had := map[string]int{}
+	for _, d := range list {
+		had[d.ID] = d.Passages
+	}
+	if kept, ok := had["kept"]; err != nil || len(had) != 2 || !ok || kept != 0 || had["a"] == 0 {
+		t.Errorf("Documents = %v, %v, want what was there and not deleted", had, err)
+	}
+	bare.ID = "kept"
+	if d, err := s.Get(t.Context(), tenant, bare.Key); err != nil || d.Text != "<p>" {
+		t.Errorf("Get = %+v, %v", d, err)
 	}
 }

@@ -53,6 +53,20 @@ type Document struct {
 	Embed Embedder
 }
 
+// Split cuts d up as the function Split does, and counts its passages. It fails
+// with fault.Invalid if there are none: nothing would ever find d.
+func (d *Document) Split() ([]Passage, error) {
+	passages := Split(d.Kind, d.Language, d.Text)
+	d.Passages = len(passages)
+	switch {
+	case len(passages) > 0:
+		return passages, nil
+	case d.Kind == HTML:
+		return nil, fault.Field("text", "'text' is a page on which nothing can be read: it has tags, scripts or what is hidden, and no text.")
+	}
+	return nil, fault.Field("text", "'text' must not be blank.")
+}
+
 // Embedder returns one vector per text, all of the same length.
 type Embedder func(ctx context.Context, texts []string) ([][]float32, error)
 
@@ -93,10 +107,10 @@ type Library interface {
 	// the document with Passages set, and whether anything changed: the same
 	// content again changes nothing, not even Created, and costs no embeddings,
 	// unless it was stored by a gateway that read such documents otherwise. A
-	// collection without vectors takes none. Put fails with fault.Conflict if the
-	// collection has vectors of another model than d.Embedding or of another length,
-	// or d has none; with fault.Upstream if those that Embed returns cannot be used;
-	// and with what Embed returns.
+	// collection without vectors takes none. Put fails as Document.Split; with
+	// fault.Conflict if the collection has vectors of another model than d.Embedding
+	// or of another length, or d has none; with fault.Upstream if those that Embed
+	// returns cannot be used; and with what Embed returns.
 	Put(ctx context.Context, tenant string, d Document) (_ Document, changed bool, _ error)
 	// Documents lists up to limit documents in an order of the library's own,
 	// without their texts; an empty Collection means all, an ID only those with

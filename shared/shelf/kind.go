@@ -7,9 +7,10 @@ import (
 )
 
 // kind is what the passages of a collection have in common. It is settled by
-// the first document that has passages, and forgotten with the last.
+// the first document, and forgotten with the last. Documents without passages,
+// which older gateways took, do not count.
 type kind struct {
-	users      int    // documents with passages, and those about to be stored
+	users      int    // documents, and those about to be stored
 	embedding  string // the model of their vectors; "" if they have none
 	dimensions int
 	vectors    *rag.Dense // nil without
@@ -36,7 +37,7 @@ func (k *kind) leave() {
 // fails as rag.Library.Put.
 func (c *collection) prepare(ctx context.Context, d rag.Document, passages []rag.Passage) (same *document, vectors [][]float32, unclaim func(), err error) {
 	for {
-		wanted, err := c.wants(d, len(passages))
+		wanted, err := c.wants(d)
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -50,7 +51,7 @@ func (c *collection) prepare(ctx context.Context, d rag.Document, passages []rag
 				return nil, nil, nil, err
 			}
 		}
-		unclaim, ok, err := c.claim(d, vectors, len(passages))
+		unclaim, ok, err := c.claim(d, vectors)
 		if ok || err != nil {
 			return nil, vectors, unclaim, err
 		}
@@ -59,12 +60,10 @@ func (c *collection) prepare(ctx context.Context, d rag.Document, passages []rag
 }
 
 // wants says whether d is to have vectors.
-func (c *collection) wants(d rag.Document, passages int) (bool, error) {
+func (c *collection) wants(d rag.Document) (bool, error) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	switch k := &c.kind; {
-	case passages == 0:
-		return false, nil
 	case k.users == 0:
 		return d.Embed != nil, nil
 	case k.embedding == "":
@@ -78,10 +77,7 @@ func (c *collection) wants(d rag.Document, passages int) (bool, error) {
 }
 
 // claim is not ok if the collection is of another kind than d.
-func (c *collection) claim(d rag.Document, vectors [][]float32, passages int) (unclaim func(), ok bool, err error) {
-	if passages == 0 {
-		return func() {}, true, nil
-	}
+func (c *collection) claim(d rag.Document, vectors [][]float32) (unclaim func(), ok bool, err error) {
 	embedding, dimensions := "", 0
 	if vectors != nil {
 		embedding, dimensions = d.Embedding, len(vectors[0])

@@ -194,8 +194,10 @@ func (s *Shelf) Put(ctx context.Context, tenant string, d rag.Document) (rag.Doc
 	if err := ctx.Err(); err != nil {
 		return d, false, err
 	}
-	passages := rag.Split(d.Kind, d.Language, d.Text)
-	d.Passages = len(passages)
+	passages, err := d.Split()
+	if err != nil {
+		return d, false, err
+	}
 	c, release, err := s.collection(tenant, d.Collection, true)
 	if err != nil {
 		return d, false, err

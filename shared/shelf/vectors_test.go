@@ -125,3 +125,34 @@ func TestPagesFromBeforeTitles(t *testing.T) {
 		t.Errorf("hits = %+v, %v", hits, err)
 	}
 }
+
+// TestDocumentsFromBeforeTheyNeededPassages are there as ever, and decide
+// nothing.
+func TestDocumentsFromBeforeTheyNeededPassages(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, id := range []string{"kept", "replaced", "deleted"} {
+		c, release, err := s.collection(tenant, "docs", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.put(rag.Document{Key: key(id), Kind: rag.HTML, Text: "<p>"}, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		release()
+	}
+	s = reopened(t, file(t, s))
+	embed(t, s, "replaced", "Herons stand in water.")
+	if err := s.Delete(t.Context(), tenant, key("deleted")); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	if hits := alike(t, s, "herrons"); len(hits) != 1 || hits[0].ID != "replaced" {
+		t.Errorf("hits = %+v, want what is like the question", hits)
+	}
+	list, _, err := s.Documents(t.Context(), tenant, rag.Key{}, "", 10)
+	if err != nil || len(list) != 2 || list[0].ID != "kept" || list[0].Passages != 0 || list[1].Embedding != trigrams.Model {
+		t.Errorf("Documents = %+v, %v, want one without passages and one with vectors", list, err)
+	}
+	if d, err := s.Get(t.Context(), tenant, key("kept")); err != nil || d.Text != "<p>" {
+		t.Errorf("Get = %+v, %v", d, err)
+	}
+}

@@ -314,19 +314,29 @@ var vectorCases = []libraryCase{
 		r.finds(asks(m, "docs", "heron"), "a", "b")
 		r.finds(asks(m, "docs", "herronns"))
 	}},
-	{"a document without passages decides nothing", func(r *reader) {
-		m := &Trigrams{Model: "p/one", Dimensions: 64}
-		nothing := rag.Document{Key: rag.Key{Collection: "docs", ID: "nothing"}, Kind: rag.HTML, Text: "<script>1</script>", Embedding: m.Model, Embed: m.Embed}
-		if d, _, err := r.Put(r.Context(), r.tenant, nothing); err != nil || d.Passages != 0 || d.Embedding != "" || m.Texts.Load() != 0 {
-			r.Fatalf("Put = %+v, %v", d, err)
+	{"a document without passages is refused", func(r *reader) {
+		one, two := &Trigrams{Model: "p/one", Dimensions: 64}, &Trigrams{Model: "p/two", Dimensions: 96}
+		refuse := func(id string) {
+			for kind, text := range map[rag.Kind]string{rag.HTML: "<script>herons</script>", rag.Text: " \n", rag.Markdown: "", rag.Code: "\t"} {
+				d := rag.Document{Key: rag.Key{Collection: "docs", ID: id}, Kind: kind, Text: text, Embedding: one.Model, Embed: one.Embed}
+				_, changed, err := r.Put(r.Context(), r.tenant, d)
+				r.refused(fmt.Sprintf("Put of %q", text), err, fault.Invalid, "'text'")
+				if f := fault.As(err); f != nil && f.Param != "text" || changed {
+					r.Errorf("Put of %q = %v, %+v, want a fault of the text", text, changed, f)
+				}
+			}
 		}
-		r.finds(asks(m, "docs", "script"))
-		r.embed(m, "docs", "a", "Heroines.", "")
-		r.finds(asks(m, "docs", "herons"), "a")
-		nothing.Embed, nothing.Text = nil, "<script>2</script>"
-		if _, changed, err := r.Put(r.Context(), r.tenant, nothing); err != nil || !changed {
-			r.Errorf("Put without a model = %v, %v", changed, err)
+		refuse("nothing")
+		if n := one.Texts.Load(); n > 0 {
+			r.Errorf("%d vectors are made of nothing", n)
 		}
+		if got := r.lists(rag.Key{}, 10); len(got) > 0 {
+			r.Errorf("listing = %q", got)
+		}
+		r.embed(two, "docs", "a", "Herons.", "")
+		refuse("a")
+		r.missing(rag.Key{Collection: "docs", ID: "nothing"})
+		r.finds(asks(two, "docs", "herons"), "a")
 	}},
 	{"filters and limits hold for vectors", func(r *reader) {
 		m := &Trigrams{Model: "p/one", Dimensions: 128}
