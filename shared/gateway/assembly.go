@@ -213,11 +213,12 @@ func (w *Work) caches() bool {
 
 // counter counts as the model does that is asked first.
 func (w *Work) counter() tokens.Counter {
-	for _, first := range w.route.First() {
-		t := first.Of.(*Target)
-		return tokens.For(t.Provider, t.Model)
+	first := w.route.First()
+	if len(first) == 0 {
+		return tokens.Counter{Family: tokens.General}
 	}
-	return tokens.Counter{Family: tokens.General}
+	t := first[0].Of.(*Target)
+	return tokens.For(t.Provider, t.Model)
 }
 
 // replace gives w's request other messages, of which added tokens are not the
@@ -231,19 +232,13 @@ func (w *Work) replace(messages []json.RawMessage, added int64) error {
 		return err
 	}
 	req.ID, req.MaxTokens, req.Strict, req.Need, req.Dropped = old.ID, old.MaxTokens, old.Strict, old.Need, old.Dropped
-	own := w.est.media
-	if w.chat, w.est = req, estimateChat(req); len(own) < len(w.est.media) {
-		w.est.media = own // those of the memory are among what was added
+	est := estimateChat(req)
+	if len(w.est.media) < len(est.media) {
+		est.media = w.est.media // those of the memory are among what was added
 	}
-	w.est.input, w.est.fits = min(w.est.input, w.bare+added), w.opts.Context != ""
-	if most := w.opts.MaxPrice; most > 0 {
-		for _, first := range w.route.First() {
-			if cost := w.est.cost(first.Of.(*Target)); cost > most {
-				return w.est.tooDear(cost)
-			}
-		}
-	}
-	return nil
+	est.input, est.output, est.fits = min(est.input, w.bare+added), w.est.output, w.est.fits
+	w.chat, w.est = req, est
+	return w.worth(w.Most())
 }
 
 // converse is Chat for a request with a conversation, which keeps the answer

@@ -25,16 +25,15 @@ type estimate struct {
 	media  []tokens.Media // and what else is read
 	output int64          // tokens per choice
 	n      int64          // choices; 0 for embeddings
-	body   []byte
-	caches bool // cache points may be set in it
-	fits   bool // it is made to fit the window before it is sent
+	caches bool           // it may ask for a prompt to be cached
+	fits   bool           // it is made to fit the window before it is sent
 }
 
 // estimateChat bounds a chat request's tokens before anything is known of
 // them: text by its bytes, images and the like as the target counts them, output
 // by the client's own bound.
 func estimateChat(req *llm.Request) estimate {
-	e := estimate{output: req.MaxTokens, n: req.N, body: req.Raw}
+	e := estimate{output: req.MaxTokens, n: req.N, caches: bytes.Contains(req.Raw, []byte(`"cache_control"`))}
 	if e.output == 0 {
 		e.output = DefaultMaxTokens
 	}
@@ -67,11 +66,11 @@ func (e estimate) tokens(t *Target) (input, output int64) {
 }
 
 // cost is the most that the request costs at t. Writing to a prompt cache costs
-// up to twice the input, where there is a price for it; a body that does not
+// up to twice the input, where there is a price for it; a request that does not
 // ask for it does not pay it.
 func (e estimate) cost(t *Target) usage.Nano {
 	price := t.Price
-	if price.CacheWrite > 0 && !e.caches && !bytes.Contains(e.body, []byte(`"cache_control"`)) {
+	if price.CacheWrite > 0 && !e.caches {
 		price.CacheWrite, price.CacheWrite1h, price.CacheWriteAbove, price.CacheWrite1hAbove = 0, 0, 0, 0
 	}
 	return price.Bound(e.tokens(t))

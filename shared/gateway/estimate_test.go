@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/router"
 )
 
 // photo is the beginning of a PNG of 1024 by 1024 pixels.
@@ -39,5 +40,13 @@ func TestImagesAreReservedAsTheTargetCountsThem(t *testing.T) {
 		if req.Model = tc.model; !strings.Contains(tc.part, `"text"`) && countPrompt(req) > got {
 			t.Errorf("%s: %s: %d tokens are reserved, %d counted", tc.name, tc.model, got, countPrompt(req))
 		}
+	}
+}
+
+// TestNobodyToAsk: then nothing is known, and nothing costs.
+func TestNobodyToAsk(t *testing.T) {
+	w := &Work{route: &router.Route{Group: &router.Group{}}}
+	if most, bound := w.Most(), w.MaxOutput(); most != 0 || bound != 0 {
+		t.Errorf("Most = %d, MaxOutput = %d, want 0 and 0 for unknown", most, bound)
 	}
 }

@@ -91,12 +91,8 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 		return "", err
 	}
 	side.route.Retries, side.est.fits = 0, true
-	if most := w.opts.MaxPrice; most > 0 {
-		for _, first := range side.route.First() {
-			if t := first.Of.(*Target); side.est.cost(t)+w.est.cost(t) > most {
-				return "", w.est.tooDear(side.est.cost(t) + w.est.cost(t))
-			}
-		}
+	if err := w.worth(w.Most() + side.Most()); err != nil {
+		return "", err
 	}
 	patience := summaryPatience
 	if end, ok := ctx.Deadline(); ok {

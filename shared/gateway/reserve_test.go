@@ -14,6 +14,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/requestid"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // TestCachePointsAreReserved: what is written to a cache costs more than input,
@@ -106,5 +107,53 @@ func TestRefusalsSayWhatToChange(t *testing.T) {
 		if msg := fault.As(err).Message; !strings.Contains(msg, " Lower 'max_completion_tokens'") || strings.Contains(msg, "inputs") {
 			t.Errorf("%s, chat: %s", tc.name, msg)
 		}
+	}
+}
+
+// TestWhatIsExpectedStaysSoInAnAssembledPrompt: a prompt that is put together
+// after the answer's length was estimated does not make it longer.
+func TestWhatIsExpectedStaysSoInAnAssembledPrompt(t *testing.T) {
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("openai"))}}, nil)
+	r.gateway.Projects = tells(func(context.Context, string, string, string) (string, error) { return "It is about harbours.", nil })
+	c, s, _ := r.session("openai/gpt-4o-mini")
+	w, err := r.gateway.PrepareChat(t.Context(), c, []byte(`{"model":"openai/gpt-4o-mini","max_tokens":4000,"messages":[{"role":"user","content":"Hello!"}],"gateway":{"project":"pump"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := w.Most()
+	w.Expect(10)
+	expected := w.Most()
+	f := &fund{limit: usage.Dollar}
+	w.Fund = f.hold
+	_, err = s.Answer(t.Context(), w)
+	r.gateway.Settle(t.Context(), c, 200, err)
+	if err != nil || whole <= expected || f.held == 0 || f.held > expected {
+		t.Errorf("Answer = %v, for which %d is held, want at most %d of %d", err, f.held, expected, whole)
+	}
+	r.books()
+}
+
+// TestARaceIsWorthWhatItsTargetsCostTogether: a summary for it is made only if
+// all of it stays below the request's own maximum.
+func TestARaceIsWorthWhatItsTargetsCostTogether(t *testing.T) {
+	target, _ := catalog.Lookup("openai", "gpt-4")
+	most := target.Price.Bound(8192, 1000)
+	turn := `{"role":"user","content":"` + strings.Repeat("The weather was fine and the market full of people. ", 10) + `"},{"role":"assistant","content":"I see."},`
+	for _, tc := range []struct {
+		max     usage.Nano
+		skipped string
+		err     error
+	}{
+		{2*most - 1, "[]", fault.Invalid},
+		{2 * most, "[context.summary]", nil},
+		{3 * most, "[]", nil},
+	} {
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("a", says("a")), instance("b", says("b"))},
+			Models: []gateway.Public{{Name: "m", Places: []gateway.Place{{Provider: "a", Model: "gpt-4", Weight: 1}, {Provider: "b", Model: "gpt-4", Weight: 1}}}}}, nil)
+		got := r.body(t.Context(), `{"model":"m","max_tokens":1000,"messages":[`+strings.Repeat(turn, 100)+`{"role":"user","content":"And now?"}],"gateway":{"strategy":"race","context":"summarize","max_price_usd":`+tc.max.USD()+`}}`)
+		if fmt.Sprint(got.record.Skipped) != tc.skipped || tc.err == nil && got.err != nil || !errors.Is(got.err, tc.err) {
+			t.Errorf("worth $%s: %v, skipped %v, want %v and %s", tc.max.USD(), got.err, got.record.Skipped, tc.err, tc.skipped)
+		}
+		r.books()
 	}
 }

@@ -51,11 +51,19 @@ func (g *Gateway) refuseTarget(to *router.Target, opts Options, est estimate) er
 	switch {
 	case len(opts.Only) > 0 && !slices.Contains(opts.Only, t.Provider):
 		return fault.Field("gateway.only", "No provider in 'gateway.only' serves this model.")
-	case opts.MaxPrice > 0 && est.cost(t) > opts.MaxPrice:
+	case opts.MaxPrice > 0 && est.cost(t) > opts.MaxPrice: // alone; what is asked first may be more of them: see worth
 		return est.tooDear(est.cost(t))
 	case g.UnknownPrice == "reject" && !t.Priced:
 		return &fault.Error{Kind: fault.Forbidden, Param: "model", Code: "unknown_price",
 			Message: "No price is known for '" + t.Provider + "/" + t.Model + "', and this gateway rejects such models."}
+	}
+	return nil
+}
+
+// worth fails if cost is above what the request wants to cost at most.
+func (w *Work) worth(cost usage.Nano) error {
+	if most := w.opts.MaxPrice; most > 0 && cost > most {
+		return w.est.tooDear(cost)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 		if b.Passages > 0 {
 			w.est.input += ruleTokens
 		}
-		w.est.caches = w.opts.Optimize && w.caches()
+		w.est.caches = w.est.caches || w.opts.Optimize && w.caches()
 	}
 	return w, nil
 }
@@ -135,14 +135,16 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 		ID: c.Record.ID, User: c.User, KeyHash: c.Hash, Scope: "inference",
 		Model: first.model.Name, Provider: first.model.Provider, Lease: true, Now: time.Now(),
 	}
-	for _, to := range first.route.First() {
+	targets := first.route.First()
+	ask.Reserve = first.est.all(targets)
+	for _, to := range targets {
 		t := to.Of.(*Target)
 		input, output := first.est.tokens(t)
-		ask.Reserve, ask.Tokens = ask.Reserve+first.est.cost(t), ask.Tokens+input+output
+		ask.Tokens += input + output
 		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
 	}
-	if most := first.opts.MaxPrice; most > 0 && ask.Reserve > most {
-		return nil, g.Refuse(ctx, c, first.est.tooDear(ask.Reserve))
+	if err := first.worth(ask.Reserve); err != nil {
+		return nil, g.Refuse(ctx, c, err)
 	}
 	grant, err := g.Store.Admit(ctx, ask)
 	if errors.Is(err, fault.Unavailable) && g.FailOpen {

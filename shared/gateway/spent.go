@@ -5,13 +5,18 @@ import (
 	"sort"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
+	"github.com/devmentor/ai-gateway/shared/router"
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-// Most is what w may cost at most where it is asked first.
-func (w *Work) Most() (sum usage.Nano) {
-	for _, to := range w.route.First() {
-		sum += w.est.cost(to.Of.(*Target))
+// Most is what w may cost at most where it is asked first: in a race, at all of
+// its targets together.
+func (w *Work) Most() usage.Nano { return w.est.all(w.route.First()) }
+
+// all is what a request costs at most if each of targets is asked.
+func (e estimate) all(targets []*router.Target) (sum usage.Nano) {
+	for _, to := range targets {
+		sum += e.cost(to.Of.(*Target))
 	}
 	return sum
 }
@@ -33,13 +38,10 @@ func (s *Session) Spent(w *Work) (cost usage.Nano, u llm.Usage) {
 // prompt, math.MaxInt64 if answers cost nothing.
 func (w *Work) Affords(amount usage.Nano) int64 {
 	limit := w.MaxOutput()
-	most := func(tokens int64) (sum usage.Nano) {
-		for _, to := range w.route.First() {
-			e := w.est
-			e.output = tokens
-			sum += e.cost(to.Of.(*Target))
-		}
-		return sum
+	first, e := w.route.First(), w.est
+	most := func(tokens int64) usage.Nano {
+		e.output = tokens
+		return e.all(first)
 	}
 	if most(1_000_000) == most(0) {
 		return math.MaxInt64
@@ -53,8 +55,12 @@ func (w *Work) Affords(amount usage.Nano) int64 {
 // MaxOutput is the most tokens that an answer can have where w is asked first; 0
 // if that is not known.
 func (w *Work) MaxOutput() int64 {
-	least := int64(math.MaxInt64)
-	for _, to := range w.route.First() {
+	first := w.route.First()
+	if len(first) == 0 {
+		return 0
+	}
+	least := first[0].Of.(*Target).MaxOutput
+	for _, to := range first[1:] {
 		least = min(least, to.Of.(*Target).MaxOutput)
 	}
 	return least
