@@ -41,7 +41,7 @@ func messagesOf(fields []rawjson.Field) (m said) {
 		return m
 	}
 	rawjson.Elements(list, func(i int, v []byte) error {
-		switch role, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, v), "role")); role {
+		switch roleOf(v) {
 		case "system", "developer":
 			m.system = append(m.system, v)
 		default:
@@ -54,10 +54,7 @@ func messagesOf(fields []rawjson.Field) (m said) {
 
 // fromUser says whether there is a message of the user.
 func (m said) fromUser() bool {
-	return slices.ContainsFunc(m.rest, func(v json.RawMessage) bool {
-		role, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, v), "role"))
-		return role == "user"
-	})
+	return slices.ContainsFunc(m.rest, func(v json.RawMessage) bool { return roleOf(v) == "user" })
 }
 
 // Projects says what is known of projects.

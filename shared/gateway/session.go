@@ -176,14 +176,19 @@ func (s *Session) Allows(w *Work) error {
 	return w.model.permits(grant, w.opts)
 }
 
+// within bounds ctx to the time that the request gives w.
+func (w *Work) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if w.opts.Timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, w.opts.Timeout)
+}
+
 // Chat puts the prompt together, makes the call, and passes its events on, one
 // at a time. It returns what ended the answer, if that was not its own end.
 func (s *Session) Chat(ctx context.Context, w *Work, emit func(*llm.Event) error) error {
-	if w.opts.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.opts.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := w.within(ctx)
+	defer cancel()
 	if w.opts.assembles() {
 		if err := s.assemble(ctx, w); err != nil {
 			return err
@@ -209,11 +214,8 @@ func (s *Session) Answer(ctx context.Context, w *Work) (*llm.Answer, error) {
 
 // Embed makes a call for vectors.
 func (s *Session) Embed(ctx context.Context, w *Work) (*llm.Embeddings, error) {
-	if w.opts.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, w.opts.Timeout)
-		defer cancel()
-	}
+	ctx, cancel := w.within(ctx)
+	defer cancel()
 	return s.embed(ctx, w)
 }
 
