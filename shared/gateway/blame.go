@@ -87,7 +87,7 @@ func (w *Work) quotable(own said, counter tokens.Counter, whole bool) int64 {
 		return 0
 	}
 	must := counter.EstimateMessages(prompt.Join(own.stays(whole)), llm.Beside(w.chat.Fields)...).Tokens
-	return max(1, int64(float64(size-reserve)/(1+counter.Family.Error()/3))-must-noteTokens)
+	return max(1, prompt.Estimated(size-reserve, counter.Family)-must-noteTokens)
 }
 
 // noteTokens is more than a prompt takes to say that something was left out.

@@ -103,6 +103,16 @@ type plan struct {
 	left     int64  // tokens
 }
 
+// mostly is the share of an estimate's error that few texts reach: whoever left
+// room for all of it would leave out a third of what fits.
+const mostly = 1.0 / 3
+
+// Estimated is how many tokens a prompt may have by an estimate of family f, so
+// that it nearly always fits room.
+func Estimated(room int64, f tokens.Family) int64 {
+	return int64(float64(room) / (1 + mostly*f.Error()))
+}
+
 // shorten leaves out what matters least.
 func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error) {
 	p := plan{messages: messages, units: unitsOf(messages)}
@@ -137,7 +147,7 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	}
 	aim := max(must, room)
 	if !w.Counter.Exact() {
-		aim = max(must, int64(float64(room)/(1+w.Counter.Family.Error()/3)))
+		aim = max(must, Estimated(room, w.Counter.Family))
 	}
 	question := w.Question
 	if question == "" {

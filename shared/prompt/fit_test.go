@@ -411,3 +411,24 @@ func TestQuestionIsWhatTheUserSaidLast(t *testing.T) {
 		}
 	}
 }
+
+// TestEstimatesLeaveAMargin: what can only be estimated must fit all the same,
+// without leaving out much that would.
+func TestEstimatesLeaveAMargin(t *testing.T) {
+	var messages []json.RawMessage
+	for range 100 {
+		messages = append(messages, raw(user("And then?"), assistant("Then we went on."))...)
+	}
+	room := count(claude, messages) * 3 / 4
+	f, err := prompt.Window{Size: room, Counter: claude, Strategy: prompt.Truncate}.Fit(messages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := prompt.Estimated(room, claude.Family)
+	if err := claude.Family.Error(); float64(most)*(1+err/4) > float64(room) || float64(most)*(1+err) < float64(room) {
+		t.Errorf("Estimated(%d) = %d, want a margin for most of what estimates are off, %.2f at worst", room, most, err)
+	}
+	if n := count(claude, f.Messages); n > most || n < most*9/10 {
+		t.Errorf("Fit keeps about %d tokens, want somewhat less than %d", n, most)
+	}
+}

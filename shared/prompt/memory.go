@@ -5,16 +5,52 @@ import (
 	"slices"
 )
 
-// remember keeps the newest exchanges that fit. An exchange is a turn, or
+// remember writes the turns of the memory that are kept, and tells of the
+// others.
+func (w *builder) remember() {
+	links := linked(w.Memory)
+	waiting := awaited(links, w.Own)
+	kept, dropped := recall(w.Memory, links, waiting, min(w.budget.Memory, w.left), w.count)
+	var left []Left
+	var gone []json.RawMessage
+	from := make([][]Left, len(w.Memory))
+	index := 0
+	for t, turn := range w.Memory {
+		from[t] = originsOf("memory", turn)
+		unpaired := !links[t].whole || len(links[t].waits) > 0 && !continued(links, t, waiting)
+		for i := range from[t] {
+			from[t][i].Index = index
+			index++
+			if w.MemoryID != nil {
+				from[t][i].ID = w.MemoryID(t, i)
+			}
+			if unpaired {
+				from[t][i].Why = Unpaired
+			}
+		}
+		if !slices.Contains(kept, t) {
+			left, gone = append(left, from[t]...), append(gone, turn...)
+		}
+	}
+	before := len(w.messages)
+	for _, t := range kept {
+		w.messages = append(w.messages, w.Memory[t]...)
+		w.account.origins = append(w.account.origins, from[t]...)
+	}
+	w.account.leave(left, func(i int) int64 { return w.count.message(gone[i]) })
+	w.account.add("memory", w.count.messages(w.messages[before:]), w.budget.Memory, len(kept), dropped+w.Older)
+	w.account.LeftMore += w.Older
+}
+
+// recall keeps the newest exchanges that fit. An exchange is a turn, or
 // several of which each answers the calls of the one before. It stands where it
 // ended: if others spoke meanwhile, its turns still follow each other, as
 // providers want it. What is no part of a complete exchange is left out.
 //
-// If own begins with results, the exchange that waits for them comes last.
-// kept are the turns to be sent, in their order; of the others, dropped are not
-// empty.
-func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, count measure) (kept []int, dropped int) {
-	links := linked(turns)
+// That of the turn waiting, with whose results the request begins, comes last;
+// waiting is -1 if there is none. kept are the turns to be sent, in their order;
+// of the others, dropped are not empty.
+func recall(turns [][]json.RawMessage, links []link, waiting int, budget int64, count measure) (kept []int, dropped int) {
 	taken := make([]bool, len(turns))
 	take := func(last int) (fits bool) {
 		var exchange []int
@@ -36,8 +72,8 @@ func remember(turns [][]json.RawMessage, own []json.RawMessage, budget int64, co
 		return true
 	}
 	fits := true
-	if t := awaited(links, own); t >= 0 {
-		fits = take(t)
+	if waiting >= 0 {
+		fits = take(waiting)
 	}
 	for i := len(turns) - 1; i >= 0 && fits; i-- {
 		if links[i].whole && len(links[i].waits) == 0 {
