@@ -25,7 +25,8 @@ type attempt struct {
 
 	dropped []string // request fields that the provider could not take
 
-	known bool // what was billed, which follows
+	// What was billed, if that is known.
+	known bool
 	usage llm.Usage
 	cost  usage.Nano
 	guess bool // it was counted here
@@ -68,7 +69,7 @@ func (b *bill) open(ctx context.Context, w *Work, t *Target) (*attempt, error) {
 	}
 	b.funding.Lock()
 	defer b.funding.Unlock()
-	for !b.enter(w, a) { // again if others have entered meanwhile: they need no lock of ours
+	for !b.enter(w, a) { // others may have entered meanwhile, who needed no more
 		if err := b.cover(ctx, w, a); err != nil {
 			return nil, err
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
-// enter begins a at w's next attempt, if what is reserved covers it besides what
+// enter begins a as an attempt of w, if what is reserved covers it besides what
 // the others cost, and says whether it did.
 func (b *bill) enter(w *Work, a *attempt) bool {
 	b.mu.Lock()
