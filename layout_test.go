@@ -19,7 +19,7 @@ const module = "github.com/devmentor/ai-gateway/"
 // rank orders the packages: a package may import only packages of a lower
 // rank. Equal rank means "strangers".
 var rank = map[string]int{
-	"shared/fault": 0, "shared/sse": 0, "shared/rawjson": 0, "shared/requestid": 0, "shared/config": 0, "shared/jsonlog": 0, "shared/lambdahttp": 0, "shared/pattern": 0, "shared/lru": 0,
+	"shared/fault": 0, "shared/sse": 0, "shared/rawjson": 0, "shared/requestid": 0, "shared/config": 0, "shared/jsonlog": 0, "shared/lambdahttp": 0, "shared/pattern": 0, "shared/lru": 0, "shared/clip": 0,
 	"shared/llm":   1,
 	"shared/usage": 2, "shared/upstream": 2, "shared/rag": 2, "shared/tokens": 2, "shared/template": 2, "shared/recipe": 2, "shared/conversation": 2, "shared/codegen": 2, "shared/sqltext": 2,
 	"shared/admission": 3, "shared/catalog": 3, "shared/router": 3, "shared/prompt": 3, "shared/chain": 3, "shared/tidy": 3,

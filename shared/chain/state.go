@@ -3,9 +3,9 @@ package chain
 import (
 	"context"
 	"encoding/json"
-	"strings"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/pattern"
@@ -94,11 +94,7 @@ const maxMessage = 2 << 10
 
 func failure(err error) *Failure {
 	f := fault.As(err)
-	message := f.Message
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
-	}
-	return &Failure{Kind: f.Kind, Message: message, Code: f.Code, Param: f.Param}
+	return &Failure{Kind: f.Kind, Message: clip.Marked(f.Message, maxMessage), Code: f.Code, Param: f.Param}
 }
 
 // Fault is the failure as an error again.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
@@ -40,7 +41,7 @@ func project(text string, budget int64, count measure) (json.RawMessage, Part) {
 	room := budget - frame
 	rest := text
 	if most := room * bytesPerToken; int64(len(rest)) > most {
-		rest = clip(rest, int(max(0, most)))
+		rest = clip.To(rest, int(max(0, most)))
 	}
 	for rest != "" {
 		m, tokens := write(rest)
@@ -48,7 +49,7 @@ func project(text string, budget int64, count measure) (json.RawMessage, Part) {
 			return m, Part{Name: "project", Tokens: tokens, Kept: 1, Cut: whole - tokens}
 		}
 		end := max(0, min(len(rest)-1, int(float64(len(rest))*float64(room)/float64(tokens-frame))))
-		end = len(clip(rest, end))
+		end = len(clip.To(rest, end))
 		if i := strings.LastIndex(rest[:end], "\n\n"); i > end/2 {
 			end = i
 		} else if i := strings.LastIndexByte(rest[:end], '\n'); i > end/2 {

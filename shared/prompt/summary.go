@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
@@ -122,7 +123,7 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 func (w Window) cut(text string, n, room int64) string {
 	const mark = " […]\n"
 	for n > room {
-		text = clip(text, int(int64(len(text))*room/(n+1)))
+		text = clip.To(text, int(int64(len(text))*room/(n+1)))
 		n = w.Counter.Count(text + mark)
 	}
 	return text + mark
@@ -148,7 +149,7 @@ func (s *Summary) Insert(text string) *Fitted {
 	note := summarized(text)
 	n := s.counter.CountMessage(note)
 	for n > s.bound {
-		shorter := clip(text, int(int64(len(text))*s.MaxTokens/(s.MaxTokens+n-s.bound)))
+		shorter := clip.To(text, int(int64(len(text))*s.MaxTokens/(s.MaxTokens+n-s.bound)))
 		if i := strings.LastIndexAny(shorter, " \n"); i > len(shorter)/2 { // the last word is cut in two
 			shorter = shorter[:i]
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/rag"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
@@ -112,7 +113,7 @@ func Question(messages []json.RawMessage) string {
 			continue
 		}
 		if text := textOf(m); strings.TrimSpace(text) != "" {
-			return clip(text, maxQuestion)
+			return clip.To(text, maxQuestion)
 		}
 	}
 	return ""
@@ -161,7 +162,7 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 	if len(terms) < fewTerms && len(may) > 0 {
 		questions := []string{question}
 		for _, m := range units[may[len(may)-1]].messages {
-			questions = append(questions, clip(textOf(messages[m]), maxQuestion))
+			questions = append(questions, clip.To(textOf(messages[m]), maxQuestion))
 		}
 		terms = rag.QueryTerms(questions...)
 	}
@@ -184,12 +185,4 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 		}
 		units[i].score += recencyWeight * float64(slot) / float64(len(may))
 	}
-}
-
-// clip shortens s to at most n bytes without cutting a character.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "")
 }

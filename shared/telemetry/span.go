@@ -11,6 +11,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
@@ -91,7 +92,7 @@ func (t *Tracer) Call(ctx context.Context, provider, model, operation string) (c
 		return ctx, nil
 	}
 	operation = rename(operationNames, operation)
-	ctx, span := t.tracer.Start(ctx, clip(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(aboutCalls(ctx)...), trace.WithAttributes(
+	ctx, span := t.tracer.Start(ctx, spanName(operation+" "+model), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(aboutCalls(ctx)...), trace.WithAttributes(
 		semconv.GenAIOperationNameKey.String(operation),
 		semconv.GenAIProviderNameKey.String(rename(providerNames, provider)),
 		semconv.GenAIRequestModelKey.String(model)))
@@ -192,5 +193,5 @@ func (c *Call) End(r Result) {
 	c.span.SetAttributes(a...)
 }
 
-// clip bounds a span's name, which the SDK does not.
-func clip(s string) string { return s[:min(len(s), maxText)] }
+// spanName bounds a span's name, which the SDK does not.
+func spanName(s string) string { return clip.To(s, maxText) }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/attribute"
@@ -292,7 +293,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &collector{}
 		tracer := open(t, c)
-		long := strings.Repeat("ä", 10_000)
+		long := "x" + strings.Repeat("ä", 10_000)
 		_, call := tracer.Call(t.Context(), long, long, long)
 		call.End(Result{ID: long, Model: long, Finish: []string{long}})
 		if err := tracer.Close(t.Context()); err != nil {
@@ -300,6 +301,9 @@ func TestLongTextsAreCut(t *testing.T) {
 		}
 		if n := len(c.bodies[0]); n > 10_000 {
 			t.Errorf("a span of %d bytes", n)
+		}
+		if bytes.Contains(c.bodies[0], []byte(`\ufffd`)) || !utf8.Valid(c.bodies[0]) {
+			t.Errorf("a character was cut: %s", c.bodies[0])
 		}
 		c.spans(t)
 	})

@@ -61,7 +61,7 @@ func (t *Tracer) Workflow(ctx context.Context, w Workflow) (_ context.Context, p
 			options = append(options, trace.WithLinks(trace.Link{SpanContext: sc}))
 		}
 	}
-	ctx, span := t.tracer.Start(ctx, clip("invoke_workflow "+w.Name), options...)
+	ctx, span := t.tracer.Start(ctx, spanName("invoke_workflow "+w.Name), options...)
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
 	return context.WithValue(ctx, about{}, run), carrier["traceparent"], &Part{span: span}
@@ -79,7 +79,7 @@ func (t *Tracer) Step(ctx context.Context, s Step) (context.Context, *Part) {
 		name = "item of " + s.ID
 		list = append(list, chainStepItem.Int(s.Item))
 	}
-	ctx, span := t.tracer.Start(ctx, clip(name), trace.WithAttributes(list...))
+	ctx, span := t.tracer.Start(ctx, spanName(name), trace.WithAttributes(list...))
 	return context.WithValue(ctx, about{}, list), &Part{span: span, step: true}
 }
 

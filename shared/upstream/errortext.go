@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
@@ -78,14 +77,3 @@ var secrets = pattern.Pattern{Expr: `https?://[^\s"'<>)\]]+` + // addresses, whi
 // Scrub removes addresses and whatever looks like a credential: providers like
 // to repeat both in their errors.
 func Scrub(text string) string { return secrets.Regexp().ReplaceAllString(text, "[removed]") }
-
-func clip(text string) string {
-	if len(text) <= maxMessage {
-		return text
-	}
-	n := maxMessage
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n] + "…"
-}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 )
 
@@ -128,7 +129,7 @@ func (c *Client) Broken(what string, err error) *fault.Error {
 // credentials (401, 402, 403), and all that is broken on their side, is told
 // in our own words; theirs go to the log.
 func (c *Client) Failure(status int, header http.Header, body []byte) *fault.Error {
-	f := &fault.Error{Provider: c.Provider, Status: status, Err: fmt.Errorf("%s: HTTP %d: %s", c.Provider, status, clip(Scrub(string(body))))}
+	f := &fault.Error{Provider: c.Provider, Status: status, Err: fmt.Errorf("%s: HTTP %d: %s", c.Provider, status, clip.Marked(Scrub(string(body)), maxMessage))}
 	find := c.ErrorText
 	if find == nil {
 		find = OpenAIError
@@ -141,7 +142,7 @@ func (c *Client) Failure(status int, header http.Header, body []byte) *fault.Err
 			f.Kind, f.Code, f.Message = fault.Upstream, "upstream_error", fmt.Sprintf("The provider '%s' answered with status %d and no readable error.", c.Provider, status)
 			return f
 		}
-		f.Message, f.Param, f.Code = clip(Scrub(message)), param, code
+		f.Message, f.Param, f.Code = clip.Marked(Scrub(message), maxMessage), param, code
 	case 429:
 		f.Kind, f.Code = fault.RateLimited, "rate_limit_exceeded"
 		f.Message = "The provider '" + c.Provider + "' is limiting our requests; try again later."
