@@ -3,6 +3,7 @@ package rag
 import (
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
@@ -24,12 +25,12 @@ func definitions(code string) []string {
 
 // signature is the line of the first definition in code, or its first line.
 func signature(code string) string {
-	at, code := 0, clip(code, maxPassage)
+	at, code := 0, clip.To(code, maxPassage)
 	if m := definition.Regexp().FindStringIndex(code); m != nil {
 		at = m[0]
 	}
 	line, _, _ := strings.Cut(strings.TrimLeft(code[at:], " \t\n"), "\n")
-	return clip(line, maxContext)
+	return clip.To(line, maxContext)
 }
 
 // definitionGroups cuts code at what begins in the first column after a blank
@@ -67,7 +68,7 @@ const guessBy = 16 << 10
 
 // GuessLanguage names the language of code, or is "".
 func GuessLanguage(code string) string {
-	code = clip(code, guessBy)
+	code = clip.To(code, guessBy)
 	for i := range languages {
 		if l := &languages[i]; l.line.Match(code) {
 			return l.name

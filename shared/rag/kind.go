@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
@@ -30,7 +31,7 @@ var (
 // the first line with something in it is one that a programming language has;
 // comments before it do not count.
 func GuessKind(text string) Kind {
-	text = clip(text, guessBy)
+	text = clip.To(text, guessBy)
 	switch {
 	case looksHTML.Match(text):
 		return HTML

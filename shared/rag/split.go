@@ -2,8 +2,8 @@ package rag
 
 import (
 	"strings"
-	"unicode/utf8"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
@@ -129,10 +129,7 @@ func cut(text string, low, high int) int {
 	if i := strings.LastIndexAny(window, " \t"); i >= 0 {
 		return low + i + 1
 	}
-	for high > low+1 && !utf8.RuneStart(text[high]) {
-		high--
-	}
-	return high
+	return max(low+1, low+len(clip.To(text[low:], high-low)))
 }
 
 var heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(.*?)[ \t#]*$`}
@@ -149,9 +146,9 @@ func markdown(text string) []Passage {
 	section := func(end int) {
 		above := strings.TrimSpace(strings.Join(path[1:max(1, top)], "\n"))
 		for i, piece := range pieces(text[first:end]) {
-			p := Passage{Text: piece, Context: clip(above, maxContext)}
+			p := Passage{Text: piece, Context: clip.To(above, maxContext)}
 			if i > 0 && level > 0 {
-				p.Context = clip(strings.TrimSpace(strings.Join(path[1:level+1], "\n")), maxContext)
+				p.Context = clip.To(strings.TrimSpace(strings.Join(path[1:level+1], "\n")), maxContext)
 			} else if i == 0 {
 				p.Lead = lead(piece)
 				if n := min(titles-first, len(piece)); n <= maxLead {
@@ -188,15 +185,4 @@ func markdown(text string) []Passage {
 	}
 	section(len(text))
 	return list
-}
-
-// clip shortens s to at most n bytes without cutting a character.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
