@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/devmentor/ai-gateway/shared/clip"
 )
 
 // open begins a block at an opening fence.
@@ -227,7 +229,7 @@ func (p *Parser) name(b *block) (name, lang string) {
 	}
 	if err := CheckPath(given); err != nil {
 		name = p.generated(lang)
-		p.diagnose(Diagnostic{Path: name, Severity: Warning, Code: UnsafePath, Message: fmt.Sprintf("The path %q was refused: %v.", whole(given, 100), err)})
+		p.diagnose(Diagnostic{Path: name, Severity: Warning, Code: UnsafePath, Message: fmt.Sprintf("The path %q was refused: %v.", clip.To(given, 100), err)})
 		return name, lang
 	}
 	if lang == "javascript" && b.lang == "jsx" || lang == "text" && b.lang != "" {
@@ -291,7 +293,7 @@ func (p *Parser) fill(i int, text string) {
 	}
 	if room := min(MaxFile-f.text.Len(), MaxTotal-p.total); len(text) > room {
 		f.cut = true
-		text = whole(text, room)
+		text = clip.To(text, room)
 		p.diagnose(Diagnostic{Path: f.Path, Severity: Error, Code: TooLarge,
 			Message: fmt.Sprintf("The file was cut: files may have %d bytes, and %d together.", MaxFile, MaxTotal)})
 	}

@@ -3,8 +3,8 @@ package codegen
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
@@ -336,10 +336,7 @@ func (p *Parser) passLong() {
 			return
 		}
 	}
-	cut := max(0, len(line)-maxEnd)
-	for cut > 0 && !utf8.RuneStart(line[cut]) {
-		cut--
-	}
-	p.pass(line[:cut])
-	p.line = append(p.line[:0], line[cut:]...)
+	begin := clip.To(line, len(line)-maxEnd)
+	p.pass(begin)
+	p.line = append(p.line[:0], line[len(begin):]...)
 }

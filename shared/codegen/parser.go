@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/clip"
 )
 
 // Hints are what the request knows of the answer.
@@ -371,20 +373,11 @@ func (p *Parser) explain(text string) {
 		return
 	}
 	if room := MaxFile - p.note.Len(); len(text) > room {
-		text = whole(text, room)
+		text = clip.To(text, room)
 		p.limit("explanation", Diagnostic{Severity: Warning, Code: TooLarge, Message: "The explanation was cut: it is longer than 1 MiB."})
 	}
 	p.note.WriteString(text)
 	p.tell(Event{Kind: Explanation, Text: text})
-}
-
-// whole cuts s to n bytes at most, between characters.
-func whole(s string, n int) string {
-	n = max(0, min(n, len(s)))
-	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }
 
 // tell gathers deltas of one kind, and passes all else on.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/codegen"
 	"github.com/devmentor/ai-gateway/shared/fault"
 )
@@ -109,7 +110,7 @@ func (t Tools) look(l language, f codegen.File) (list []codegen.Diagnostic) {
 		list = list[:maxErrors]
 	}
 	for i := range list {
-		list[i].Path, list[i].Message = f.Path, cut(list[i].Message)
+		list[i].Path, list[i].Message = f.Path, clip.Marked(strings.ToValidUTF8(strings.TrimSpace(list[i].Message), "\ufffd"), maxText)
 	}
 	return list
 }
@@ -122,18 +123,6 @@ func (t Tools) guard(f codegen.File, fn func()) bool {
 		t.Log.Error("a tool for files panicked", "language", f.Language, "err", err)
 	}
 	return err == nil
-}
-
-func cut(s string) string {
-	s = strings.ToValidUTF8(strings.TrimSpace(s), "\ufffd")
-	if len(s) <= maxText {
-		return s
-	}
-	n := maxText
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }
 
 // wrong is an error in a file's syntax.
