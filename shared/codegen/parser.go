@@ -34,12 +34,13 @@ type Parser struct {
 	delta  Event // of which deltas has the text so far
 	deltas strings.Builder
 
-	phase  phase
-	end    string // of the thoughts
-	intro  []byte // text before the phase is known, or the whole of a JSON answer
-	carry  []byte // the beginning of a character
-	line   []byte // the beginning of a line whose meaning is not known yet
-	passed int    // bytes of the present line that have been passed on
+	phase   phase
+	outline *outline // of an answer that may be a document; nil if it is none
+	end     string   // of the thoughts
+	intro   []byte   // text before the phase is known, or the whole of a JSON answer
+	carry   []byte   // the beginning of a character
+	line    []byte   // the beginning of a line whose meaning is not known yet
+	passed  int      // bytes of the present line that have been passed on
 
 	held  string // outside: lines that name a path, and blank ones
 	path  string // in held; "" if they only may lead to one
@@ -109,7 +110,7 @@ const (
 // goroutine.
 func NewParser(hints Hints, emit func(Event) error) *Parser {
 	hints.Language = Language(hints.Language)
-	return &Parser{hints: hints, emit: emit, used: map[string]bool{}, full: map[string]bool{}}
+	return &Parser{hints: hints, emit: emit, outline: newOutline(hints), used: map[string]bool{}, full: map[string]bool{}}
 }
 
 // Write takes the next piece of the answer. It fails only as emit does.
@@ -139,8 +140,12 @@ func unfinished(s string) int {
 }
 
 func (p *Parser) feed(text string) {
-	if p.phase == lines {
+	switch p.phase {
+	case lines:
 		p.markdown(text)
+		return
+	case document:
+		p.write(text)
 		return
 	}
 	p.intro = append(p.intro, text...)
@@ -157,7 +162,12 @@ func (p *Parser) feed(text string) {
 		rest := string(p.intro[i+len(p.end):])
 		p.phase, p.intro = beginning, nil
 		p.feed(rest)
-	case lines:
+	case lines, outlining:
+		if p.outline != nil {
+			p.phase = outlining
+			p.outlined(false)
+			return
+		}
 		text, p.intro = string(p.intro), nil
 		p.markdown(text)
 	case object:

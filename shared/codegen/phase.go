@@ -10,6 +10,8 @@ const (
 	thinking               // <think>
 	object                 // an answer in JSON
 	lines                  // Markdown
+	outlining              // Markdown that may be the file itself
+	document               // Markdown that is
 )
 
 // thoughts are how models that think aloud begin and end that.

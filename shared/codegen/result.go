@@ -23,6 +23,8 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 		} else {
 			p.markdown(intro)
 		}
+	case p.phase == outlining:
+		p.outlined(true)
 	case p.phase == thinking:
 		p.diagnose(Diagnostic{Severity: Error, Code: Truncated, Message: "The answer ends inside the model's thoughts."})
 	case p.phase == beginning:
