@@ -15,7 +15,7 @@ func isQuery(nodes []node) bool {
 	if len(nodes) == 0 {
 		return false
 	}
-	return nodes[0].isKey("select", "with", "values", "insert", "update", "delete", "merge") || nodes[0].is("(") && isQuery(nodes[0].kids) && (len(nodes) == 1 || nodes[1].isKey("union", "except", "intersect"))
+	return nodes[0].isKey("select", "with", "values", "insert", "update", "delete", "merge") || nodes[0].query && (len(nodes) == 1 || nodes[1].isKey("union", "except", "intersect"))
 }
 
 // clauses cuts a query into its clauses. ok is false if two statements stand
@@ -93,15 +93,17 @@ func stray(nodes []node, i int) bool {
 // begins there.
 func headLength(nodes []node, i int, current string, merge bool) int {
 	is := func(n int, keys ...string) bool { return i+n >= 0 && i+n < len(nodes) && nodes[i+n].isKey(keys...) }
-	until := func(keys ...string) int {
-		for n := 1; i+n < len(nodes); n++ {
+	// until looks for a head's last word, as far as the next head of the kind: all
+	// of them together look at a node once.
+	until := func(again string, keys ...string) int {
+		for n := 1; i+n < len(nodes) && (n == 1 || !is(n, again)); n++ {
 			if is(n, keys...) {
 				return n + 1
 			}
 		}
 		return 0
 	}
-	if !is(0) && !nodes[i].keyword {
+	if !nodes[i].keyword {
 		return 0
 	}
 	switch nodes[i].key {
@@ -206,7 +208,7 @@ func headLength(nodes []node, i int, current string, merge bool) int {
 	case "on":
 		switch {
 		case is(1, "conflict"):
-			return until("nothing", "set")
+			return until("conflict", "nothing", "set")
 		case is(1, "duplicate"):
 			return 4
 		case merge && current == "using":
@@ -214,11 +216,14 @@ func headLength(nodes []node, i int, current string, merge bool) int {
 		}
 		return 0
 	case "when":
-		if n := until("then"); merge && is(n, "delete") {
-			return n + 1
-		} else if merge {
-			return n
+		if !merge {
+			return 0
 		}
+		n := until("when", "then")
+		if n > 0 && is(n, "delete") {
+			return n + 1
+		}
+		return n
 	}
 	return 0
 }

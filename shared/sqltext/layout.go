@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// layout lays a file out anew. ok is false if it cannot be read for certain.
-func layout(source string) (string, bool) {
-	l := lex(source)
+// layout lays the file anew that was read. ok is false if it cannot be read for
+// certain.
+func (l *lexer) layout() (text string, ok bool) {
 	if l.unclear || l.err != nil || unbalanced(l) != nil {
 		return "", false
 	}
@@ -137,6 +137,7 @@ func procedure(tokens []*token) int {
 // where they do not add up, it is the end of the batch.
 func bodyEnd(tokens []*token, body bool) int {
 	depth, blocks, as := 0, false, false
+	inside := false // one of its own statements has ended: what follows is no longer its head
 	for i, t := range tokens {
 		next := &token{}
 		if i+1 < len(tokens) {
@@ -145,7 +146,7 @@ func bodyEnd(tokens []*token, body bool) int {
 		switch {
 		case t.kind == kindBatch:
 			return i
-		case t.kind == kindBody && body && !blocks:
+		case t.kind == kindBody && body && !blocks && !inside:
 			return 0 // the body is the text, and the rest a statement like others
 		case t.is("begin") && !next.is("tran", "transaction"), t.is("case"), t.is("if", "loop", "while", "repeat") && depth > 0 && opens(tokens[i:]):
 			depth, blocks = depth+1, true
@@ -153,7 +154,7 @@ func bodyEnd(tokens []*token, body bool) int {
 			depth, blocks = depth+1, true
 		case t.is("end"):
 			depth--
-		case t.is("as", "is") && body && depth == 0 && !blocks && (next.breaks() > 0 || verbs[next.key] || next.is("begin", "return")):
+		case t.is("as", "is") && body && depth == 0 && !blocks && !inside && (next.breaks() > 0 || verbs[next.key] || next.is("begin", "return")):
 			if next.kind == kindString || next.is("(") {
 				return 0 // the body is one text, or one expression
 			}
@@ -163,6 +164,8 @@ func bodyEnd(tokens []*token, body bool) int {
 				return 0 // CREATE TRIGGER … EXECUTE FUNCTION f();
 			}
 			return i + 1
+		case t.is(";") && !blocks:
+			inside = true
 		}
 		if t.is("end") && next.is("if", "loop", "while", "repeat", "case") {
 			tokens[i+1].keyword = true // it closes, and is not counted again
@@ -241,8 +244,9 @@ func verbatim(tokens []*token) string {
 // node is a token, or what stands between two: parentheses, CASE and END.
 type node struct {
 	*token
-	kids []node
-	end  *token
+	kids  []node
+	end   *token
+	query bool // they are parentheses around one
 }
 
 func (n node) last() *token {
@@ -252,8 +256,13 @@ func (n node) last() *token {
 	return n.token
 }
 
-// maxBrackets bounds how deep a statement is laid out, which recurses.
-const maxBrackets = 256
+// Bounds of a statement that is laid out: far above what people write and read.
+// Levels cost stack and indents, and what stands in one is held several times
+// while its lines are chosen.
+const (
+	maxLevels = 64   // of parentheses and CASE
+	maxNodes  = 4096 // between two parentheses
+)
 
 // tree nests the tokens of a statement. ok is false if that cannot be done.
 func tree(tokens []*token) (nodes []node, ok bool) {
@@ -262,7 +271,7 @@ func tree(tokens []*token) (nodes []node, ok bool) {
 		top := &stack[len(stack)-1]
 		switch {
 		case t.is("("), t.is("case") && t.keyword:
-			if stack = append(stack, node{token: t}); len(stack) > maxBrackets {
+			if stack = append(stack, node{token: t}); len(stack) > maxLevels {
 				return nil, false
 			}
 		case t.is(")"), t.is("end") && t.keyword:
@@ -271,11 +280,15 @@ func tree(tokens []*token) (nodes []node, ok bool) {
 			}
 			done := *top
 			done.end = t
+			done.query = t.is(")") && isQuery(done.kids)
 			stack = stack[:len(stack)-1]
 			top = &stack[len(stack)-1]
 			top.kids = append(top.kids, done)
 		default:
 			top.kids = append(top.kids, node{token: t})
+		}
+		if len(top.kids) > maxNodes {
+			return nil, false
 		}
 	}
 	return stack[0].kids, len(stack) == 1

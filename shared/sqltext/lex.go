@@ -229,13 +229,14 @@ func (l *lexer) blockComment() {
 // hash reads the operators of PostgreSQL. A comment of MySQL is certain where no
 // operator can be, and neither the name of a temporary table.
 func (l *lexer) hash() {
-	line, _, _ := strings.Cut(l.rest(), "\n")
-	n := len(line) - len(strings.TrimLeft(line, "#>"))
-	after := strings.TrimLeft(line[n:], " ")
+	rest := l.rest()
+	n := span(rest, func(c byte) bool { return c == '#' || c == '>' })
+	after := strings.TrimLeft(rest[n:], " ")
 	switch {
-	case l.fresh() && (n == len(line) || strings.IndexByte(" \t!-=", line[n]) >= 0):
+	case l.fresh() && (n == len(rest) || strings.IndexByte(" \t\n!-=", rest[n]) >= 0):
+		line, _, _ := strings.Cut(rest, "\n")
 		l.add(kindComment, len(strings.TrimRight(line, " \t\r")))
-	case (line[:n] == "#>" || line[:n] == "#>>") && (strings.HasPrefix(after, "'{") || strings.HasPrefix(after, "ARRAY[") || strings.HasPrefix(after, "array[")):
+	case (rest[:n] == "#>" || rest[:n] == "#>>") && (strings.HasPrefix(after, "'{") || strings.HasPrefix(after, "ARRAY[") || strings.HasPrefix(after, "array[")):
 		l.add(kindOp, n)
 	default:
 		l.unclear = true
@@ -326,10 +327,11 @@ var spacedOrNot = setOf("<@ -> ->> @@ @? ?| ?& ~~* !~~* => ||/ |/ !!")
 // operator reads one operator. Those that some dialect would read as one and
 // others as two stay one, in which no space comes.
 func (l *lexer) operator() {
-	run := l.rest()[:span(l.rest(), func(c byte) bool { return strings.IndexByte(opBytes, c) >= 0 })]
-	for _, comment := range []string{"--", "/*"} {
-		run, _, _ = strings.Cut(run, comment)
+	rest, n := l.rest(), 0
+	for n < len(rest) && strings.IndexByte(opBytes, rest[n]) >= 0 && !strings.HasPrefix(rest[n:], "--") && !strings.HasPrefix(rest[n:], "/*") {
+		n++
 	}
+	run := rest[:n]
 	after := at(l.text, l.pos+len(run))
 	if strings.Contains(run, "//") {
 		l.unclear = true // a comment of Snowflake

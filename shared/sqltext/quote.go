@@ -54,7 +54,6 @@ func (l *lexer) quoted(quote byte) {
 // if all agree where it ends.
 func (l *lexer) bracketed() {
 	text := l.rest()
-	name := closing(text, ']', false)
 	array, depth := -1, 0
 	for i := 0; i < len(text) && array < 0; i++ {
 		switch c := text[i]; c {
@@ -86,7 +85,7 @@ func (l *lexer) bracketed() {
 	}
 	// No name comes directly after another one.
 	subscript := l.last != nil && l.pos == l.space && (l.last.kind == kindWord || l.last.kind == kindName || l.last.is(")") || l.last.kind == kindParam)
-	if array < 0 || array != name && !subscript {
+	if array < 0 || !subscript && array != closing(text, ']', false) {
 		l.unclear = true
 		return
 	}

@@ -6,8 +6,11 @@ package sqltext
 
 import "strings"
 
-// Check returns what no dialect allows, what is opened and not closed or the
-// other way round, and at which byte; "" if there is nothing.
+// Check finds what is wrong in every dialect: a string, quoted name, comment, text
+// between dollars or parenthesis that is not closed, and a closing parenthesis
+// without an opening one. It returns a message in lower case, and the byte at which
+// the culprit begins. The message is "" if nothing is wrong, or if dialects
+// read the text differently.
 func Check(text string) (pos int, message string) {
 	l := lex(text)
 	if l.err == nil {
@@ -40,10 +43,15 @@ func unbalanced(l *lexer) *problem {
 	return nil
 }
 
+// maxGrowth is how many times as long as the source the result may be. Only many
+// lines that stand deep in parentheses are longer, and mean nothing.
+const maxGrowth = 8
+
 // Format lays text out: one clause per line, 100 columns where that can be, and
-// keywords in capitals. The result has the same tokens, together and apart where
-// that could mean something, and formatting it again changes nothing; ok is
-// false if that cannot be had.
+// keywords in capitals. Statements of thousands of words keep the lines of their
+// author. The result has the same tokens, together and apart where that could
+// mean something, and formatting it again changes nothing; ok is false if that
+// cannot be had.
 func Format(text string) (formatted string, ok bool) {
 	source, windows := text, false
 	if n := strings.Count(source, "\r"); n > 0 {
@@ -52,11 +60,16 @@ func Format(text string) (formatted string, ok bool) {
 		}
 		source, windows = strings.ReplaceAll(source, "\r\n", "\n"), true
 	}
-	printed, ok := layout(source)
-	if !ok || !same(source, printed) {
+	before := lex(source)
+	printed, ok := before.layout()
+	if !ok || len(printed) > maxGrowth*len(source)+16<<10 {
 		return "", false
 	}
-	if again, ok := layout(printed); !ok || again != printed {
+	after := lex(printed)
+	if !same(before, after) {
+		return "", false
+	}
+	if again, ok := after.layout(); !ok || again != printed {
 		return "", false
 	}
 	if windows {
@@ -67,8 +80,7 @@ func Format(text string) (formatted string, ok bool) {
 
 // same proves that two texts differ in nothing but the case of words that are
 // keywords, and in space that has no meaning.
-func same(a, b string) bool {
-	before, after := lex(a), lex(b)
+func same(before, after *lexer) bool {
 	if after.unclear || after.err != nil || len(before.tokens) != len(after.tokens) {
 		return false
 	}

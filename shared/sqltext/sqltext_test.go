@@ -210,7 +210,7 @@ func TestSame(t *testing.T) {
 		{"select a;", "select a", false},
 		{"select a;", "select a; select '", false},
 	} {
-		if got := same(tc.a, tc.b); got != tc.want {
+		if got := same(lex(tc.a), lex(tc.b)); got != tc.want {
 			t.Errorf("same(%q, %q) = %v", tc.a, tc.b, got)
 		}
 	}
