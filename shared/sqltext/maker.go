@@ -10,7 +10,6 @@ type maker struct {
 	words  *roles
 	dashes bool
 	odd    bool // something is not as expected: the statement stays as it is
-	pairs  bool // the next list is one of names and values
 	prev   *token
 }
 
@@ -157,7 +156,6 @@ func lastBreak(between doc, lead []*token) doc {
 
 func (m *maker) paren(n node) doc {
 	kids := n.kids
-	pairs := m.prev != nil && (strings.Contains(m.prev.key, "json") || strings.Contains(m.prev.key, "object"))
 	if len(kids) == 0 {
 		return m.enclosed(n, maxWidth, doc{}, func() doc { return doc{} })
 	}
@@ -175,18 +173,16 @@ func (m *maker) paren(n node) doc {
 					docs = append(docs, line)
 					m.begin()
 				}
-				docs = append(docs, m.items(p, line))
+				docs = append(docs, m.items(p, line, false))
 			}
 			return cat(docs...)
 		})
 	}
-	return m.enclosed(n, maxWidth, soft, func() doc {
-		if literals(kids) {
-			return m.fill(kids)
-		}
-		m.pairs = pairs
-		return m.items(kids, line)
-	})
+	if literals(kids) {
+		return m.enclosed(n, maxWidth, soft, func() doc { return m.fill(kids) })
+	}
+	pairs := m.prev != nil && (strings.Contains(m.prev.key, "json") || strings.Contains(m.prev.key, "object"))
+	return m.enclosed(n, maxWidth, soft, func() doc { return m.items(kids, line, pairs) })
 }
 
 // window cuts what is between parentheses before the parts of a window.
@@ -211,27 +207,25 @@ func literals(nodes []node) bool {
 	return len(nodes) > 1
 }
 
+// fill puts as many values into a line as have room in it.
 func (m *maker) fill(nodes []node) doc {
 	var kids []doc
 	for i, n := range nodes {
-		switch {
-		case i == 0:
+		if i == 0 || n.is(",") {
 			kids = append(kids, m.token(n.token))
-		case n.is(","):
-			kids = append(kids, m.token(n.token))
-		default:
+		} else {
 			kids = append(kids, group(line, m.token(n.token)))
 		}
 	}
 	return cat(kids...)
 }
 
-// items is a list, with a separator after its commas.
-func (m *maker) items(nodes []node, sep doc) doc {
+// items is a list, with a separator after its commas. If pairs is true it may be
+// one of names and values, and then those of a pair stand together.
+func (m *maker) items(nodes []node, sep doc, pairs bool) doc {
 	list := split(nodes, ",")
 	kids := make([]doc, 0, 3*len(list))
-	pairs := m.pairs && inPairs(list)
-	m.pairs = false
+	pairs = pairs && inPairs(list)
 	for i, item := range list {
 		comma := (*token)(nil)
 		if last := item[len(item)-1]; last.is(",") {

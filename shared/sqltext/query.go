@@ -105,7 +105,7 @@ func (m *maker) createTable(nodes []node) doc {
 	}
 	head := m.seq(nodes[:n])
 	gap := m.spaceBefore(nodes[n].token)
-	columns := m.enclosed(nodes[n], maxWidth, hard, func() doc { return m.items(nodes[n].kids, hard) })
+	columns := m.enclosed(nodes[n], maxWidth, hard, func() doc { return m.items(nodes[n].kids, hard, false) })
 	tail := nodes[n+1:]
 	if len(tail) > 0 && stray(nodes, n+1) {
 		m.odd = true
@@ -140,7 +140,7 @@ func (m *maker) alterTable(nodes []node) doc {
 	head := m.seq(nodes[:n])
 	m.begin()
 	if slices.ContainsFunc(nodes[n:], func(n node) bool { return n.is(",") }) {
-		return cat(head, nest(2, hard, m.items(nodes[n:], hard)))
+		return cat(head, nest(2, hard, m.items(nodes[n:], hard, false)))
 	}
 	return cat(head, group(nest(2, line, m.parts(nodes[n:]))))
 }
@@ -248,8 +248,6 @@ func (m *maker) clause(c clause, sep doc) doc {
 	case "union":
 		m.begin()
 		return cat(head, sep, m.seq(c.body))
-	case "when":
-		return cat(head, m.spaceBefore(c.body[0].token), m.seq(c.body))
 	case "":
 		return m.seq(c.body)
 	}
@@ -276,11 +274,11 @@ func (m *maker) listClause(c clause, head, sep doc) doc {
 	}
 	switch {
 	case c.kind == "values":
-		return cat(head, nest(2, sep, m.items(c.body, sep)))
+		return cat(head, nest(2, sep, m.items(c.body, sep, false)))
 	case (c.kind == "select" || c.kind == "set") && len(items) > 1 && slices.ContainsFunc(c.body, complicated):
-		return cat(head, nest(2, hard, m.items(c.body, hard)))
+		return cat(head, nest(2, hard, m.items(c.body, hard, false)))
 	}
-	return groupOf(88, head, nest(2, line, m.items(c.body, line)))
+	return groupOf(88, head, nest(2, line, m.items(c.body, line, false)))
 }
 
 // complicated says that an item of a list deserves a line of its own.
