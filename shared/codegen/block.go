@@ -27,7 +27,7 @@ func (p *Parser) open(f fence, line string) {
 		if p.used[cleanPath(topic)] || b.lang == "" || LanguageOf(topic) != b.lang {
 			topic = ""
 		}
-		if h := cmp.Or(hintIn(p.prev), topic); h != "" && compatible(h, b.lang) && (b.lang != "" || !p.used[cleanPath(h)]) {
+		if h := cmp.Or(p.hintIn(p.prev), topic); h != "" && compatible(h, b.lang) && (b.lang != "" || !p.used[cleanPath(h)]) {
 			b.hint = h
 		}
 	}

@@ -26,6 +26,7 @@ func readHeader(line string) (h header, ok bool) {
 	if len(line) > maxPathLine {
 		return h, false
 	}
+	line = ascii(line)
 	if h.path, ok = pathLine(line); !ok && strings.IndexByte("/<", (strings.TrimLeft(line, " \t") + " ")[0]) >= 0 {
 		h.path, ok = commentPath(line, "")
 	}

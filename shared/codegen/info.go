@@ -78,7 +78,7 @@ var pathKeys = []string{"file", "filename", "path", "filepath", "file_path", "fi
 // readInfo finds language and path in what stands behind an opening fence:
 // go, go main.go, go:cmd/main.go, ts title="a.ts", {.python file=x.py}, x.sql.
 func readInfo(info string) (lang, file string) {
-	info = strings.TrimSpace(info)
+	info = strings.TrimSpace(ascii(info))
 	if inner, ok := strings.CutPrefix(info, "{"); ok {
 		info = strings.TrimSuffix(inner, "}")
 	}
@@ -107,6 +107,8 @@ func readInfo(info string) (lang, file string) {
 			}
 		case file == "" && (i == 0 && pathLike(bare) || i > 0 && looksPath(bare)):
 			file = bare
+		case i == 0 && colon && byAlias(strings.ToLower(left)) != nil:
+			lang = left
 		case i == 0:
 			lang = bare
 		}
@@ -147,112 +149,11 @@ func looksPath(s string) bool {
 	return pathLike(s) || strings.ContainsAny(s, `/\`) && !strings.HasSuffix(s, "/") && !strings.Contains(s, "://") && !strings.HasPrefix(s, "//")
 }
 
-// labels are words that may stand before the path in a line that names one.
-var labels = []string{"file", "files", "filename", "path", "filepath", "new", "create", "created", "update", "updated", "modified", "modify", "edit", "add",
-	"step", "in", "full", "complete", "final", "code", "for", "content", "contents", "of", "the", "here", "is"}
-
-// verdict on a line that is still coming.
-type verdict int
-
-const (
-	no verdict = iota
-	maybe
-)
-
-const maxPathLine = 400
-
-// readPathLine says whether a line only names a file: **main.go**, ### 2. `a.ts`,
-// File: x.py (new). A verdict of no on the beginning of a line holds for the line.
-func readPathLine(line string) (string, verdict) {
-	if len(line) > maxPathLine {
-		return "", no
-	}
-	rest := strings.TrimLeftFunc(line, decoration)
-	if n := len(rest) - len(strings.TrimLeft(rest, "0123456789")); n > 0 && n < len(rest) && strings.IndexByte(".):", rest[n]) >= 0 && len(rest) > n+1 && rest[n+1] == ' ' {
-		rest = strings.TrimLeftFunc(rest[n+1:], decoration)
-	}
-	rest = strings.TrimRightFunc(rest, unicode.IsSpace)
-	for range 5 {
-		word, after, whole := firstWord(rest)
-		if !whole {
-			return word, maybe // the word may go on
-		}
-		if l := strings.ToLower(strings.Trim(word, "*_:.)#")); slices.Contains(labels, l) || digits(l) {
-			rest = strings.TrimLeftFunc(after, decoration)
-			continue
-		}
-		if !pathLike(word) || strings.ContainsAny(word, `"<>`) {
-			return "", no
-		}
-		after = strings.TrimLeft(after, "*_:`#\"'.]) \t=-~+@%<>/")
-		if after == "" || after[0] == '(' {
-			return word, maybe
-		}
-		return "", no
-	}
-	return "", no
-}
-
-// pathLine is readPathLine for a whole line.
-func pathLine(line string) (string, bool) {
-	line = strings.TrimRight(line, "*_: \t\r\n")
-	if i := strings.LastIndex(line, " ("); i > 0 && strings.HasSuffix(line, ")") {
-		line = line[:i] // a remark
-	}
-	p, v := readPathLine(line + " .") // the dot shows that the last word is whole
-	return p, v != no && pathLike(p) && !strings.Contains(line, " (")
-}
-
-// decoration is what may stand before a word in Markdown.
-func decoration(r rune) bool {
-	return r != '.' && r != '/' && r != '_' && r != '`' && r != '~' && r != '\\' && r != '@' && r != '[' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
-}
-
-// firstWord cuts the first word off, which may be in backticks and then may
-// contain spaces. whole says that more follows, so that the word is complete.
-func firstWord(s string) (word, after string, whole bool) {
-	if inner, ok := strings.CutPrefix(s, "`"); ok {
-		word, after, ok = strings.Cut(inner, "`")
-		return strings.Trim(word, "*_ "), after, ok && strings.TrimSpace(after) != ""
-	}
-	i := strings.IndexFunc(s, unicode.IsSpace)
-	if i < 0 {
-		return bareWord(s), "", false
-	}
-	return bareWord(s[:i]), strings.TrimSpace(s[i:]), true
-}
-
-func bareWord(s string) string {
-	if i := strings.Index(s, "]("); i > 0 && s[0] == '[' {
-		s = s[1:i] // a link
-	}
-	return strings.TrimRight(strings.Trim(s, "*`\"':,<>"), ".:")
-}
-
-// hintIn finds the one path in a sentence that leads to the block: "Put this
-// into `cmd/main.go`:".
-func hintIn(line string) string {
-	line = strings.TrimRight(line, " \t\r\n*_")
-	if !strings.HasSuffix(line, ":") {
-		return ""
-	}
-	found := ""
-	for i, part := range strings.Split(line, "`") {
-		if i%2 == 1 && pathLike(part) {
-			if found != "" && found != part {
-				return ""
-			}
-			found = part
-		}
-	}
-	return found
-}
-
 // comments are how languages begin and end a comment.
 var comments = [][2]string{{"{/*", "*/}"}, {"/*", "*/"}, {"<!--", "-->"}, {"<%--", "--%>"}, {"{#", "#}"}, {"(*", "*)"}, {"{-", "-}"},
 	{"//", ""}, {"--", ""}, {";", ""}, {"%", ""}, {"#", ""}}
 
-var fileLabel = pattern.Pattern{Expr: `(?i)^(?:file ?name|file ?path|file|path) *[:=] *`}
+var fileLabel = pattern.Pattern{Expr: `(?i)^@?(?:file ?name|file ?path|path|` + strings.Join(fileNouns, "|") + `) *[:=] *`}
 
 // remark is what may stand behind a path: app.py - the entry point.
 var remark = pattern.Pattern{Expr: ` (?:[-–—] |\()`}
@@ -260,7 +161,7 @@ var remark = pattern.Pattern{Expr: ` (?:[-–—] |\()`}
 // commentPath finds the path in a block's first line, if it is a comment that
 // says nothing else: // file: main.go.
 func commentPath(line, lang string) (string, bool) {
-	line = strings.TrimSpace(line)
+	line = strings.TrimSpace(ascii(line))
 	if strings.HasPrefix(line, "#!") || lang == "markdown" && !strings.HasPrefix(line, "<!--") || len(line) > maxPathLine {
 		return "", false
 	}

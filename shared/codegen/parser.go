@@ -262,7 +262,8 @@ func (p *Parser) isPlain(line string) bool {
 		}
 	}
 	_, v := readPathLine(line)
-	return v == no
+	_, remarked := remarkedPath(line)
+	return v == no && !remarked
 }
 
 // space is what blank lines are made of.
@@ -353,9 +354,14 @@ func (p *Parser) take(line string) {
 	if strings.TrimRight(line, space) == "</think>" { // of a model whose template had the beginning
 		return
 	}
+	before := p.held
 	p.release()
 	if h, ok := readHeader(line); ok {
 		p.held, p.path, p.head = line, h.path, h
+		return
+	}
+	if file, ok := p.remarked(line, before); ok {
+		p.held, p.path = line, file
 		return
 	}
 	if maybePatch(line) && isPatch(line) && p.hints.Language != "diff" {
@@ -369,8 +375,8 @@ func (p *Parser) take(line string) {
 func (p *Parser) release() {
 	if p.block == nil && p.held != "" {
 		held := p.held
-		if h, ok := readHeader(strings.TrimRight(held, space)); ok && inMarkdown.Match(h.style) {
-			p.topic = h.path
+		if h, ok := readHeader(strings.TrimRight(held, space)); p.path != "" && (ok && inMarkdown.Match(h.style) || !ok && inMarkdown.Match(held) && !listMarker.Match(held)) {
+			p.topic = p.path
 		}
 		p.held, p.path, p.head = "", "", header{}
 		p.explain(held)

@@ -92,7 +92,7 @@ var version = pattern.Pattern{Expr: `^[vV]?[0-9]+(\.[0-9]+)*$`}
 // its slashes, or because everybody knows the name. Whether it is safe is for
 // CheckPath to say.
 func pathLike(s string) bool {
-	if s == "" || len(s) > 4*maxPath || strings.Contains(s, "://") || version.Match(s) {
+	if s == "" || len(s) > 4*maxPath || strings.Contains(s, "://") || strings.ContainsAny(s, "`：") || version.Match(s) {
 		return false
 	}
 	s = strings.ReplaceAll(s, `\`, "/")
