@@ -32,30 +32,71 @@ const (
 // best of them for other terms, which join the query (pseudo-relevance feedback,
 // after Rocchio); code is left out there, since its authors choose names as they
 // like. Then it prefers those in which the terms of the query stand near each
-// other (after Rasolofo and Savoy). read returns a passage with its Text, Lead and
-// Code; Find fails if it does.
+// other (after Rasolofo and Savoy). keep is as for Search. read returns a passage
+// with its Text, Lead and Code; Find fails if it does.
 func (x *Inverted) Find(terms []QueryTerm, k int, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) ([]Scored, error) {
-	if k <= 0 || x.Len() == 0 {
+	if k <= 0 {
 		return nil, nil
 	}
-	s := x.scores()
-	defer x.done(s)
-	a, _ := x.readers.Get().(*Analyzer)
-	if a == nil {
-		a = &Analyzer{}
-	}
-	defer x.readers.Put(a)
-	terms = x.correct(terms)
-	x.sum(s, terms, false)
-	more, err := x.feedback(a, s.best(feedbackFrom, keep), read)
+	f, err := x.Ask(terms, keep, read)
 	if err != nil {
 		return nil, err
 	}
-	x.sum(s, more, true)
-	best := s.best(max(k, refined), keep)
-	if err := x.refine(a, best[:min(refined, len(best))], terms, read); err != nil {
+	defer f.Close()
+	return f.Best(k)
+}
+
+// Findings are what Find returns, as far as they are asked for. They are not safe
+// for concurrent use.
+type Findings struct {
+	x     *Inverted
+	terms []QueryTerm
+	keep  func(slot uint32) bool
+	read  func(slot uint32) (Passage, error)
+
+	scores   *scores
+	analyzer *Analyzer
+	first    []Scored // the best, refined; nil until they are asked for
+}
+
+// Ask finds as Find does, for who cannot know yet how many passages it takes.
+// The index must not be changed until the findings are closed.
+func (x *Inverted) Ask(terms []QueryTerm, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) (*Findings, error) {
+	f := &Findings{x: x, terms: terms, keep: keep, read: read, scores: x.scores()}
+	if f.analyzer, _ = x.readers.Get().(*Analyzer); f.analyzer == nil {
+		f.analyzer = &Analyzer{}
+	}
+	if x.Len() == 0 {
+		return f, nil
+	}
+	f.terms = x.correct(terms)
+	x.sum(f.scores, f.terms, false)
+	more, err := x.feedback(f.analyzer, f.scores.best(feedbackFrom, keep), read)
+	if err != nil {
+		f.Close()
 		return nil, err
 	}
+	x.sum(f.scores, more, true)
+	return f, nil
+}
+
+// Close ends the findings.
+func (f *Findings) Close() {
+	f.x.readers.Put(f.analyzer)
+	f.x.done(f.scores)
+}
+
+// Best returns the best k, best first. It fails if read does.
+func (f *Findings) Best(k int) ([]Scored, error) {
+	best := f.scores.best(max(k, refined), f.keep)
+	top := best[:min(refined, len(best))]
+	if f.first == nil {
+		if err := f.x.refine(f.analyzer, top, f.terms, f.read); err != nil {
+			return nil, err
+		}
+		f.first = slices.Clone(top)
+	}
+	copy(top, f.first)
 	return best[:min(k, len(best))], nil
 }
 

@@ -165,6 +165,56 @@ func TestFindOnlySorts(t *testing.T) {
 	}
 }
 
+// TestFindingsGoAsDeepAsTheyAreAsked, in any order, without learning anew.
+func TestFindingsGoAsDeepAsTheyAreAsked(t *testing.T) {
+	var s shelf
+	for i := range 200 {
+		s.put(Passage{Text: fmt.Sprintf("slip %s flow leases%d notaries%d", strings.Repeat("on ", i%11), i%17, i%29)})
+	}
+	s.put(filler(20)...)
+	odd := func(slot uint32) bool { return slot%2 == 1 }
+	want := s.find(t, "slip flow", 300, odd)
+	if len(want) != 100 {
+		t.Fatalf("%d passages are found, want 100", len(want))
+	}
+	reads := 0
+	f, err := s.Ask(QueryTerms("slip flow"), odd, func(slot uint32) (Passage, error) {
+		reads++
+		return s.read(slot)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, k := range []int{10, 40, 300, 1, refined, 160} {
+		got, err := f.Best(k)
+		if d := cmp.Diff(want[:min(k, len(want))], got); d != "" || err != nil {
+			t.Errorf("Best(%d) = %v (-Find +Best):\n%s", k, err, d)
+		}
+		for j := range got { // it belongs to who asked
+			got[j].Score = 0
+		}
+		if i == 0 {
+			reads = 0
+		}
+	}
+	if reads != 0 {
+		t.Errorf("%d passages are read again to go deeper", reads)
+	}
+	f.Close()
+	if d := cmp.Diff(want, s.find(t, "slip flow", 300, odd)); d != "" {
+		t.Errorf("Find (-before +after such findings):\n%s", d)
+	}
+	var empty Inverted
+	f, err = empty.Ask(QueryTerms("slip"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := f.Best(9); err != nil || len(got) > 0 {
+		t.Errorf("an empty index finds %v, %v", got, err)
+	}
+}
+
 func TestFeedbackIsBounded(t *testing.T) {
 	var s shelf
 	common := strings.Repeat("everywhere ", 3)

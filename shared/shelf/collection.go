@@ -302,16 +302,21 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 	if len(q.Filter) == 0 {
 		keep = nil
 	}
-	terms, read := rag.QueryTerms(q.Text), c.reader()
+	read := c.reader()
+	findings, err := c.index.Ask(rag.QueryTerms(q.Text), keep, read)
+	if err != nil {
+		return nil, err
+	}
+	defer findings.Close()
 	find := func(k int) ([]rag.Scored, bool, error) {
-		found, err := c.index.Find(terms, k, keep, read)
-		return found, len(found) == k, err
+		words, err := findings.Best(k)
+		return words, len(words) == k, err
 	}
 	k := q.Limit
 	if v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions {
 		k = max(k, rag.Deepest)
 		find = func(k int) ([]rag.Scored, bool, error) {
-			words, err := c.index.Find(terms, k, keep, read)
+			words, err := findings.Best(k)
 			likes := c.kind.vectors.Search(v, k, keep)
 			return rag.Fuse(words, likes), len(words) == k || len(likes) == k, err
 		}
