@@ -72,7 +72,7 @@ func TestNamesKeepTheirCase(t *testing.T) {
 		places := places(template)
 		for _, word := range words {
 			in := strings.ReplaceAll(template, "{}", word) + ";"
-			got, ok := layout(in)
+			got, ok := lex(in).layout()
 			if !ok {
 				continue
 			}
