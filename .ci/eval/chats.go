@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -88,7 +89,7 @@ func (d *dialogue) survival(size int64) (questions int, ours, theirs float64, _ 
 		if err != nil {
 			return 0, 0, 0, err
 		}
-		fitted, err := prompt.Window{Size: size, Counter: counter, Strategy: prompt.Truncate}.Fit(append(clean[:len(clean):len(clean)], question))
+		fitted, err := prompt.Window{Size: size, Counter: counter, Strategy: prompt.Truncate}.Fit(context.Background(), append(clean[:len(clean):len(clean)], question))
 		if err != nil {
 			return 0, 0, 0, err
 		}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -28,8 +29,11 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	if s.c.Whole {
 		window.Stay = len(w.said)
 	}
-	f, err := window.Fit(messages)
-	if err != nil {
+	f, err := window.Fit(ctx, messages)
+	switch {
+	case err != nil && errors.Is(err, ctx.Err()):
+		return nil, err
+	case err != nil:
 		return nil, w.blameLongest(err, counter, a, reserve, s.c.Whole)
 	}
 	missing := f.NoSummary
@@ -46,7 +50,7 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 		s.skip(ctx, "context.summary", missing)
 		a.NoSummary = fault.As(missing).Message
 	}
-	a.Fitted(messages, f, counter)
+	a.Fitted(messages, f)
 	return f.Messages, nil
 }
 

@@ -112,3 +112,15 @@ func TestWindowsOfInputAreNotTheAnswers(t *testing.T) {
 		}
 	}
 }
+
+// TestCountingHeedsTheTime: what a request may take, and who waits for it, holds
+// while its prompt is counted, too.
+func TestCountingHeedsTheTime(t *testing.T) {
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("o"))}}, nil)
+	for _, context := range []string{"error", "truncate"} {
+		got := r.body(t.Context(), fmt.Sprintf(`{"model":"gpt-4o","messages":[{"role":"user","content":%q}],"gateway":{"context":%q,"timeout_ms":1}}`, strings.Repeat("a", 1<<20), context))
+		if f := fault.As(got.err); f == nil || f.Kind != fault.Timeout {
+			t.Errorf("%s: a prompt that takes longer to count than the request may take: %v, want a timeout", context, got.err)
+		}
+	}
+}

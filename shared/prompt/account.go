@@ -73,7 +73,7 @@ func (a *Account) leave(list []Left, tokens func(i int) int64) {
 
 // Fitted notes what a window has made of the messages that Build, or Tidy, has
 // returned.
-func (a *Account) Fitted(messages []json.RawMessage, f *Fitted, c tokens.Counter) {
+func (a *Account) Fitted(messages []json.RawMessage, f *Fitted) {
 	a.Tokens, a.Dropped = f.Tokens, f.Dropped
 	var list []Left
 	var which []int
@@ -85,7 +85,7 @@ func (a *Account) Fitted(messages []json.RawMessage, f *Fitted, c tokens.Counter
 		one.Role, one.Why = role(messages[i]), OverWindow
 		list, which = append(list, one), append(which, i)
 	}
-	a.leave(list, func(i int) int64 { return c.CountMessage(messages[which[i]]) })
+	a.leave(list, func(i int) int64 { return f.each[which[i]] })
 }
 
 // Tidy is the function of that name for messages that Build has returned.

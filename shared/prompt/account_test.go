@@ -79,11 +79,11 @@ func TestTheAccountNamesWhatDoesNotFitTheWindow(t *testing.T) {
 		if tidied {
 			messages = a.Tidy(messages, counter)
 		}
-		f, err := prompt.Window{Size: 320, Counter: counter, Strategy: prompt.Truncate, Question: "zzz"}.Fit(messages)
+		f, err := prompt.Window{Size: 320, Counter: counter, Strategy: prompt.Truncate, Question: "zzz"}.Fit(t.Context(), messages)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Fitted(messages, f, counter)
+		a.Fitted(messages, f)
 		if a.Dropped != len(a.Left) || a.Tokens != f.Tokens {
 			t.Errorf("tidied %v: %d were dropped, %d are named", tidied, a.Dropped, len(a.Left))
 		}
@@ -123,11 +123,11 @@ func TestNobodyAsks(t *testing.T) {
 	p := prompt.Parts{Passages: []prompt.Passage{{Source: "a", Text: "Alpha."}}, Own: raw(assistant("0"+strings.Repeat(" word", 300)), assistant("1"))}
 	messages, _, a := prompt.Build(p, prompt.Budget{Passages: 1000}, letters)
 	messages = a.Tidy(messages, counter)
-	f, err := prompt.Window{Size: 250, Counter: counter, Strategy: prompt.Truncate}.Fit(messages)
+	f, err := prompt.Window{Size: 250, Counter: counter, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Fitted(messages, f, counter)
+	a.Fitted(messages, f)
 	if got := lines(a); len(got) != 1 || !strings.HasPrefix(got[0], "messages[0]  assistant ") {
 		t.Errorf("left out %q, want the long answer; %d were dropped", got, f.Dropped)
 	}

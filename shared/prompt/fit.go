@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -28,6 +29,8 @@ type Window struct {
 	// More is what else of the request the model reads, as JSON: tools,
 	// response_format and the like.
 	More [][]byte
+
+	tally *tokens.Tally
 }
 
 // Fitted are messages that fit.
@@ -40,6 +43,8 @@ type Fitted struct {
 	// nobody asked, or NoSummary says why not. Messages are good without it.
 	Summary   *Summary
 	NoSummary error
+
+	each []int64 // the tokens of the messages given; nil if they were not counted
 }
 
 // newestShare of the room that is left belongs to the newest turns, whatever
@@ -59,21 +64,26 @@ const gap = "Some earlier messages of this conversation were left out to save sp
 // context_length_exceeded. Where tokens can only be estimated, Error refuses
 // only what is surely too long, and Truncate leaves a margin; images and files
 // of which the size is not known count the most, but nothing is refused for that.
-func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
+// When ctx is done, Fit soon fails with its error: to count a long prompt takes a
+// while.
+func (w Window) Fit(ctx context.Context, messages []json.RawMessage) (*Fitted, error) {
+	w.tally = w.Counter.Tally(ctx)
 	room := w.Size - w.Reserve
 	if w.Size <= 0 {
 		room = math.MaxInt64
 	}
-	e := w.Counter.MeasureMessages(room, Join(messages), w.More...)
-	whole := &Fitted{Messages: messages, Kept: make([]int, len(messages)), Tokens: e.Tokens}
+	e := w.tally.Measure(room, messages, w.More...)
+	whole := &Fitted{Messages: messages, Kept: make([]int, len(messages)), Tokens: e.Tokens, each: e.Each}
 	for i := range messages {
 		whole.Kept[i] = i
 	}
 	switch {
+	case w.tally.Err() != nil:
+		return nil, w.tally.Err()
 	case e.Tokens <= room:
 		return whole, nil
 	case w.Strategy == Truncate || w.Strategy == Summarize:
-		return w.shorten(messages, room)
+		return w.shorten(ctx, messages, room)
 	case e.Low <= room:
 		return whole, nil
 	}
@@ -82,9 +92,13 @@ func (w Window) Fit(messages []json.RawMessage) (*Fitted, error) {
 
 // tooLong says so with the code that routes to models with larger windows, and
 // in those words of OpenAI's that clients look for.
-func (w Window) tooLong(n tokens.Estimate) error {
-	about := ""
-	if n.Low < n.High {
+func (w Window) tooLong(e tokens.Measured) error {
+	about, n := "", e.Tokens
+	switch {
+	case e.Low == e.High:
+	case e.Counted: // there was no point in counting the rest, or nobody knows
+		about, n = "at least ", e.Low
+	default:
 		about = "about "
 	}
 	of := " for the prompt"
@@ -92,15 +106,16 @@ func (w Window) tooLong(n tokens.Estimate) error {
 		of = fmt.Sprintf(", of which %d are reserved for the answer", w.Reserve)
 	}
 	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
-		Message: fmt.Sprintf("This model's maximum context length is %d tokens%s; the prompt has %s%d tokens.", w.Size, of, about, n.Tokens)}
+		Message: fmt.Sprintf("This model's maximum context length is %d tokens%s; the prompt has %s%d tokens.", w.Size, of, about, n)}
 }
 
 // plan is a prompt that is being shortened.
 type plan struct {
 	messages []json.RawMessage
 	units    []unit
-	kept     []bool // by unit
-	left     int64  // tokens
+	each     []int64 // tokens of the messages; of those that cannot be kept, at least
+	kept     []bool  // by unit
+	left     int64   // tokens
 }
 
 // mostly is the share of an estimate's error that few texts reach: whoever left
@@ -114,20 +129,25 @@ func Estimated(room int64, f tokens.Family) int64 {
 }
 
 // shorten leaves out what matters least.
-func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error) {
-	p := plan{messages: messages, units: unitsOf(messages)}
+func (w Window) shorten(ctx context.Context, messages []json.RawMessage, room int64) (*Fitted, error) {
+	p := plan{messages: messages, units: unitsOf(messages), each: make([]int64, len(messages))}
 	for i := range p.units {
 		u := &p.units[i]
 		u.stays = u.stays || u.messages[len(u.messages)-1] >= len(messages)-w.Stay
 	}
 	p.kept = make([]bool, len(p.units))
-	must, unsure := w.Counter.CountMessages([]byte("[]"), w.More...), int64(0)
+	must, unsure, most := w.Counter.CountMessages([]byte("[]"), w.More...), int64(0), int64(0)
 	for i := range p.units {
 		u := &p.units[i]
 		for _, m := range u.messages {
-			u.tokens += w.Counter.CountMessage(messages[m])
+			n, whole := w.tally.Message(messages[m], room)
+			p.each[m] = n
+			u.tokens += n
 			if u.stays {
 				unsure += w.Counter.Unsure(messages[m])
+				if !whole {
+					most = math.MaxInt64
+				}
 			}
 		}
 		if u.stays {
@@ -135,11 +155,14 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 			must += u.tokens
 		}
 	}
+	if w.tally.Err() != nil {
+		return nil, w.tally.Err()
+	}
 	// The gap has to be told of even where nothing else than what stays fits.
 	note := llm.TextMessage("system", gap)
 	must += w.Counter.CountMessage(note)
 	if must-unsure > room {
-		e := tokens.Estimate{Tokens: must, Low: must - unsure, High: must}
+		e := tokens.Measured{Estimate: tokens.Estimate{Tokens: must, Low: must - unsure, High: max(must, most)}, Counted: w.Counter.Exact()}
 		if !w.Counter.Exact() {
 			e.High++ // nobody knows
 		}
@@ -153,16 +176,18 @@ func (w Window) shorten(messages []json.RawMessage, room int64) (*Fitted, error)
 	if question == "" {
 		question = Question(messages)
 	}
-	rank(p.units, messages, question)
+	if err := rank(ctx, p.units, messages, question); err != nil {
+		return nil, err
+	}
 	p.left = aim - must
 	bare := slices.Clone(p.kept)
 	p.choose()
 	f := p.fitted(note)
 	f.Tokens = aim - p.left
 	if w.Strategy == Summarize {
-		f.Summary, f.NoSummary = w.summary(plan{messages: messages, units: p.units, kept: bare, left: aim - must}, room, must)
+		f.Summary, f.NoSummary = w.summary(plan{messages: messages, units: p.units, each: p.each, kept: bare, left: aim - must}, room, must)
 	}
-	return f, nil
+	return f, w.tally.Err()
 }
 
 // choose keeps the newest question, the newest units up to their share of what
@@ -220,7 +245,7 @@ func (p *plan) take(i int) bool {
 // fitted writes what is kept, and note behind the system messages at the
 // beginning.
 func (p *plan) fitted(note json.RawMessage) *Fitted {
-	f := &Fitted{Kept: []int{}}
+	f := &Fitted{Kept: []int{}, each: p.each}
 	for i, u := range p.units {
 		if p.kept[i] {
 			f.Kept = append(f.Kept, u.messages...)

@@ -1,6 +1,7 @@
 package prompt_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func TestFitKeepsWhatFits(t *testing.T) {
 	n := count(gpt, messages)
 	for _, strategy := range []prompt.Strategy{prompt.Error, prompt.Truncate, prompt.Summarize} {
 		for _, size := range []int64{0, n + 100, 100 * n} {
-			f, err := prompt.Window{Size: size, Reserve: 100, Counter: gpt, Strategy: strategy}.Fit(messages)
+			f, err := prompt.Window{Size: size, Reserve: 100, Counter: gpt, Strategy: strategy}.Fit(t.Context(), messages)
 			if err != nil || text(f.Messages) != text(messages) || f.Dropped != 0 || len(f.Kept) != len(messages) || f.Summary != nil {
 				t.Errorf("%s in %d: %+v, %v, want the messages as they are", strategy, size, f, err)
 			}
@@ -71,7 +72,7 @@ func TestFitRefusesWhatIsTooLong(t *testing.T) {
 		{"tools count", prompt.Window{Size: 300, Strategy: prompt.Truncate, More: [][]byte{tools}}, raw(user("hi")), "context_length_exceeded"},
 	} {
 		tc.w.Counter = gpt
-		f, err := tc.w.Fit(tc.messages)
+		f, err := tc.w.Fit(t.Context(), tc.messages)
 		e, _ := errors.AsType[*fault.Error](err)
 		if e == nil || e.Kind != fault.Invalid || e.Code != "context_length_exceeded" || e.Param != "messages" || !strings.Contains(e.Message+e.Code, tc.want) {
 			t.Errorf("%s: %+v, %v, want context_length_exceeded that says %q", tc.name, f, err, tc.want)
@@ -94,17 +95,51 @@ func TestFitCountsWhereItCanBeExact(t *testing.T) {
 		for _, c := range []tokens.Counter{gpt, tokens.For("openai", "gpt-4")} {
 			n := count(c, messages)
 			for _, strategy := range []prompt.Strategy{prompt.Error, prompt.Truncate, prompt.Summarize} {
-				f, err := prompt.Window{Size: n, Counter: c, Strategy: strategy}.Fit(messages)
+				f, err := prompt.Window{Size: n, Counter: c, Strategy: strategy}.Fit(t.Context(), messages)
 				if err != nil || text(f.Messages) != text(messages) || f.Tokens != n || f.Dropped != 0 {
 					t.Errorf("%s, %s: of %d tokens that fit, Fit = %.300v, %v", name, strategy, n, f, err)
 				}
 			}
-			if _, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Error}).Fit(messages); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the prompt has %d tokens", n)) {
+			if _, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Error}).Fit(t.Context(), messages); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the prompt has %d tokens", n)) {
 				t.Errorf("%s: of %d tokens that are one too many, Fit = %v", name, n, err)
 			}
-			if f, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Truncate}).Fit(messages); err != nil || f.Dropped != 2 {
+			if f, err := (prompt.Window{Size: n - 1, Counter: c, Strategy: prompt.Truncate}).Fit(t.Context(), messages); err != nil || f.Dropped != 2 {
 				t.Errorf("%s: of %d tokens that are one too many, Fit = %.300v, %v", name, n, f, err)
 			}
+		}
+	}
+}
+
+// TestFitEndsWithItsContext: whether a prompt is only measured, is made shorter,
+// or is to be searched for what matters.
+func TestFitEndsWithItsContext(t *testing.T) {
+	long, words := strings.Repeat("a", 1<<18), strings.Repeat("some words ", 1<<15)
+	for name, w := range map[string]prompt.Window{
+		"counted": {Size: 100_000, Counter: gpt, Strategy: prompt.Error}, "shortened": {Size: 1000, Counter: gpt, Strategy: prompt.Truncate}, "estimated": {Size: 1000, Counter: claude, Strategy: prompt.Summarize},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if f, err := w.Fit(ctx, raw(user(long), assistant(words), user("And?"))); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: Fit = %+v, %v, want the context's error", name, f, err)
+		}
+	}
+}
+
+// TestFitCountsNoMoreThanItMust: by how much is said only of what is little too
+// long.
+func TestFitCountsNoMoreThanItMust(t *testing.T) {
+	long := strings.Repeat("some words ", 1<<16)
+	for _, strategy := range []prompt.Strategy{prompt.Error, prompt.Truncate} {
+		_, err := prompt.Window{Size: 20_000, Counter: gpt, Strategy: strategy}.Fit(t.Context(), raw(user(long)))
+		var least int
+		if err == nil || !strings.Contains(err.Error(), "the prompt has at least ") {
+			t.Fatalf("%s: Fit = %v, want what it has at least", strategy, err)
+		}
+		if _, after, _ := strings.Cut(err.Error(), "at least "); true {
+			fmt.Sscanf(after, "%d", &least)
+		}
+		if least <= 20_000 || least > 60_000 {
+			t.Errorf("%s: Fit = %v, want somewhat more than 20,000 of 131,079 tokens", strategy, err)
 		}
 	}
 }
@@ -118,7 +153,7 @@ func TestErrorLeavesToTheProviderWhatNobodyKnows(t *testing.T) {
 		size int64
 		ok   bool
 	}{{e.Low - 1, false}, {e.Low, true}, {e.Tokens - 1, true}} {
-		if _, err := (prompt.Window{Size: tc.size, Counter: claude, Strategy: prompt.Error}).Fit(messages); (err == nil) != tc.ok {
+		if _, err := (prompt.Window{Size: tc.size, Counter: claude, Strategy: prompt.Error}).Fit(t.Context(), messages); (err == nil) != tc.ok {
 			t.Errorf("%d tokens, estimated at %+v: error %v, want one: %v", tc.size, e, err, !tc.ok)
 		}
 	}
@@ -134,7 +169,7 @@ func TestTruncateKeepsWhatTheQuestionIsAbout(t *testing.T) {
 		messages := append(plan(), raw(user(tc.question))...)
 		for _, c := range []tokens.Counter{gpt, claude} {
 			size := count(c, messages) / 4
-			f, err := prompt.Window{Size: size, Counter: c, Strategy: prompt.Truncate}.Fit(messages)
+			f, err := prompt.Window{Size: size, Counter: c, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +203,7 @@ func TestTruncateKeepsMoreEvidenceThanDroppingTheOldest(t *testing.T) {
 		ours, theirs := 0, 0
 		for _, q := range questions {
 			messages := append(plan(), raw(user(q.question))...)
-			f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+			f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +238,7 @@ func TestLongTaskKeepsItsQuestion(t *testing.T) {
 			messages[len(messages)-2] = json.RawMessage(`{"role":"tool","tool_call_id":"a4","content":"rounding: the invoice totals are rounded per line, which is wrong"}`)
 		}
 	}
-	f, err := prompt.Window{Size: count(gpt, messages) / 3, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+	f, err := prompt.Window{Size: count(gpt, messages) / 3, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +302,7 @@ func TestImagesOfUnknownSizeAreNoReasonToRefuse(t *testing.T) {
 		images, kept int
 		strategy     prompt.Strategy
 	}{{2, 3, prompt.Error}, {2, 3, prompt.Truncate}, {5, 3, prompt.Error}, {5, 1, prompt.Truncate}, {5, 1, prompt.Summarize}, {16, 0, prompt.Error}, {16, 0, prompt.Truncate}} {
-		f, err := prompt.Window{Size: 128_000, Counter: mini, Strategy: tc.strategy}.Fit(raw(user("Hello"), assistant("Hello. "+strings.Repeat("word ", 1000)), photos(tc.images)))
+		f, err := prompt.Window{Size: 128_000, Counter: mini, Strategy: tc.strategy}.Fit(t.Context(), raw(user("Hello"), assistant("Hello. "+strings.Repeat("word ", 1000)), photos(tc.images)))
 		if (err != nil) != (tc.kept == 0) || err == nil && len(f.Kept) != tc.kept {
 			t.Errorf("%d images of 8,500 to 48,169 tokens, %s: Fit = %.300v, %v, want %d messages kept", tc.images, tc.strategy, f, err, tc.kept)
 		}
@@ -278,7 +313,7 @@ func TestImagesOfUnknownSizeAreNoReasonToRefuse(t *testing.T) {
 // turn before it says what earlier turns are to matter for.
 func TestShortQuestionsMeanTheTurnBefore(t *testing.T) {
 	messages := append(plan(), raw(user("Does the café cook without hazelnuts for people with an allergy?"), assistant("Yes, it does."), user("And which one?"))...)
-	f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+	f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 	if err != nil || !strings.Contains(text(f.Messages), "Ida is allergic") {
 		t.Errorf("Fit = %v, want the turn about the allergy in\n%s", err, text(f.Messages))
 	}
@@ -316,7 +351,7 @@ func FuzzFit(f *testing.F) {
 			}
 		}
 		w := prompt.Window{Size: int64(size), Reserve: int64(mode / 8), Counter: []tokens.Counter{gpt, claude}[mode&1], Strategy: []prompt.Strategy{prompt.Truncate, prompt.Summarize}[mode>>1&1]}
-		fit, err := w.Fit(messages)
+		fit, err := w.Fit(t.Context(), messages)
 		if err != nil {
 			if fault.As(err).Code != "context_length_exceeded" {
 				t.Fatal(err)
@@ -384,7 +419,7 @@ func BenchmarkFit(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := w.Fit(messages); err != nil {
+				if _, err := w.Fit(b.Context(), messages); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -420,7 +455,7 @@ func TestEstimatesLeaveAMargin(t *testing.T) {
 		messages = append(messages, raw(user("And then?"), assistant("Then we went on."))...)
 	}
 	room := count(claude, messages) * 3 / 4
-	f, err := prompt.Window{Size: room, Counter: claude, Strategy: prompt.Truncate}.Fit(messages)
+	f, err := prompt.Window{Size: room, Counter: claude, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func (w Window) summary(p plan, room, must int64) (*Summary, error) {
 			break
 		}
 	}
-	old := plan{messages: p.messages, units: slices.Clone(p.units), kept: make([]bool, len(p.units))}
+	old := plan{messages: p.messages, units: slices.Clone(p.units), each: p.each, kept: make([]bool, len(p.units))}
 	s := &Summary{MaxTokens: most, plan: p, counter: w.Counter, bound: frame + most, tokens: must + before - p.left}
 	if s.Request = w.ask(&old, p.kept, room, most); s.Request == nil {
 		return nil, fault.New(fault.Invalid, "The model cannot read enough of what was left out to summarise it.")
@@ -87,7 +87,7 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 		for _, m := range u.messages {
 			texts[i] += said(old.messages[m])
 		}
-		old.units[i].tokens, old.units[i].head = w.Counter.Count(texts[i]), -1
+		old.units[i].tokens, old.units[i].head = w.tally.Count(texts[i]), -1
 		left = append(left, i)
 	}
 	tag := tagFor("transcript", texts...)
@@ -124,7 +124,7 @@ func (w Window) cut(text string, n, room int64) string {
 	const mark = " […]\n"
 	for n > room {
 		text = clip.To(text, int(int64(len(text))*room/(n+1)))
-		n = w.Counter.Count(text + mark)
+		n = w.tally.Count(text + mark)
 	}
 	return text + mark
 }

@@ -1,6 +1,7 @@
 package prompt
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -139,8 +140,9 @@ const (
 )
 
 // rank scores the units that may be left out: by how well they fit the
-// question, or one beside them does, and a little by how new they are.
-func rank(units []unit, messages []json.RawMessage, question string) {
+// question, or one beside them does, and a little by how new they are. It fails
+// with ctx.
+func rank(ctx context.Context, units []unit, messages []json.RawMessage, question string) error {
 	var index rag.Inverted
 	var analyzer rag.Analyzer
 	var may []int // units, by slot
@@ -154,6 +156,9 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 			b.WriteByte('\n')
 			b.WriteString(callsOf(messages[m]))
 			b.WriteByte('\n')
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		index.Add(analyzer.Terms(rag.Passage{Text: b.String()}))
 		may = append(may, i)
@@ -185,4 +190,5 @@ func rank(units []unit, messages []json.RawMessage, question string) {
 		}
 		units[i].score += recencyWeight * float64(slot) / float64(len(may))
 	}
+	return nil
 }

@@ -22,7 +22,7 @@ func TestQuestionsInPartsGoLast(t *testing.T) {
 	messages[12] = json.RawMessage(user("Which crates have quinces?")) // as an earlier turn says
 	keeps := func(messages []json.RawMessage, size int64, want ...int) {
 		t.Helper()
-		f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+		f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 		if err != nil || !slices.Equal(f.Kept, want) {
 			t.Errorf("in %d tokens: Fit keeps %v, %v, want %v in\n%s", size, f.Kept, err, want, text(f.Messages))
 		}
@@ -32,7 +32,7 @@ func TestQuestionsInPartsGoLast(t *testing.T) {
 	keeps(messages, few, 0, 6, 7, 8, 9, 10, 11, 12)
 	keeps(messages, count(gpt, messages[3:])+gap, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 	answered := append(slices.Clone(messages), raw(assistant("Thanks."), user("And the report?"))...)
-	f, err := prompt.Window{Size: few, Counter: gpt, Strategy: prompt.Truncate}.Fit(answered)
+	f, err := prompt.Window{Size: few, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), answered)
 	if err != nil || len(f.Kept) < 7 || !slices.Contains(f.Kept, 13) {
 		t.Errorf("of an answered row Fit keeps %v, %v, want its answer and as many parts as fit", f.Kept, err)
 	}
@@ -43,7 +43,7 @@ func TestQuestionsInPartsGoLast(t *testing.T) {
 func TestStepsKeepTheirQuestion(t *testing.T) {
 	for _, pair := range [][]json.RawMessage{raw(call, result), raw(`{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}`, `{"role":"function","name":"f","content":"42"}`)} {
 		messages := slices.Concat(raw(user("Please look into it. "+strings.Repeat("Now. ", 130)), `{"role":"system","content":"S"}`), pair, raw(assistant("The harvester is broken: its gearbox leaks oil.")), plan()[1:], raw(user("What about the harvester and its gearbox?")))
-		f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages)
+		f, err := prompt.Window{Size: count(gpt, messages) / 4, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +51,7 @@ func TestStepsKeepTheirQuestion(t *testing.T) {
 			t.Errorf("kept %v, want message 4, its question 0, and of 2 and 3 both or none", f.Kept)
 		}
 		for size := int64(60); size < 300; size += 7 {
-			f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(messages[:5:5])
+			f, err := prompt.Window{Size: size, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), messages[:5:5])
 			if err == nil && slices.Contains(f.Kept, 2) != slices.Contains(f.Kept, 3) {
 				t.Fatalf("in %d tokens %v are kept: a call is torn from its result", size, f.Kept)
 			}
@@ -67,7 +67,7 @@ func TestSystemMessagesCallNothing(t *testing.T) {
 		raw(user("Hello"), `{"role":"developer","content":"S","function_call":{"name":"f"}}`, oldResult("f"), user("And now?")),
 	} {
 		long := append(messages[:len(messages)-1:len(messages)-1], append(plan(), messages[len(messages)-1])...)
-		f, err := prompt.Window{Size: count(gpt, long) / 2, Counter: gpt, Strategy: prompt.Truncate}.Fit(long)
+		f, err := prompt.Window{Size: count(gpt, long) / 2, Counter: gpt, Strategy: prompt.Truncate}.Fit(t.Context(), long)
 		if err != nil || !slices.Contains(f.Kept, len(long)-1) {
 			t.Errorf("Fit = %+v, %v, want the newest question kept", f, err)
 		}

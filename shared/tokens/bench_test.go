@@ -26,7 +26,7 @@ func BenchmarkCount(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				o200k().count(text)
+				Counter{Family: O200k}.Count(text)
 			}
 		})
 	}

@@ -107,26 +107,32 @@ func (e *encoding) rank(text string) uint32 {
 	}
 }
 
-// encode calls yield with the id of every token of text.
-func (e *encoding) encode(text string, yield func(id uint32)) {
+// encode calls yield with the id of every token of text. Before it takes up so
+// many more bytes, and has found so many tokens that it has not yielded yet, it
+// asks more, and ends if that says so.
+func (e *encoding) encode(text string, more func(bytes, found int) bool, yield func(id uint32)) {
 	var m merger
 	for len(text) > 0 {
 		n := e.piece(text)
 		piece := text[:n]
 		text = text[n:]
-		if id := e.rank(piece); id != none {
+		switch id := e.rank(piece); {
+		case n > longPart:
+			row, ok := m.long(e, piece, more)
+			if !ok {
+				return
+			}
+			for _, id := range row {
+				yield(id)
+			}
+		case !more(n, 0):
+			return
+		case id != none:
 			yield(id)
-			continue
+		default:
+			m.merge(e, piece, yield)
 		}
-		m.merge(e, piece, yield)
 	}
-}
-
-// count is the number of tokens of text.
-func (e *encoding) count(text string) int {
-	n := 0
-	e.encode(text, func(uint32) { n++ })
-	return n
 }
 
 // merger holds the memory of merges from piece to piece.

@@ -210,13 +210,13 @@ func TestMeasuresWithMediaAreHonest(t *testing.T) {
 		return []byte(`[{"role":"user","content":[{"type":"text","text":"Which one is best?"},` + strings.Join(slices.Repeat([]string{part}, n), ",") + `]}]`)
 	}
 	known, unknown := imagePart(sized(1024, 1024), "high"), `{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}`
-	if e := c.MeasureMessages(128_000, photos(20, known)); e.Low <= 20*25_501 || e.High > 20*25_501+30 {
+	if e := measure(t, c, 128_000, photos(20, known)); e.Low <= 20*25_501 || e.High > 20*25_501+30 {
 		t.Errorf("twenty images of known size: %+v, want hardly more than %d", e, 20*25_501)
 	}
-	if e, want := c.MeasureMessages(4*25_501+15, photos(4, known)), int64(3+4+5+4*25_501); e != (Estimate{want, want, want}) {
+	if e, want := measure(t, c, 4*25_501+15, photos(4, known)), int64(3+4+5+4*25_501); e != (Estimate{want, want, want}) {
 		t.Errorf("four images of known size, and a text that decides: %+v, want %d", e, want)
 	}
-	if e := c.MeasureMessages(128_000, photos(4, unknown)); e.Low > 4*8500+30 || e.Tokens != e.High || e.High < 4*48_169 {
+	if e := measure(t, c, 128_000, photos(4, unknown)); e.Low > 4*8500+30 || e.Tokens != e.High || e.High < 4*48_169 {
 		t.Errorf("four images of unknown size: %+v, want from 4×8,500 to 4×48,169", e)
 	}
 }

@@ -1,6 +1,10 @@
 package tokens
 
-import "github.com/devmentor/ai-gateway/shared/rawjson"
+import (
+	"math"
+
+	"github.com/devmentor/ai-gateway/shared/rawjson"
+)
 
 // EstimateMessages estimates the tokens of a chat prompt: messages is the
 // array in OpenAI's format, more are other parts of the request that the model
@@ -19,40 +23,21 @@ func (c Counter) RoughMessages(messages []byte, more ...[]byte) int64 {
 	return s.fixed + s.media.Tokens + (s.bytes+3)/4
 }
 
-// MeasureMessages estimates a chat prompt as exactly as it takes to compare it
-// with limit. Where Exact, Low and High are proven, and if the prompt's length
-// does not prove on which side of limit it is, its texts are counted: then they
-// are apart only by what is not known of images and files.
-func (c Counter) MeasureMessages(limit int64, messages []byte, more ...[]byte) Estimate {
-	s := sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, s.add)
-	e := s.estimate(c.Family)
-	if !c.Exact() {
-		return e
-	}
-	low, high := s.proven()
-	if high <= limit || low > limit {
-		return Estimate{Tokens: min(max(e.Tokens, low), high), Low: low, High: high}
-	}
-	s = sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, s.count(c))
-	return s.estimate(c.Family)
-}
-
 // CountMessages counts what EstimateMessages estimates: the texts exactly where
 // Exact.
 func (c Counter) CountMessages(messages []byte, more ...[]byte) int64 {
+	t := c.unending()
 	s := sum{fixed: table[c.Family].perAnswer}
-	c.walkAll(messages, more, &s, s.count(c))
+	c.walkAll(messages, more, &s, t.text(&s))
+	s.counted = t.n
 	return s.estimate(c.Family).Tokens
 }
 
 // CountMessage counts one message as CountMessages does. The sum of all is 3
 // tokens less than the count of the array.
 func (c Counter) CountMessage(message []byte) int64 {
-	var s sum
-	c.walk(message, &s, s.count(c))
-	return s.estimate(c.Family).Tokens
+	n, _ := c.unending().Message(message, math.MaxInt64)
+	return n
 }
 
 // Unsure is by how many tokens a message may have fewer than CountMessage says,
@@ -77,14 +62,6 @@ func (s *sum) add(value []byte) {
 	s.bytes += int64(len(text))
 }
 
-// count is add as exactly as c can.
-func (s *sum) count(c Counter) func(value []byte) {
-	if !c.Exact() {
-		return s.add
-	}
-	return func(value []byte) { s.counted += c.Count(textOf(value)) }
-}
-
 func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func([]byte)) {
 	if !rawjson.IsNull(messages) {
 		rawjson.Elements(messages, func(_ int, m []byte) error {
@@ -92,6 +69,11 @@ func (c Counter) walkAll(messages []byte, more [][]byte, s *sum, text func([]byt
 			return nil
 		})
 	}
+	c.beside(more, s, text)
+}
+
+// beside is what a model reads beside messages.
+func (c Counter) beside(more [][]byte, s *sum, text func([]byte)) {
 	for _, m := range more {
 		switch {
 		case rawjson.IsNull(m):

@@ -5,7 +5,7 @@
 // nanosecond each, and says how wrong it may be. Exact counting exists for
 // OpenAI's two encodings, o200k and cl100k; the first use of one opens its
 // vocabulary, which takes some 20 milliseconds of a whole core and 8 MB.
-// MeasureMessages asks for exactness only where the length of a prompt does not
+// Tally.Measure asks for exactness only where the length of a prompt does not
 // prove whether it fits.
 //
 // Nothing is opened or computed at start.
@@ -142,12 +142,7 @@ func (c Counter) Estimate(text string) Estimate {
 }
 
 // Count returns a text's tokens: exactly where Exact, else as estimated.
-func (c Counter) Count(text string) int64 {
-	if exact := table[c.Family].exact; exact != nil {
-		return int64(exact().count(text))
-	}
-	return c.Estimate(text).Tokens
-}
+func (c Counter) Count(text string) int64 { return c.unending().Count(text) }
 
 // sum adds up what is to be estimated, or counted.
 type sum struct {
@@ -178,8 +173,9 @@ func (s *sum) estimate(f Family) Estimate {
 // longestToken is the length of the longest token of both encodings, in bytes.
 const longestToken = 128
 
-// proven bounds what nobody has counted: a token has at least one byte, and at
-// most as many as the longest one.
+// proven bounds what is counted and the bytes that nobody has counted: a token
+// has at least one, and at most as many as the longest one.
 func (s *sum) proven() (low, high int64) {
-	return s.fixed + s.media.Low + (s.bytes+longestToken-1)/longestToken, s.fixed + s.media.High + s.bytes
+	known := s.fixed + s.counted
+	return known + s.media.Low + over(s.bytes, longestToken), known + s.media.High + s.bytes
 }

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -147,6 +148,21 @@ func hard() map[string]string {
 	}
 }
 
+// measure measures messages that are one array.
+func measure(t *testing.T, c Counter, limit int64, messages []byte) Estimate {
+	t.Helper()
+	var list []json.RawMessage
+	if err := json.Unmarshal(messages, &list); err != nil {
+		t.Fatal(err)
+	}
+	tally := c.Tally(t.Context())
+	m := tally.Measure(limit, list)
+	if tally.Err() != nil {
+		t.Fatal(tally.Err())
+	}
+	return m.Estimate
+}
+
 // TestMeasuresAreExactWhereItMatters: of any text, on both sides of the limit
 // that decides.
 func TestMeasuresAreExactWhereItMatters(t *testing.T) {
@@ -157,7 +173,7 @@ func TestMeasuresAreExactWhereItMatters(t *testing.T) {
 		for _, c := range []Counter{For("openai", "gpt-4o"), For("openai", "gpt-4")} {
 			n := c.CountMessages(messages)
 			for _, limit := range []int64{0, n / 3, n - 1, n, n + 1, 2 * n, 100 * n, 1 << 20} {
-				e := c.MeasureMessages(limit, messages)
+				e := measure(t, c, limit, messages)
 				if e.Low > n || e.High < n || (e.Tokens <= limit) != (n <= limit) || (e.Low > limit) != (n > limit) || (e.High <= limit) != (n <= limit) {
 					t.Errorf("%s: %v measures %+v against %d, want an answer for %d tokens", name, c.Family, e, limit, n)
 				}
@@ -166,7 +182,7 @@ func TestMeasuresAreExactWhereItMatters(t *testing.T) {
 	}
 	claude := For("anthropic", "claude-opus-4-7")
 	hello := []byte(`[{"role":"user","content":"Hello!"}]`)
-	if e := claude.MeasureMessages(10, hello); claude.Exact() || e != claude.EstimateMessages(hello) || e.Tokens != claude.CountMessages(hello) {
+	if e := measure(t, claude, 10, hello); claude.Exact() || e != claude.EstimateMessages(hello) || e.Tokens != claude.CountMessages(hello) {
 		t.Errorf("without a tokenizer the measure is %+v, want the estimate", e)
 	}
 }
@@ -180,7 +196,7 @@ func TestShortPromptsAreNotCounted(t *testing.T) {
 		limit   int64
 		counted bool
 	}{{int64(len(samples["English"])) + 10, false}, {100, true}, {5, false}} {
-		if e := c.MeasureMessages(tc.limit, messages); (e.Low == e.High) != tc.counted {
+		if e := measure(t, c, tc.limit, messages); (e.Low == e.High) != tc.counted {
 			t.Errorf("measured against %d: %+v, want a count: %v", tc.limit, e, tc.counted)
 		}
 	}
