@@ -231,16 +231,26 @@ func (l *lexer) blockComment() {
 func (l *lexer) hash() {
 	rest := l.rest()
 	n := span(rest, func(c byte) bool { return c == '#' || c == '>' })
-	after := strings.TrimLeft(rest[n:], " ")
 	switch {
 	case l.fresh() && (n == len(rest) || strings.IndexByte(" \t\n!-=", rest[n]) >= 0):
 		line, _, _ := strings.Cut(rest, "\n")
 		l.add(kindComment, len(strings.TrimRight(line, " \t\r")))
-	case (rest[:n] == "#>" || rest[:n] == "#>>") && (strings.HasPrefix(after, "'{") || strings.HasPrefix(after, "ARRAY[") || strings.HasPrefix(after, "array[")):
+	case pathOperator(rest):
 		l.add(kindOp, n)
 	default:
 		l.unclear = true
 	}
+}
+
+// pathOperator says that an operator of PostgreSQL is there with a path, as in
+// a#>>'{b,c}'. Nobody begins a comment like that.
+func pathOperator(text string) bool {
+	n := span(text, func(c byte) bool { return c == '#' || c == '>' })
+	if text[:n] != "#>" && text[:n] != "#>>" {
+		return false
+	}
+	path := strings.TrimLeft(text[n:], " ")
+	return strings.HasPrefix(path, "'{") || strings.HasPrefix(path, "ARRAY[") || strings.HasPrefix(path, "array[")
 }
 
 func (l *lexer) colon() {
@@ -282,7 +292,7 @@ var tableWords = setOf("from join into table update view exists schema")
 func (l *lexer) word() {
 	text := l.rest()
 	n := span(text, inWord)
-	if at(text, n) == '#' || at(text, n) == '@' && inWord(at(text, n+1)) && l.fresh() {
+	if at(text, n) == '#' && !pathOperator(text[n:]) || at(text, n) == '@' && inWord(at(text, n+1)) && l.fresh() {
 		l.unclear = true // a name of Oracle, or a comment
 		return
 	}
@@ -333,8 +343,8 @@ func (l *lexer) operator() {
 	}
 	run := rest[:n]
 	after := at(l.text, l.pos+len(run))
-	if strings.Contains(run, "//") {
-		l.unclear = true // a comment of Snowflake
+	if strings.Contains(run, "//") || strings.HasPrefix(run, "@~") || strings.HasPrefix(run, "@%") || run[0] == '/' && l.staged() {
+		l.unclear = true // a comment of Snowflake, or one of its paths
 		return
 	}
 	if run[len(run)-1] == '%' && l.space < l.pos && (inWord(after) || after == '(') {
@@ -357,6 +367,32 @@ func (l *lexer) operator() {
 		return
 	}
 	l.add(kindOp, len(run))
+}
+
+// staged says that a path of Snowflake may go on here, as in @stage/a/b.csv. A
+// variable may be divided by a number, another variable and what is in
+// parentheses.
+func (l *lexer) staged() bool {
+	i := len(l.tokens) - 1
+	for next := l.pos; i >= 0 && l.tokens[i].pos+len(l.tokens[i].text) == next; i-- {
+		switch t := l.tokens[i]; {
+		case t.kind == kindParam && t.text[0] == '@' && next < l.pos, t.kind == kindOp && t.text == "@":
+			return true
+		case t.kind == kindParam && t.text[0] == '@':
+			before := &token{}
+			if i > 0 {
+				before = l.tokens[i-1]
+			}
+			rest := l.rest()[1:]
+			number := span(rest, isDigit)
+			divides := at(rest, 0) == '@' || at(rest, 0) == '(' || number > 0 && !inWord(at(rest, number)) && strings.IndexByte("/-.", at(rest, number)) < 0
+			return !divides || before.kind == kindString || before.is("from", "into", "list", "ls", "remove", "rm", "get", "put")
+		case t.kind != kindWord && t.kind != kindName && t.kind != kindNumber && !t.is(".", "%"):
+			return false
+		}
+		next = l.tokens[i].pos
+	}
+	return false
 }
 
 func setOf(words string) map[string]bool {
