@@ -14,6 +14,7 @@ type outline struct {
 	asked bool // Markdown was asked for; else the request's only file is Markdown
 
 	read   int    // bytes of the answer
+	ahead  int    // bytes behind these that have no line break
 	from   int    // where the document begins: before it is an introduction
 	titled bool   // it begins with a title
 	marked bool   // it has what plain prose does not have
@@ -24,6 +25,7 @@ type outline struct {
 	prose  bool   // all of them are prose
 	blank  bool   // a blank line is before the next
 	fence  *fence // an open one
+	lang   string // of the fence
 	fresh  bool   // its first line is awaited
 }
 
@@ -143,7 +145,7 @@ func (o *outline) opens(f fence, prev, path string) shape {
 		!o.asked && lang != "" && !isAside(lang) && o.heads < 2: // a title and code: this is the answer
 		return inBlocks
 	}
-	o.marked, o.fence, o.fresh = true, &f, true
+	o.marked, o.fence, o.lang, o.fresh = true, &f, lang, true
 	return unsure
 }
 
@@ -154,11 +156,10 @@ func (o *outline) inFence(line string) shape {
 		o.fence, o.prose = nil, false
 		return unsure
 	}
-	lang, _ := readInfo(o.fence.info)
-	if o.fresh && !o.titled && lang == "" && o.prose && titleLine.Match(line) {
+	if o.fresh && !o.titled && o.lang == "" && o.prose && titleLine.Match(line) {
 		return inBlocks // the document is in a block without a language
 	}
-	if file, ok := commentPath(line, lang); o.fresh && ok && o.claims(file) {
+	if file, ok := commentPath(line, o.lang); o.fresh && ok && o.claims(file) {
 		return inBlocks
 	}
 	o.fresh = false
@@ -179,10 +180,15 @@ func (p *Parser) outlined(last bool) {
 	o, found := p.outline, unsure
 	for found == unsure {
 		rest := p.intro[o.read:]
-		n := bytes.IndexByte(rest, '\n') + 1
+		n := bytes.IndexByte(rest[o.ahead:], '\n') + 1
 		if n == 0 && !last {
+			o.ahead = len(rest)
 			break
 		}
+		if n > 0 {
+			n += o.ahead
+		}
+		o.ahead = 0
 		if n == 0 && len(rest) == 0 {
 			found = o.end()
 			break

@@ -134,8 +134,12 @@ func (p *Parser) takeTag(line string) bool {
 		if !p.tags || !t.wraps() {
 			return false
 		}
-		if !alone {
-			p.take(t.rest)
+		rest := t.rest
+		for t, ok := readTag(rest); ok && t.end && t.wraps(); t, ok = readTag(rest) {
+			rest = t.rest
+		}
+		if !isBlank(rest) {
+			p.take(rest)
 		}
 		return true
 	case t.path != "" && t.forFiles(),

@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -149,19 +148,8 @@ func (p *Parser) feed(text string) {
 		return
 	}
 	p.intro = append(p.intro, text...)
-	if p.phase == beginning {
-		p.phase, p.end = phaseOf(string(p.intro[:min(len(p.intro), maxIntro)]))
-	}
+	p.findPhase()
 	switch p.phase {
-	case thinking:
-		i := bytes.Index(p.intro, []byte(p.end))
-		if i < 0 {
-			p.intro = p.intro[max(0, len(p.intro)-len(p.end)):]
-			return
-		}
-		rest := string(p.intro[i+len(p.end):])
-		p.phase, p.intro = beginning, nil
-		p.feed(rest)
 	case lines, outlining:
 		if p.outline != nil {
 			p.phase = outlining
@@ -176,6 +164,29 @@ func (p *Parser) feed(text string) {
 			p.markdown(text)
 		}
 	}
+}
+
+// findPhase finds out what the answer is, behind thoughts.
+func (p *Parser) findPhase() {
+	if p.phase != beginning && p.phase != thinking {
+		return
+	}
+	text := string(p.intro)
+	for {
+		if p.phase == beginning {
+			p.phase, p.end = phaseOf(text)
+		}
+		if p.phase != thinking {
+			break
+		}
+		_, rest, over := strings.Cut(text, p.end)
+		if !over {
+			text = text[max(0, len(text)-len(p.end)):]
+			break
+		}
+		p.phase, text = beginning, rest
+	}
+	p.intro = []byte(text)
 }
 
 // markdown cuts text into lines.

@@ -71,7 +71,11 @@ func (p *Parser) rescueCode(text string, truncated bool) bool {
 		}
 		switch {
 		case begin < 0 && blank:
-			if found := cmp.Or(p.hints.Language, languageOfCode(line, text[here:])); isCodeLanguage(found) && looksCode(line, found) {
+			found := p.hints.Language
+			if found == "" {
+				found = languageOfCode(line, text[here:])
+			}
+			if isCodeLanguage(found) && looksCode(line, found) {
 				begin, lang, q.read = here, found, here
 			}
 		case begin >= 0 && isStrictCode(lang) && !q.in(text[:here]) && isSentence(line):
