@@ -207,11 +207,11 @@ func (p *Parser) outlined(last bool) {
 	text := string(p.intro)
 	p.intro, p.outline = nil, nil
 	if found == inBlocks {
-		p.phase = lines
-		p.markdown(text)
+		p.phase = phaseLines
+		p.cutLines(text)
 		return
 	}
-	p.phase = document
+	p.phase = phaseDocument
 	p.explain(strings.Replace(text[:o.from], "</think>", "", 1))
 	p.block = &block{bare: true, lang: "markdown"}
 	p.start()

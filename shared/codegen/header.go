@@ -45,16 +45,16 @@ func readHeader(line string) (h header, ok bool) {
 }
 
 var (
-	numbers = pattern.Pattern{Expr: `[0-9]+`}
-	runs    = pattern.Pattern{Expr: `={3,}|-{3,}|~{3,}|\+{3,}|@{3,}|%{3,}|>{3,}|<{3,}|\*{5,}|#{6,}`}
-	spaces  = pattern.Pattern{Expr: `[ \t]+`}
+	anyNumber = pattern.Pattern{Expr: `[0-9]+`}
+	borderRun = pattern.Pattern{Expr: `={3,}|-{3,}|~{3,}|\+{3,}|@{3,}|%{3,}|>{3,}|<{3,}|\*{5,}|#{6,}`}
+	anySpace  = pattern.Pattern{Expr: `[ \t]+`}
 )
 
 // styled takes from a piece of a header what differs between files.
 func styled(s string) string {
-	s = numbers.Regexp().ReplaceAllString(strings.ToLower(s), "0")
-	s = runs.Regexp().ReplaceAllStringFunc(s, func(run string) string { return strings.Repeat(run[:1], 6) })
-	return spaces.Regexp().ReplaceAllString(s, " ")
+	s = anyNumber.Regexp().ReplaceAllString(strings.ToLower(s), "0")
+	s = borderRun.Regexp().ReplaceAllStringFunc(s, func(run string) string { return strings.Repeat(run[:1], 6) })
+	return anySpace.Regexp().ReplaceAllString(s, " ")
 }
 
 // ends says whether the line is a border after the last file: === END ===.
@@ -92,30 +92,30 @@ func isStrictCode(lang string) bool {
 }
 
 var (
-	sentence = pattern.Pattern{Expr: `^[A-Z][a-z'’]*,?(?: [^\s]+)+[.:!?]$`}
-	words    = pattern.Pattern{Expr: `^[A-Za-z'’, -]+[.:!?]$`}
+	sentenceLine = pattern.Pattern{Expr: `^[A-Z][a-z'’]*,?(?: [^\s]+)+[.:!?]$`}
+	wordsLine    = pattern.Pattern{Expr: `^[A-Za-z'’, -]+[.:!?]$`}
 )
 
 // isSentence says that a line is English and cannot be code.
 func isSentence(line string) bool {
 	line = strings.TrimSpace(line)
-	return sentence.Match(line) && !strings.ContainsAny(line, "=;{}<>|") && (strings.Count(line, " ") >= 3 || words.Match(line))
+	return sentenceLine.Match(line) && !strings.ContainsAny(line, "=;{}<>|") && (strings.Count(line, " ") >= 3 || wordsLine.Match(line))
 }
 
 var (
-	// keywords begin lines of code.
-	keywords = pattern.Pattern{Expr: `^(?:import|from|package|using|use|namespace|module|require|require_once|include|export|const|let|var|val|def|class|func|fn|fun|function|public|private|protected|internal|` +
+	// codeKeyword begins lines of code.
+	codeKeyword = pattern.Pattern{Expr: `^(?:import|from|package|using|use|namespace|module|require|require_once|include|export|const|let|var|val|def|class|func|fn|fun|function|public|private|protected|internal|` +
 		`static|struct|enum|interface|type|impl|pub|async|abstract|final|void|int|extern|typedef|template|object|trait|mod|defmodule|return|if|for|while|try|with|syntax|message|service|resource|provider|variable|terraform|` +
 		`CREATE|SELECT|INSERT|ALTER|DROP|WITH|BEGIN|UPDATE|DELETE|SET|FROM|ARG|RUN|library|set|echo|print|open|data|record|sealed|unsafe|global|local|self)\b`}
-	// english are words that no line of code consists of.
-	english = pattern.Pattern{Expr: `\b(?:the|a|an|this|that|these|it|and|you|your|we|to|of|is|are|will|should|can)\b`}
-	marks   = pattern.Pattern{Expr: `[=(){}\[\];"'<>]|::|\.\*`}
-	// openings are beginnings that prose does not have.
-	openings = pattern.Pattern{Expr: `^(?://|/\*|#!|#include|#define|#pragma|#import|#if|#\[|"""|'''|<\?|<!|\{|@[A-Za-z]|@?[\w.$]+(?:, *[\w.$]+)* *(?:=|:=|\+=|<-) *\S|[\w.$]+\(.*\)?;?$|['"]use )`}
-	closings = pattern.Pattern{Expr: `(?:[;{}]|\);?|=>|\()$`}
-	markup   = pattern.Pattern{Expr: `^<[A-Za-z!?/]`}
-	pairs    = pattern.Pattern{Expr: `^(?:---|- |\[[^\]()]+\]$|[a-z_][\w.-]*:(?: |$)|[A-Za-z_][\w.-]* *= *)`}
-	targets  = pattern.Pattern{Expr: `^(?:\.PHONY|[\w.%/-]+:( [\w./-]+)*$|[A-Z_]+ *[:?]?= )`}
+	// englishWord is a word that sentences have and short lines of code have not.
+	englishWord = pattern.Pattern{Expr: `\b(?:the|a|an|this|that|these|it|and|you|your|we|to|of|is|are|will|should|can)\b`}
+	codeMark    = pattern.Pattern{Expr: `[=(){}\[\];"'<>]|::|\.\*`}
+	// codeStart is a beginning that prose does not have.
+	codeStart   = pattern.Pattern{Expr: `^(?://|/\*|#!|#include|#define|#pragma|#import|#if|#\[|"""|'''|<\?|<!|\{|@[A-Za-z]|@?[\w.$]+(?:, *[\w.$]+)* *(?:=|:=|\+=|<-) *\S|[\w.$]+\(.*\)?;?$|['"]use )`}
+	codeEnd     = pattern.Pattern{Expr: `(?:[;{}]|\);?|=>|\()$`}
+	markupStart = pattern.Pattern{Expr: `^<[A-Za-z!?/]`}
+	pairLine    = pattern.Pattern{Expr: `^(?:---|- |\[[^\]()]+\]$|[a-z_][\w.-]*:(?: |$)|[A-Za-z_][\w.-]* *= *)`}
+	targetLine  = pattern.Pattern{Expr: `^(?:\.PHONY|[\w.%/-]+:( [\w./-]+)*$|[A-Z_]+ *[:?]?= )`}
 )
 
 // looksCode says whether a line can only be the beginning of a file in the
@@ -124,13 +124,13 @@ func looksCode(line, lang string) bool {
 	line = strings.TrimSpace(line)
 	switch lang {
 	case "html", "xml", "vue", "svelte", "astro", "jsx", "tsx", "php", "template", "jinja":
-		if markup.Match(line) {
+		if markupStart.Match(line) {
 			return true
 		}
 	case "yaml", "toml", "ini", "properties", "dotenv":
-		return pairs.Match(line) && !isSentence(line)
+		return pairLine.Match(line) && !isSentence(line)
 	case "makefile":
-		return targets.Match(line)
+		return targetLine.Match(line)
 	case "json", "jsonc":
 		return strings.HasPrefix(line, "{") || strings.HasPrefix(line, "[")
 	case "sql", "lua", "haskell":
@@ -143,11 +143,11 @@ func looksCode(line, lang string) bool {
 	if isSentence(line) {
 		return false
 	}
-	if openings.Match(line) || lang != "" && closings.Match(line) && marks.Match(line) {
+	if codeStart.Match(line) || lang != "" && codeEnd.Match(line) && codeMark.Match(line) {
 		return true
 	}
 	n := strings.Count(line, " ")
-	return keywords.Match(line) && (marks.Match(line) || n <= 1 || (n <= 3 || strings.HasSuffix(line, ":")) && !english.Match(line))
+	return codeKeyword.Match(line) && (codeMark.Match(line) || n <= 1 || (n <= 3 || strings.HasSuffix(line, ":")) && !englishWord.Match(line))
 }
 
 // hereDocument is how shells and others begin a text that ends with a word.

@@ -140,43 +140,43 @@ func unfinished(s string) int {
 
 func (p *Parser) feed(text string) {
 	switch p.phase {
-	case lines:
-		p.markdown(text)
+	case phaseLines:
+		p.cutLines(text)
 		return
-	case document:
+	case phaseDocument:
 		p.write(text)
 		return
 	}
 	p.intro = append(p.intro, text...)
 	p.findPhase()
 	switch p.phase {
-	case lines, outlining:
+	case phaseLines, phaseOutlining:
 		if p.outline != nil {
-			p.phase = outlining
+			p.phase = phaseOutlining
 			p.outlined(false)
 			return
 		}
 		text, p.intro = string(p.intro), nil
-		p.markdown(text)
-	case object:
+		p.cutLines(text)
+	case phaseObject:
 		if len(p.intro) > MaxTotal+MaxTotal/2 { // escapes included
-			text, p.intro, p.phase = string(p.intro), nil, lines
-			p.markdown(text)
+			text, p.intro, p.phase = string(p.intro), nil, phaseLines
+			p.cutLines(text)
 		}
 	}
 }
 
 // findPhase finds out what the answer is, behind thoughts.
 func (p *Parser) findPhase() {
-	if p.phase != beginning && p.phase != thinking {
+	if p.phase != phaseBeginning && p.phase != phaseThinking {
 		return
 	}
 	text := string(p.intro)
 	for {
-		if p.phase == beginning {
+		if p.phase == phaseBeginning {
 			p.phase, p.end = phaseOf(text)
 		}
-		if p.phase != thinking {
+		if p.phase != phaseThinking {
 			break
 		}
 		_, rest, over := strings.Cut(text, p.end)
@@ -184,13 +184,13 @@ func (p *Parser) findPhase() {
 			text = text[max(0, len(text)-len(p.end)):]
 			break
 		}
-		p.phase, text = beginning, rest
+		p.phase, text = phaseBeginning, rest
 	}
 	p.intro = []byte(text)
 }
 
-// markdown cuts text into lines.
-func (p *Parser) markdown(text string) {
+// cutLines reads text line by line.
+func (p *Parser) cutLines(text string) {
 	for text != "" && p.err == nil {
 		i := strings.IndexByte(text, '\n')
 		if i < 0 {

@@ -6,12 +6,12 @@ import "strings"
 type phase int
 
 const (
-	beginning phase = iota // nothing but space so far, or what may become one of:
-	thinking               // <think>
-	object                 // an answer in JSON
-	lines                  // Markdown
-	outlining              // Markdown that may be the file itself
-	document               // Markdown that is
+	phaseBeginning phase = iota // nothing but space so far, or what may become one of:
+	phaseThinking               // <think>
+	phaseObject                 // an answer in JSON
+	phaseLines                  // Markdown
+	phaseOutlining              // Markdown that may be the file itself
+	phaseDocument               // Markdown that is
 )
 
 // thoughts are how models that think aloud begin and end that.
@@ -24,19 +24,19 @@ func phaseOf(s string) (now phase, end string) {
 	s = strings.TrimSpace(s[:min(len(s), maxIntro)])
 	for _, t := range thoughts {
 		if strings.HasPrefix(s, t[0]) {
-			return thinking, t[1]
+			return phaseThinking, t[1]
 		}
 		if strings.HasPrefix(t[0], s) && !full {
-			return beginning, "" // "" too
+			return phaseBeginning, "" // "" too
 		}
 	}
 	switch inner := strings.TrimLeft(strings.TrimPrefix(s, "["), space); {
 	case strings.HasPrefix(inner, "{"):
-		return object, ""
+		return phaseObject, ""
 	case inner == "" && s != "" && !full:
-		return beginning, ""
+		return phaseBeginning, ""
 	}
-	return lines, ""
+	return phaseLines, ""
 }
 
 const maxIntro = 4096 // bytes that may come before it is known what an answer is

@@ -15,21 +15,21 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 		p.feed(rest)
 	}
 	switch intro := string(p.intro); {
-	case p.phase == object:
-		p.phase, p.intro = lines, nil
+	case p.phase == phaseObject:
+		p.phase, p.intro = phaseLines, nil
 		if a, ok := readJSON(intro); ok {
 			p.addAll(a)
-			p.markdown(strings.TrimLeft(a.rest, space))
+			p.cutLines(strings.TrimLeft(a.rest, space))
 		} else {
-			p.markdown(intro)
+			p.cutLines(intro)
 		}
-	case p.phase == outlining:
+	case p.phase == phaseOutlining:
 		p.outlined(true)
-	case p.phase == thinking:
+	case p.phase == phaseThinking:
 		p.diagnose(Diagnostic{Severity: Error, Code: Truncated, Message: "The answer ends inside the model's thoughts."})
-	case p.phase == beginning:
-		p.phase, p.intro = lines, nil
-		p.markdown(intro) // "<th", say
+	case p.phase == phaseBeginning:
+		p.phase, p.intro = phaseLines, nil
+		p.cutLines(intro) // "<th", say
 	}
 	if line := string(p.line); line != "" {
 		p.line = nil
