@@ -24,7 +24,7 @@ var Kinds = []Kind{Text, Markdown, HTML, Code}
 
 var (
 	looksHTML     = pattern.Pattern{Expr: `(?i)^\s*(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])`}
-	looksMarkdown = pattern.Pattern{Expr: "(?m)^(?:#{1,6} \\S|```|~~~)"}
+	looksMarkdown = pattern.Pattern{Expr: "(?m)^(?:#{1,6} \\S|```|~~~|\\S.*\n={3,}[ \\t]*$)"}
 )
 
 // GuessKind says what a text is that nobody described. Code is a text of which

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/clip"
-	"github.com/devmentor/ai-gateway/shared/pattern"
 )
 
 // Sizes of passages, in bytes. Two thousand are about 500 tokens: small enough
@@ -21,7 +20,10 @@ const (
 // with it. Libraries keep it with a document: one that is stored again with the
 // same content is cut again if it was cut in another way.
 func SplitVersion(kind Kind) string {
-	if kind == HTML { // titles, alternative texts, nothing hidden
+	switch kind {
+	case HTML: // titles, alternative texts, nothing hidden
+		return "2"
+	case Markdown: // headings that are underlined
 		return "2"
 	}
 	return ""
@@ -42,9 +44,9 @@ func Split(kind Kind, language, text string) []Passage {
 	var list []Passage
 	switch kind {
 	case HTML:
-		return markdown(htmlText(text))
+		return markdown(htmlText(text), false)
 	case Markdown:
-		return markdown(text)
+		return markdown(text, true)
 	case Code:
 		for _, group := range definitionGroups(text) {
 			context := ""
@@ -130,59 +132,4 @@ func cut(text string, low, high int) int {
 		return low + i + 1
 	}
 	return max(low+1, low+len(clip.To(text[low:], high-low)))
-}
-
-var heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(.*?)[ \t#]*$`}
-
-// markdown cuts at headings, but not between headings with nothing below them:
-// those belong to what comes next. A passage's context is the headings above
-// its own.
-func markdown(text string) []Passage {
-	var list []Passage
-	var path [7]string          // headings by level
-	var first, titles int       // where the section begins, and where the headings that it begins with end
-	var top, level int          // the levels of its highest and its last heading
-	bodiless, fence := true, "" // so far it has nothing but headings
-	section := func(end int) {
-		above := strings.TrimSpace(strings.Join(path[1:max(1, top)], "\n"))
-		for i, piece := range pieces(text[first:end]) {
-			p := Passage{Text: piece, Context: clip.To(above, maxContext)}
-			if i > 0 && level > 0 {
-				p.Context = clip.To(strings.TrimSpace(strings.Join(path[1:level+1], "\n")), maxContext)
-			} else if i == 0 {
-				p.Lead = lead(piece)
-				if n := min(titles-first, len(piece)); n <= maxLead {
-					p.Lead = max(p.Lead, n)
-				}
-			}
-			list = append(list, p)
-		}
-	}
-	for pos := 0; pos < len(text); {
-		line, _, _ := strings.Cut(text[pos:], "\n")
-		bare := strings.TrimLeft(line, " ")
-		switch m := heading.Regexp().FindStringSubmatch(line); {
-		case fence != "":
-			if strings.HasPrefix(bare, fence) && strings.Trim(bare, fence[:1]+" \t") == "" {
-				fence = ""
-			}
-		case strings.HasPrefix(bare, "```"), strings.HasPrefix(bare, "~~~"):
-			bodiless, fence = false, bare[:3]
-		case m != nil:
-			if n := len(m[1]); !bodiless || level == 0 {
-				section(pos)
-				first, top, level, bodiless = pos, n, n, true
-			} else {
-				top, level = min(top, n), n
-			}
-			titles = pos + len(line)
-			path[level] = m[2]
-			clear(path[level+1:])
-		case strings.TrimSpace(line) != "":
-			bodiless = false
-		}
-		pos += len(line) + 1
-	}
-	section(len(text))
-	return list
 }

@@ -113,6 +113,46 @@ func TestMarkdownIsCutAtHeadings(t *testing.T) {
 	}
 }
 
+func TestMarkdownIsCutAtUnderlinedHeadings(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string // the passages' contexts and texts
+	}{
+		{"both levels", "Guide\n=====\n\nIntro.\n\nInstall\n---\nUse\nmake.\n\n### Linux\nUse apt.\n\nRun\n-\nGo.",
+			[]string{"|Guide\n=====\n\nIntro.", "Guide|Install\n---\nUse\nmake.", "Guide\nInstall|### Linux\nUse apt.", "Guide|Run\n-\nGo."}},
+		{"two lines are one heading", "# A\n\nx\n\nOne\n  two \n  ===  \ny\n\n## C\nz", []string{"|# A\n\nx", "|One\n  two \n  ===  \ny", "One two|## C\nz"}},
+		{"headings without text between them", "A\n=\nB\n-\nx\n\n## C\ny", []string{"|A\n=\nB\n-\nx", "A|## C\ny"}},
+		{"a rule after an empty line", "# A\n\nx\n\n---\n\ny\n\n***\n- - -\nz", []string{"|# A\n\nx\n\n---\n\ny\n\n***\n- - -\nz"}},
+		{"a heading after a rule", "x\n\n---\nA\n===\ny\n\n## B\nz", []string{"|x\n\n---", "|A\n===\ny", "A|## B\nz"}},
+		{"front matter", "---\ntitle: T\n# none\n\na: b\n---\nx\n\nA\n===\ny", []string{"|---\ntitle: T\n# none\n\na: b\n---\nx", "|A\n===\ny"}},
+		{"a rule at the top", "---\n\nA\n---\nx\n", []string{"|---", "|A\n---\nx"}},
+		{"front matter without an end", "---\nA\n===\nx", []string{"|---", "|A\n===\nx"}},
+		{"nothing but a rule", "---\n", []string{"|---"}},
+		{"tables", "# A\n\na | b\n---|---\n1 | 2\n\n| a |\n---\n| - |\n-", []string{"|# A\n\na | b\n---|---\n1 | 2\n\n| a |\n---\n| - |\n-"}},
+		{"items and quotations", "# A\n\n- a\nb\n---\n\n> a\n---\n\n1. a\n---\n\nx\n* a\n---", []string{"|# A\n\n- a\nb\n---\n\n> a\n---\n\n1. a\n---\n\nx\n* a\n---"}},
+		{"code", "# A\n\n    a\n---\n\n\ta\n---\n\n```\na\n---\n```\n---\n", []string{"|# A\n\n    a\n---\n\n\ta\n---\n\n```\na\n---\n```\n---"}},
+		{"an indented line in a heading", "a\n    b\n---\nx\n\n### C\ny", []string{"|a\n    b\n---\nx", "a b|### C\ny"}},
+		{"a paragraph that is no title", "# A\n\n" + strings.Repeat("word ", 50) + "\n---\nx", []string{"|# A\n\n" + strings.Repeat("word ", 50) + "\n---\nx"}},
+		{"a heading is no paragraph", "# A\n---\nx", []string{"|# A\n---\nx"}},
+		{"an underline without a paragraph", "===\n\nx", []string{"|===\n\nx"}},
+		{"other signs below", "a\n==-\nb\n- -\nc\n =x", []string{"|a\n==-\nb\n- -\nc\n =x"}},
+	} {
+		var got []string
+		for _, p := range Split(Markdown, "", c.text) {
+			got = append(got, p.Context+"|"+p.Text)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	if list := Split(Markdown, "", "Guide\n=====\n\nIntro."); list[0].Lead != len("Guide\n=====") {
+		t.Errorf("lead of an underlined heading = %d, want all of it", list[0].Lead)
+	}
+	if list := Split(HTML, "", "<h1>A</h1><p>None<br>-<p>x<br>==="); len(list) != 1 {
+		t.Errorf("a page has underlined headings: %+v", list)
+	}
+}
+
 // TestHeadingsAreNoPassages: a heading alone would be found before the text
 // that it announces, and answers nothing.
 func TestHeadingsAreNoPassages(t *testing.T) {
@@ -202,6 +242,8 @@ func TestGuessKind(t *testing.T) {
 		"  <HTML lang=en>":                              HTML,
 		"# Title\n\nText.":                              Markdown,
 		"Text.\n```\ncode\n```":                         Markdown,
+		"Title\n=====\n\nText.":                         Markdown,
+		"a\n\n=====\nb == c\n=":                         Text,
 		"Plain text about functions and classes.":       Text,
 		"package main\n\nfunc main() {}":                Code,
 		"// A comment.\n\nfunc main() {\n}":             Code,
