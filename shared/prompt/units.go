@@ -164,7 +164,7 @@ func rank(ctx context.Context, units []unit, messages []json.RawMessage, questio
 		may = append(may, i)
 	}
 	terms := rag.QueryTerms(question)
-	if len(terms) < fewTerms && len(may) > 0 {
+	if rag.Said(terms) < fewTerms && len(may) > 0 {
 		questions := []string{question}
 		for _, m := range units[may[len(may)-1]].messages {
 			questions = append(questions, clip.To(textOf(messages[m]), maxQuestion))

@@ -401,10 +401,7 @@ const averageLength = 75
 // weights are a passage's terms as a sparse vector: the part of BM25 that does
 // not depend on other passages. Qdrant's IDF modifier adds the rest.
 func weights(terms []rag.Term) (indices []uint32, values []float32) {
-	length := float32(0)
-	for _, t := range terms {
-		length += float32(t.Count)
-	}
+	length := float32(rag.Length(terms))
 	by := map[uint32]float32{}
 	for _, t := range terms {
 		by[dimension(t.Text)] += rag.Saturate(float32(t.Count), length, averageLength)

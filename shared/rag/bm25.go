@@ -62,9 +62,8 @@ func (x *Inverted) Add(terms []Term) uint32 {
 		slot = uint32(len(x.lengths))
 		x.lengths = append(x.lengths, 0)
 	}
-	length := uint32(0)
+	length := uint32(Length(terms))
 	for _, t := range terms {
-		length += uint32(t.Count)
 		p, list := newPosting(slot, t.Count), x.lists[t.Text]
 		if list == nil {
 			x.lists[t.Text] = &[]posting{p}

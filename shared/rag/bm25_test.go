@@ -36,7 +36,7 @@ func TestSearchAgreesWithTheFormula(t *testing.T) {
 			continue
 		}
 		odd := func(slot uint32) bool { return slot%2 == 1 }
-		query := []QueryTerm{{"w1", 1}, {"w7", 1.5}, {"w19", 1}, {"nothing", 1}}
+		query := []QueryTerm{{Text: "w1", Weight: 1}, {Text: "w7", Weight: 1.5}, {Text: "w19", Weight: 1}, {Text: "nothing", Weight: 1}}
 		want := formula(live, query, odd)
 		got := x.Search(query, 10, odd)
 		if len(got) != min(10, len(want)) || x.Len() != len(live) {
@@ -150,7 +150,7 @@ func BenchmarkSearch(b *testing.B) {
 	for b.Loop() {
 		var q []QueryTerm
 		for range 6 {
-			q = append(q, QueryTerm{fmt.Sprintf("t%d", zipf.Uint64()), 1})
+			q = append(q, QueryTerm{Text: fmt.Sprintf("t%d", zipf.Uint64()), Weight: 1})
 		}
 		x.Search(q, 10, nil)
 	}

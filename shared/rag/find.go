@@ -131,7 +131,7 @@ func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passa
 			list[i].often += share * Saturate(float32(t.Count), float32(x.lengths[b.Slot]), x.average())
 		}
 	}
-	list = slices.DeleteFunc(list, func(c candidate) bool { return c.df < 2 || c.df > x.Len()/feedbackRarity })
+	list = slices.DeleteFunc(list, func(c candidate) bool { return c.df < 2 || c.df > x.Len()/feedbackRarity || beside(c.text) })
 	for i := range list {
 		list[i].weight = list[i].often * x.idf(list[i].df)
 	}
@@ -144,7 +144,7 @@ func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passa
 		}
 		if postings+c.df <= x.Len() {
 			postings += c.df
-			terms = append(terms, QueryTerm{c.text, feedbackWeight * c.often / list[0].often})
+			terms = append(terms, QueryTerm{Text: c.text, Weight: feedbackWeight * c.often / list[0].often})
 		}
 	}
 	return terms, nil
@@ -172,7 +172,10 @@ func (x *Inverted) refine(a *Analyzer, best []Scored, terms []QueryTerm, read fu
 		}
 		clear(near)
 		pos, before, beforePos := 0, -1, 0
-		a.sequence(p.Text, func(term string) {
+		a.sequence(normal(p.Text), p.Code, func(term string) {
+			if beside(term) {
+				return
+			}
 			pos++
 			this, ok := at[term]
 			if !ok {

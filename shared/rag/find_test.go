@@ -304,51 +304,6 @@ func TestFindFailsIfAPassageCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestMistypedWords(t *testing.T) {
-	var s shelf
-	s.put(Passage{Text: "boundary layers"}, Passage{Text: "accessing access accesses"}, Passage{Text: "state store"}, Passage{Text: "sha256"}, Passage{Text: "states"}, Passage{Text: "cat"})
-	for query, want := range map[string][]QueryTerm{
-		"boundary":            {{"boundari", 1}},
-		"bondary":             {{"boundari", mistyped}},
-		"boundaryy":           {{"boundari", mistyped}},
-		"buondary":            {{"boundari", mistyped}},
-		"boumdary":            {{"boundari", mistyped}},
-		"oundary":             {{"oundari", 1}},
-		"voundary":            {{"voundari", 1}},
-		"boumdry":             {{"boumdri", 1}},
-		"accesing":            {{"access", mistyped}},
-		"access accesing":     {{"access", 1}},
-		"stare":               {{"state", mistyped}},
-		"sha255":              {{"sha255", 1}},
-		"cet":                 {{"cet", 1}},
-		"layer bondary":       {{"layer", 1}, {"boundari", mistyped}},
-		"bondary bondary cat": {{"boundari", 1.5 * mistyped}, {"cat", 1}},
-		"":                    nil,
-	} {
-		terms := QueryTerms(query)
-		before := slices.Clone(terms)
-		if diff := cmp.Diff(want, s.correct(terms)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", query, diff)
-		}
-		if !slices.Equal(terms, before) {
-			t.Errorf("%q: the query's own terms have become %v", query, terms)
-		}
-	}
-	var many strings.Builder
-	for i := range 2 * maxTypos {
-		fmt.Fprintf(&many, "bondaryx%cx ", 'a'+i%26)
-	}
-	if got := s.correct(QueryTerms(many.String() + "bondary")); slices.Contains(texts(got), "boundari") {
-		t.Error("there is no end of mistyped words")
-	}
-	if list := s.Search(QueryTerms("bondary"), 5, nil); len(list) != 1 || list[0].Slot != 0 {
-		t.Errorf("Search = %v, want the passage with the word as it is written", list)
-	}
-	if list := s.find(t, "bondary layrs", 5, nil); len(list) != 1 || list[0].Slot != 0 {
-		t.Errorf("Find = %v, want the passage with the words as they are written", list)
-	}
-}
-
 // BenchmarkFind asks 100,000 passages of 120 words, whose frequencies follow
 // Zipf's law, questions of 6.
 func BenchmarkFind(b *testing.B) {

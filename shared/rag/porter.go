@@ -3,7 +3,7 @@ package rag
 // stem takes the endings off an English word in lower case, by M. F. Porter's
 // algorithm of 1980. Words that are not plain ASCII letters stay as they are.
 func stem(word string) string {
-	if len(word) < 3 {
+	if len(word) < 3 || len(word) == 3 && word[2] == 's' && !plurals[word] {
 		return word
 	}
 	for i := range len(word) {
@@ -21,6 +21,10 @@ func stem(word string) string {
 	p.tidy()
 	return string(p)
 }
+
+// plurals are all words of three letters that an s makes many of: others that end
+// in one are no plurals (gas, ios, tls).
+var plurals = set("ads cds dbs ids ips ops pcs prs tvs vms")
 
 type porter []byte
 

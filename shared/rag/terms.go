@@ -1,46 +1,81 @@
 package rag
 
 import (
+	"hash/fnv"
+	"iter"
 	"math"
+	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/devmentor/ai-gateway/shared/clip"
 )
 
-// maxTerm bounds a term, in bytes: longer runs of letters are no words.
+// maxTerm bounds a term, in bytes. Of longer words the beginning and a hash
+// stand for them.
 const maxTerm = 64
 
 // Term is a word as the index knows it, and how often a text has it.
+//
+// Terms that begin with a space are beside the words of a text, other ways to
+// find some of them, and make it no longer:
+//
+//	" who"      a word that nearly every text has
+//	" WHO"      one of those in capitals: a name
+//	" cafe"     a word that has accents, without them
+//	" 1.26.3"   numbers that belong together
+//	" 猫"       a character of a script without spaces
+//	" ~string"  in code, a word that has abbreviations, or one of these
+//	" =string"  in code, such a word if it is spelt out
 type Term struct {
 	Text  string
 	Count uint8 // at most 255
+}
+
+// beside says whether a term is beside the words of the text.
+func beside(term string) bool { return term[0] == ' ' }
+
+// Length is how long the text with these terms counts as.
+func Length(terms []Term) int {
+	n := 0
+	for _, t := range terms {
+		if !beside(t.Text) {
+			n += int(t.Count)
+		}
+	}
+	return max(1, n)
 }
 
 // Analyzer turns passages into terms. It remembers words that it has seen,
 // which makes many passages cheaper than one; a zero Analyzer has seen none. It
 // is not safe for concurrent use.
 type Analyzer struct {
-	seen   map[string][]string // the terms of a word as it is written
-	counts map[string]int
+	prose, code map[string][]string // the terms of a word as it is written
+	counts      map[string]int
 }
 
 // maxSeen bounds what an Analyzer remembers.
 const maxSeen = 1 << 16
 
+const (
+	contextWeight = 1
+	leadWeight    = 3 // beside the one that it has as text
+	nameWeight    = 3
+)
+
 // Terms returns the terms of a passage in no particular order. The name of a
 // definition, a title and the passage's context say more than other words do,
 // and count as often as their weights say.
 func (a *Analyzer) Terms(p Passage) []Term {
-	if a.seen == nil {
-		a.seen, a.counts = map[string][]string{}, map[string]int{}
+	if a.counts == nil {
+		a.counts = map[string]int{}
 	}
 	clear(a.counts)
-	a.add(p.Text, 1)
-	a.add(p.Context, contextWeight)
-	a.add(p.Text[:p.Lead], leadWeight)
+	a.add(p.Text, 1, p.Code)
+	a.add(p.Context, contextWeight, p.Code)
+	a.add(p.Text[:p.Lead], leadWeight, p.Code)
 	if p.Code {
 		for _, name := range definitions(p.Text) {
-			a.add(name, nameWeight)
+			a.add(name, nameWeight, true)
 		}
 	}
 	list := make([]Term, 0, len(a.counts))
@@ -50,161 +85,128 @@ func (a *Analyzer) Terms(p Passage) []Term {
 	return list
 }
 
-func (a *Analyzer) add(text string, weight int) {
-	words(text, func(word string) {
-		for _, t := range a.terms(word) {
-			a.counts[t] += weight
-		}
-	})
+func (a *Analyzer) add(text string, weight int, code bool) {
+	text = normal(text)
+	a.sequence(text, code, func(term string) { a.counts[term] += weight })
+	numbers(text, func(number string) { a.counts[" "+shorten(number)] += weight })
 }
 
-// terms are those of one word. They are copies: the index keeps them, and must
-// not keep the text that they are from.
-func (a *Analyzer) terms(word string) []string {
-	list, ok := a.seen[word]
-	if !ok {
-		identifier(word, func(t string) { list = append(list, strings.Clone(t)) })
-		if len(a.seen) >= maxSeen {
-			clear(a.seen)
-		}
-		a.seen[strings.Clone(word)] = list
+// sequence yields the terms of a normal text in its order. They are copies: the
+// index keeps them, and must not keep the text that they are from.
+func (a *Analyzer) sequence(text string, code bool, yield func(term string)) {
+	if a.prose == nil {
+		a.prose, a.code = map[string][]string{}, map[string][]string{}
 	}
-	return list
+	seen, wordTerms := a.prose, wordTerms
+	if code {
+		seen, wordTerms = a.code, codeTerms
+	}
+	each := func(written string, terms func(string, func(string))) {
+		list, ok := seen[written]
+		if !ok {
+			terms(written, func(t string) { list = append(list, strings.Clone(t)) })
+			if len(seen) >= maxSeen {
+				clear(seen)
+			}
+			seen[strings.Clone(written)] = list
+		}
+		for _, t := range list {
+			yield(t)
+		}
+	}
+	words(text, func(word string) {
+		each(word, wordTerms)
+	}, func(run string) {
+		characters(run, func(one, pair string) {
+			each(one, func(c string, yield func(string)) { yield(" " + c) })
+			if pair != "" {
+				each(pair, func(c string, yield func(string)) { yield(c) })
+			}
+		})
+	})
 }
 
 const (
-	contextWeight = 1
-	leadWeight    = 3 // beside the one that it has as text
-	nameWeight    = 3
+	spelt  = " ~" // what terms for a word and all its abbreviations begin with
+	inFull = " =" // what terms for such a word that is spelt out begin with
 )
 
-// sequence yields the terms of text in its order.
-func (a *Analyzer) sequence(text string, yield func(term string)) {
-	if a.seen == nil {
-		a.seen, a.counts = map[string][]string{}, map[string]int{}
-	}
-	words(text, func(word string) {
-		for _, t := range a.terms(word) {
-			yield(t)
-		}
-	})
+// wordTerms yields the terms of a word in prose.
+func wordTerms(word string, yield func(string)) {
+	identifier(word, func(part string) { partTerms(part, yield) }, yield)
 }
 
-// QueryTerm is a term of a query, and how much it matters: 1 for one that is
-// there once.
-type QueryTerm struct {
-	Text   string
-	Weight float32
-}
-
-// QueryTerms returns the distinct terms of queries that are asked as one, in
-// order. What is said twice matters more, but never three times as much.
-func QueryTerms(queries ...string) []QueryTerm {
-	at := map[string]int{}
-	var list []QueryTerm
-	var counts []float32
-	for _, q := range queries {
-		words(q, func(word string) {
-			identifier(word, func(t string) {
-				i, seen := at[t]
-				if !seen {
-					i, at[t] = len(list), len(list)
-					list, counts = append(list, QueryTerm{Text: t}), append(counts, 0)
-				}
-				counts[i]++
-			})
-		})
-	}
-	for i, n := range counts {
-		list[i].Weight = n * (K3 + 1) / (n + K3)
-	}
-	return list
-}
-
-// words calls yield with every word of text: runs of letters, digits and '_',
-// and in scripts without spaces pairs of characters.
-func words(text string, yield func(string)) {
-	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
-		}
+// codeTerms yields the terms of a word in code.
+func codeTerms(word string, yield func(string)) {
+	identifier(word, func(part string) {
+		low := lower(part)
+		term, full := stem(low), spellOut(low)
 		switch {
-		case unspaced(r):
-			i = pairs(text, i, yield)
-		case isWord(r):
-			start := i
-			for i += size; i < len(text); i += size {
-				r, size = rune(text[i]), 1
-				if r >= utf8.RuneSelf {
-					r, size = utf8.DecodeRuneInString(text[i:])
-				}
-				if r != '_' && !isWord(r) || unspaced(r) {
-					break
-				}
-			}
-			if i-start <= maxTerm {
-				yield(text[start:i])
-			}
+		case full == "":
+			partTerms(part, yield)
+			return
+		case full != term:
+			yield(full)
 		default:
-			i += size
+			yield(inFull + full)
 		}
+		yield(term)
+		yield(spelt + full)
+	}, yield)
+}
+
+func partTerms(part string, yield func(string)) {
+	low := lower(part)
+	if stopWords[low] {
+		yield(" " + low)
+		if capitals(part) {
+			yield(" " + part)
+		}
+		return
+	}
+	yield(stem(low))
+	if bare := unaccented(low); bare != low {
+		yield(" " + stem(bare))
 	}
 }
 
-func isWord(r rune) bool {
-	if r < utf8.RuneSelf {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+// leastPart is how long the parts of a name that is longer than maxTerm are on
+// average: what changes between small and capital letters more often is data.
+const leastPart = 3
+
+// identifier calls part with the parts of a word, and whole with the term of the
+// word itself if it has more than one: getUserName and get_user_name are get,
+// user, name and getusername.
+func identifier(word string, part, whole func(string)) {
+	n := 0
+	for range parts(word) {
+		n++
 	}
-	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+	if len(word) <= maxTerm || len(word) >= leastPart*n {
+		for p := range parts(word) {
+			if len(p) <= maxTerm {
+				part(p)
+			}
+		}
+	}
+	if n > 1 || len(word) > maxTerm {
+		whole(shorten(lower(strings.ReplaceAll(word, "_", ""))))
+	}
 }
 
-// unspaced says whether r's script writes no spaces between words.
-func unspaced(r rune) bool {
-	return r >= 0x0E00 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai)
-}
-
-// pairs yields the overlapping pairs of a run of unspaced characters, or the
-// only one, and returns where the run ends.
-func pairs(text string, i int, yield func(string)) int {
-	before, count := i, 0
-	for i < len(text) {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if !unspaced(r) {
-			break
+// parts are what is between '_' in a word, or begins with a capital.
+func parts(word string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for start := 0; start < len(word); {
+			end := partEnd(word, start)
+			if end > start && !yield(word[start:end]) {
+				return
+			}
+			start = end
+			for start < len(word) && word[start] == '_' {
+				start++
+			}
 		}
-		if count++; count > 1 {
-			yield(text[before : i+size])
-		}
-		before = i
-		i += size
-	}
-	if count == 1 {
-		yield(text[before:i])
-	}
-	return i
-}
-
-// identifier yields the terms of one word: its parts in lower case without
-// their endings, and the word itself if it has more than one (getUserName and
-// get_user_name are get, user, name and getusername). Words that every text has
-// are left out.
-func identifier(word string, yield func(string)) {
-	parts := 0
-	start := 0
-	for start < len(word) {
-		end := partEnd(word, start)
-		if end > start {
-			part(word[start:end], yield)
-			parts++
-		}
-		start = max(end, start)
-		for start < len(word) && word[start] == '_' {
-			start++
-		}
-	}
-	if parts > 1 {
-		yield(strings.ToLower(strings.ReplaceAll(word, "_", "")))
 	}
 }
 
@@ -228,21 +230,22 @@ func partEnd(word string, start int) int {
 
 func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
-func part(word string, yield func(string)) {
-	word = strings.ToLower(word)
-	if stopWords[word] {
-		return
+// capitals says whether a word has two letters or more, all capitals.
+func capitals(word string) bool {
+	for i := range len(word) {
+		if !isUpper(word[i]) {
+			return false
+		}
 	}
-	if full, ok := abbreviations()[word]; ok {
-		word = full
-	}
-	yield(stem(word))
+	return len(word) > 1
 }
 
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(words) {
-		m[w] = true
+// shorten returns the term of a word that may be too long for one.
+func shorten(word string) string {
+	if len(word) <= maxTerm {
+		return word
 	}
-	return m
+	h := fnv.New64a()
+	h.Write([]byte(word))
+	return clip.To(word, maxTerm/4) + "…" + strconv.FormatUint(h.Sum64(), 36)
 }

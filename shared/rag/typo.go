@@ -1,20 +1,40 @@
 package rag
 
+import "slices"
+
 const (
-	// shortestTypo is the shortest word, in letters, that is taken for a mistyped
-	// one, mistyped what that weighs, and maxTypos how many a query may have.
-	shortestTypo = 4
+	// longTypo is how many letters a word has at least that may be mistyped, and
+	// longTypoStem how many without its ending: shorter ones are other words, and
+	// names. mistyped is what the word weighs that was meant, and maxTypos how many
+	// a query may have.
+	longTypo     = 8
+	longTypoStem = 6
 	mistyped     = 0.7
 	maxTypos     = 16
 )
 
+// mayBeTypo says whether a word may be mistyped, of which term is the stem. Names
+// have capitals, or digits by which they differ for a reason.
+func mayBeTypo(word, term string) bool {
+	for i := range len(word) {
+		if word[i] < 'a' || word[i] > 'z' {
+			return false
+		}
+	}
+	return len(word) >= longTypo && len(term) >= longTypoStem
+}
+
 // correct replaces terms that no passage has by those that are one letter away
-// and that most passages have. The first letter is right: few mistype that.
+// and that most passages have. The first letter is right: few mistype that. A
+// query of which no word is there at all asks for what is not there.
 func (x *Inverted) correct(terms []QueryTerm) []QueryTerm {
+	if !slices.ContainsFunc(terms, func(t QueryTerm) bool { return x.lists[t.Text] != nil }) {
+		return terms
+	}
 	var list []QueryTerm // a copy, once something has changed
 	typos := 0
 	for i, t := range terms {
-		if x.lists[t.Text] != nil || typos == maxTypos || !isPlain(t.Text) {
+		if !t.Typo || x.lists[t.Text] != nil || x.lists[" "+t.Text] != nil || typos == maxTypos {
 			continue
 		}
 		typos++
@@ -30,7 +50,7 @@ func (x *Inverted) correct(terms []QueryTerm) []QueryTerm {
 		if list == nil {
 			list = append(list, terms...)
 		}
-		list[i] = QueryTerm{best, t.Weight * mistyped}
+		list[i] = QueryTerm{Text: best, Weight: t.Weight * mistyped}
 	}
 	if list == nil {
 		return terms
@@ -51,17 +71,6 @@ func distinct(terms []QueryTerm) []QueryTerm {
 		list = append(list, t)
 	}
 	return list
-}
-
-// isPlain says whether word may be mistyped: names with digits differ by one
-// character for a reason.
-func isPlain(word string) bool {
-	for i := range len(word) {
-		if word[i] < 'a' || word[i] > 'z' {
-			return false
-		}
-	}
-	return len(word) >= shortestTypo
 }
 
 // edits yields what one change after the first letter makes of word: a letter

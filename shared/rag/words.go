@@ -12,16 +12,40 @@ var stopWords = set(`a about also an and are as at be been being both but by can
 	hers him his how i if in into is it its just me my nor now of on or our she should so some such than that the their them then there these they
 	this those through to too very was we were what when where which while who whom why will with would you your`)
 
-// abbreviations are how programmers write words that questions spell out.
-var abbreviations = sync.OnceValue(func() map[string]string {
+// spellings are the words that programmers abbreviate, by what they write and by
+// the terms of the words.
+var spellings = sync.OnceValue(func() map[string]string {
 	m := map[string]string{}
 	for word, short := range spelled {
+		word = stem(word)
+		m[word] = word
 		for s := range strings.FieldsSeq(short) {
 			m[s] = word
 		}
 	}
 	return m
 })
+
+// spellOut is the term of the word that a word in lower case is, or abbreviates;
+// "" for words that nobody abbreviates.
+func spellOut(word string) string {
+	m := spellings()
+	if full := m[word]; full != "" {
+		return full
+	}
+	if term := stem(word); m[term] == term {
+		return term
+	}
+	return ""
+}
+
+func set(words string) map[string]bool {
+	m := map[string]bool{}
+	for _, w := range strings.Fields(words) {
+		m[w] = true
+	}
+	return m
+}
 
 var spelled = map[string]string{
 	"address": "addr addrs", "allocate": "alloc", "application": "app apps", "approximate": "approx", "argument": "arg args kwargs",

@@ -239,7 +239,7 @@ var libraryCases = []libraryCase{
 		r.finds(rag.Query{Collection: "docs", Text: "how are leases reserved and settled"}, "both", "one")
 		r.finds(rag.Query{Collection: "docs", Text: "get_user_name"}, "name")
 		r.finds(rag.Query{Collection: "docs", Text: "Leases RESERVED", Limit: 1}, "both")
-		r.finds(rag.Query{Collection: "docs", Text: "the of and"})
+		r.finds(rag.Query{Collection: "docs", Text: "the of and"}, "both")
 		r.finds(rag.Query{Collection: "docs", Text: ""})
 		r.finds(rag.Query{Collection: "docs", Text: "zebra"})
 	}},
