@@ -49,6 +49,9 @@ func (p *Parser) inside(line string) {
 	case b.bare:
 		p.insideHeaded(line)
 		return
+	case b.doubt != nil:
+		p.doubtful(line)
+		return
 	case b.closing != "" && p.closes(line):
 		p.close()
 		p.take(line)
@@ -84,7 +87,9 @@ func (p *Parser) inside(line string) {
 		b.closing = line
 		return
 	case f.info == "":
-		p.close()
+		if !p.doubts(line) {
+			p.close()
+		}
 		return
 	default:
 		if p.fenceInside(f, line) {

@@ -97,7 +97,7 @@ func (p *Parser) splits(line string) bool {
 // textOf is what the open block's file has so far.
 func (p *Parser) textOf(b *block) string {
 	if b.target != toFile {
-		return ""
+		return b.text.String()
 	}
 	return p.files[b.file].text.String()
 }
@@ -105,7 +105,7 @@ func (p *Parser) textOf(b *block) string {
 // languageOf is the language of the open block's file.
 func (p *Parser) languageOf(b *block) string {
 	if b.target != toFile {
-		return ""
+		return b.lang
 	}
 	return p.files[b.file].Language
 }

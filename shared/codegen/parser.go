@@ -49,7 +49,9 @@ type Parser struct {
 	prev  string // the last line that was not blank, as far as it matters
 	blank bool   // the last line was blank
 
-	block *block // nil: outside
+	block   *block   // nil: outside
+	again   []string // lines that are to be read again
+	doubted int      // fences that were in doubt
 
 	files []file
 	total int
@@ -94,6 +96,8 @@ type block struct {
 	wrapped bool            // the fence is the content of an element
 	blanks  strings.Builder // blank lines, which are the file's if more follows
 	quotes  quotes
+	lexer   lexer
+	doubt   *doubt // a fence of which it is not known whether it ends the block
 }
 
 type target int
@@ -209,6 +213,7 @@ func (p *Parser) cutLines(text string) {
 			p.line = p.line[:0]
 		}
 		p.take(line)
+		p.reread()
 	}
 }
 
@@ -252,6 +257,9 @@ func (p *Parser) isPlain(line string) bool {
 	}
 	long := len(line) > maxPathLine
 	if b := p.block; b != nil {
+		if b.doubt != nil {
+			return false
+		}
 		if b.fresh { // of a file with a path the first line may be a patch's
 			return b.path != "" && b.lang != "diff" && rest[0] != b.char && !maybePatch(rest, "@@", "--- ")
 		}

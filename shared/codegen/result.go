@@ -37,6 +37,9 @@ func (p *Parser) Finish(truncated bool) (Result, error) {
 			p.take(line)
 		}
 	}
+	for p.reread(); p.block != nil && p.block.doubt != nil; p.reread() {
+		p.settle(truncated && !p.block.doubt.weak())
+	}
 	if h := p.head; h.strong && len(p.files) > 0 { // an empty file is the last
 		p.headed(h)
 	}
