@@ -212,7 +212,7 @@ func TestImagesCountAsTheyAreBilled(t *testing.T) {
 	}
 	for _, strategy := range []string{"error", "truncate", "summarize"} {
 		a := ask("gpt-4o-mini", strategy)
-		if msg, _, param, code := a.fail(t); a.status != 400 || param != "messages" || code != "context_length_exceeded" || !strings.Contains(msg, " 5100") {
+		if msg, _, param, code := a.fail(t); a.status != 400 || param != "messages" || code != "context_length_exceeded" || !strings.Contains(msg, " 5100") || !strings.Contains(msg, `"detail": "low"`) || !strings.Contains(a.header.Get("x-gateway-context"), " total=5100") {
 			t.Errorf("gpt-4o-mini, %s: %d %s", strategy, a.status, a.body)
 		}
 		a = ask("gpt-4o", strategy)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/prompt"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
@@ -76,6 +77,23 @@ func (w *Work) blameLongest(err error, counter tokens.Counter, a *prompt.Account
 		}
 	}
 	return blame(err, param, "")
+}
+
+// mentionImages says how images take less of a window, where they take much of
+// it.
+func (w *Work) mentionImages(err error, counter tokens.Counter, size int64) error {
+	var n int64
+	for _, m := range w.est.media {
+		if is, _ := m.Image(); is {
+			n += counter.Media(m).Tokens
+		}
+	}
+	if n < size/4 {
+		return err
+	}
+	f := *fault.As(err)
+	f.Message += " Send fewer or smaller images, or images with \"detail\": \"low\"."
+	return &f
 }
 
 // quotable is what passages and a project may have together, in tokens, without

@@ -48,6 +48,16 @@ func estimateChat(req *llm.Request) estimate {
 
 // tokens is the most that the request takes at t.
 func (e estimate) tokens(t *Target) (input, output int64) {
+	return e.with(t, func(m tokens.Estimate) int64 { return m.High })
+}
+
+// usual is what the request takes at t if what nobody knows of its images and
+// files is as it usually is: good enough for limits that forget within a minute.
+func (e estimate) usual(t *Target) (input, output int64) {
+	return e.with(t, func(m tokens.Estimate) int64 { return m.Tokens })
+}
+
+func (e estimate) with(t *Target, media func(tokens.Estimate) int64) (input, output int64) {
 	out := e.output
 	if t.MaxOutput > 0 {
 		out = min(out, t.MaxOutput)
@@ -56,7 +66,7 @@ func (e estimate) tokens(t *Target) (input, output int64) {
 	if len(e.media) > 0 {
 		counter := tokens.For(t.Provider, t.Model)
 		for _, m := range e.media {
-			in += counter.Media(m).High
+			in += media(counter.Media(m))
 		}
 	}
 	if most := t.reads(); e.fits && most > 0 {
@@ -78,10 +88,31 @@ func (e estimate) cost(t *Target) usage.Nano {
 
 // less says how to ask for less.
 func (e estimate) less() string {
-	if e.n == 0 {
+	switch is, _ := e.images(); {
+	case e.n == 0:
 		return "Send fewer or shorter inputs"
+	case is:
+		return "Lower 'max_completion_tokens', send a shorter prompt, or fewer or smaller images, or images with \"detail\": \"low\""
 	}
 	return "Lower 'max_completion_tokens' or send a shorter prompt"
+}
+
+// images says whether there are any, and whether the size of one is not known.
+func (e estimate) images() (is, unsized bool) {
+	for _, m := range e.media {
+		image, sized := m.Image()
+		is, unsized = is || image, unsized || image && !sized
+	}
+	return is, unsized
+}
+
+// reserves says what to know of what the request reserves; "" if that is
+// nothing.
+func (e estimate) reserves() string {
+	if _, unsized := e.images(); unsized {
+		return " An image that is not sent inline, as a data: URL, may have any size: the most that it can cost is reserved."
+	}
+	return ""
 }
 
 // advise tells who was refused for the size of the request what to do about it.
@@ -89,7 +120,7 @@ func (e estimate) advise(err error) error {
 	f := *fault.As(err)
 	switch {
 	case f.Kind == fault.Quota && f.Code == "insufficient_quota":
-		f.Message += " " + e.less() + ", or ask for a larger budget."
+		f.Message += " " + e.less() + ", or ask for a larger budget." + e.reserves()
 	case f.Kind == fault.RateLimited && f.RetryAfter == 0: // waiting does not help
 		f.Message += " " + e.less() + "."
 	default:

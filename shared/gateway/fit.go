@@ -34,7 +34,8 @@ func (s *Session) fit(ctx context.Context, w *Work, counter tokens.Counter, mess
 	case err != nil && errors.Is(err, ctx.Err()):
 		return nil, err
 	case err != nil:
-		return nil, w.blameLongest(err, counter, a, reserve, s.c.Whole)
+		a.Fitted(messages, f)
+		return nil, w.blameLongest(w.mentionImages(err, counter, size), counter, a, reserve, s.c.Whole)
 	}
 	missing := f.NoSummary
 	if f.Summary != nil {

@@ -157,3 +157,37 @@ func TestARaceIsWorthWhatItsTargetsCostTogether(t *testing.T) {
 		r.books()
 	}
 }
+
+// TestImagesOfUnknownSize: budgets hold the most that one can cost; what a user
+// may send in a minute counts it as usual. Whoever is refused learns why.
+func TestImagesOfUnknownSize(t *testing.T) {
+	target, _ := catalog.Lookup("openai", "gpt-4o-mini")
+	const most, usual = 48_169, 25_501
+	body := `{"model":"openai/gpt-4o-mini","max_tokens":100,"messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}],"gateway":{"tags":[]MORE}}`
+	for _, tc := range []struct {
+		name   string
+		change func(*admission.User)
+		more   string
+		want   []string // of the refusal; none: it is answered
+	}{
+		{"fewer tokens a minute than the most", func(u *admission.User) { u.Tokens = 40_000 }, "", nil},
+		{"fewer than is usual", func(u *admission.User) { u.Tokens = 20_000 }, "", []string{"smaller images", `"detail": "low"`}},
+		{"a budget for the most", func(u *admission.User) { u.Day = target.Price.Bound(most+200, 100) }, "", nil},
+		{"a budget for what is usual", func(u *admission.User) { u.Day = target.Price.Bound(usual+200, 100) }, "", []string{"smaller images", `"detail": "low"`, "inline", "the most that it can cost is reserved"}},
+		{"a price for what is usual", func(*admission.User) {}, `,"max_price_usd":` + target.Price.Bound(usual+200, 100).USD(), []string{"smaller images", "inline"}},
+	} {
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", says("o"))}}, func(u *admission.User, _ *admission.Rule) { tc.change(u) })
+		got := r.body(t.Context(), strings.Replace(body, "MORE", tc.more, 1))
+		if (got.err == nil) != (tc.want == nil) {
+			t.Errorf("%s: %v, want a refusal: %v", tc.name, got.err, tc.want != nil)
+		}
+		for _, want := range tc.want {
+			if got.err == nil || !strings.Contains(got.err.Error(), want) {
+				t.Errorf("%s: %v, want %q in it", tc.name, got.err, want)
+			}
+		}
+		if got.err == nil && got.record.Reserved < target.Price.Bound(most, 100) {
+			t.Errorf("%s: $%s are reserved, want at least those of %d tokens", tc.name, got.record.Reserved.USD(), most)
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (w *Work) worth(cost usage.Nano) error {
 // tooDear refuses a request that may cost more than it wants to.
 func (e estimate) tooDear(cost usage.Nano) error {
 	return &fault.Error{Kind: fault.Invalid, Param: "gateway.max_price_usd", Code: "price_above_maximum",
-		Message: "This request may cost up to $" + cost.USD() + ", above its own gateway.max_price_usd. " + e.less() + "."}
+		Message: "This request may cost up to $" + cost.USD() + ", above its own gateway.max_price_usd. " + e.less() + "." + e.reserves()}
 }
 
 // with returns m with the fallbacks that a request names, for every kind of

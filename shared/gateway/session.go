@@ -139,7 +139,7 @@ func (g *Gateway) Open(ctx context.Context, c *Call, first *Work) (*Session, err
 	ask.Reserve = first.est.all(targets)
 	for _, to := range targets {
 		t := to.Of.(*Target)
-		input, output := first.est.tokens(t)
+		input, output := first.est.usual(t)
 		ask.Tokens += input + output
 		ask.Unpriced = ask.Unpriced || !t.Priced && g.UnknownPrice != "allow"
 	}

@@ -71,10 +71,13 @@ func (a *Account) leave(list []Left, tokens func(i int) int64) {
 	a.Left = slices.Clone(all[max(0, len(all)-MaxLeft):])
 }
 
-// Fitted notes what a window has made of the messages that Build, or Tidy, has
-// returned.
+// Fitted notes what Window.Fit has made of the messages that Build, or Tidy, has
+// returned, or why it could not.
 func (a *Account) Fitted(messages []json.RawMessage, f *Fitted) {
 	a.Tokens, a.Dropped = f.Tokens, f.Dropped
+	if f.each != nil {
+		a.recount(f.each)
+	}
 	var list []Left
 	var which []int
 	for i := range messages {
@@ -86,6 +89,29 @@ func (a *Account) Fitted(messages []json.RawMessage, f *Fitted) {
 		list, which = append(list, one), append(which, i)
 	}
 	a.leave(list, func(i int) int64 { return f.each[which[i]] })
+}
+
+// recount corrects, with the tokens of the messages, the parts that no budget
+// bounds. Those that one does have what was held against it.
+func (a *Account) recount(each []int64) {
+	counted, estimated := map[string]int64{}, map[string]int64{}
+	for i, n := range each {
+		counted[a.origins[i].Part] += n
+	}
+	for _, p := range a.Parts {
+		estimated[p.Name] = p.Tokens
+	}
+	if counted["passages"] > 0 { // they are a message of their own
+		estimated["passages"] = 0
+	}
+	for i := range a.Parts {
+		switch p := &a.Parts[i]; p.Name {
+		case "system":
+			p.Tokens = max(0, counted[""]-estimated["project"])
+		case "messages":
+			p.Tokens = max(0, counted["messages"]+counted["template"]-estimated["passages"])
+		}
+	}
 }
 
 // Tidy is the function of that name for messages that Build has returned.

@@ -135,3 +135,30 @@ func TestNobodyAsks(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTheAccountHasTheCountThatDecided: where the window counted what Build had
+// estimated, in answers as in refusals.
+func TestTheAccountHasTheCountThatDecided(t *testing.T) {
+	counter := tokens.For("openai", "gpt-4")
+	blank := "Fix:\n" + strings.Repeat("line\n"+strings.Repeat("\n", 40), 250)
+	for name, text := range map[string]string{"looks longer": blank, "looks shorter": strings.Repeat("ACGTTGCAACCGTA", 100)} {
+		p := prompt.Parts{System: raw(`{"role":"system","content":"S"}`), Project: "Alpha.", Memory: [][]json.RawMessage{raw(user("q"), assistant("a"))},
+			Passages: []prompt.Passage{{Source: "a.md", Text: "Beta."}}, Own: raw(user(text))}
+		messages, _, a := prompt.Build(p, prompt.Budget{Project: 100, Memory: 100, Passages: 100}, func(s string) int64 { return counter.Estimate(s).Tokens })
+		n := counter.CountMessages(prompt.Join(messages))
+		for _, size := range []int64{n, n - 1} {
+			f, err := prompt.Window{Size: size, Counter: counter, Strategy: prompt.Error}.Fit(t.Context(), messages)
+			if (err == nil) != (size == n) || f == nil {
+				t.Fatalf("%s: %d tokens in %d: %v, %v", name, n, size, f, err)
+			}
+			a.Fitted(messages, f)
+			var sum int64
+			for _, part := range a.Parts {
+				sum += part.Tokens
+			}
+			if a.Tokens != n || sum < n*9/10 || sum > n*11/10 {
+				t.Errorf("%s: of %d tokens in %d the account says %s", name, n, size, a.Header())
+			}
+		}
+	}
+}

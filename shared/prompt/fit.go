@@ -62,8 +62,9 @@ const gap = "Some earlier messages of this conversation were left out to save sp
 // results, and the order is never changed. If even what has to stay is too long,
 // or the strategy is Error, Fit fails with fault.Invalid and the code
 // context_length_exceeded. Where tokens can only be estimated, Error refuses
-// only what is surely too long, and Truncate leaves a margin; images and files
-// of which the size is not known count the most, but nothing is refused for that.
+// only what is surely too long, and the others leave a margin; images of which
+// the size is not known have a usual one, but nothing is refused for that. What is
+// returned with that failure has nothing but the tokens that it is about.
 // When ctx is done, Fit soon fails with its error: to count a long prompt takes a
 // while.
 func (w Window) Fit(ctx context.Context, messages []json.RawMessage) (*Fitted, error) {
@@ -77,22 +78,34 @@ func (w Window) Fit(ctx context.Context, messages []json.RawMessage) (*Fitted, e
 	for i := range messages {
 		whole.Kept[i] = i
 	}
+	aim := room
+	if w.Strategy == Truncate || w.Strategy == Summarize {
+		aim = w.aim(room)
+	}
 	switch {
 	case w.tally.Err() != nil:
 		return nil, w.tally.Err()
-	case e.Tokens <= room:
+	case e.Tokens <= aim:
 		return whole, nil
 	case w.Strategy == Truncate || w.Strategy == Summarize:
-		return w.shorten(ctx, messages, room)
+		return w.shorten(ctx, whole, room)
 	case e.Low <= room:
 		return whole, nil
 	}
-	return nil, w.tooLong(e)
+	return w.tooLong(whole, e)
+}
+
+// aim is how many tokens of room a prompt is to have.
+func (w Window) aim(room int64) int64 {
+	if w.Counter.Exact() || w.Size <= 0 {
+		return room
+	}
+	return Estimated(room, w.Counter.Family)
 }
 
 // tooLong says so with the code that routes to models with larger windows, and
 // in those words of OpenAI's that clients look for.
-func (w Window) tooLong(e tokens.Measured) error {
+func (w Window) tooLong(f *Fitted, e tokens.Measured) (*Fitted, error) {
 	about, n := "", e.Tokens
 	switch {
 	case e.Low == e.High:
@@ -105,7 +118,8 @@ func (w Window) tooLong(e tokens.Measured) error {
 	if w.Reserve > 0 {
 		of = fmt.Sprintf(", of which %d are reserved for the answer", w.Reserve)
 	}
-	return &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
+	f.Messages, f.Tokens = nil, n
+	return f, &fault.Error{Kind: fault.Invalid, Param: "messages", Code: "context_length_exceeded",
 		Message: fmt.Sprintf("This model's maximum context length is %d tokens%s; the prompt has %s%d tokens.", w.Size, of, about, n)}
 }
 
@@ -129,7 +143,8 @@ func Estimated(room int64, f tokens.Family) int64 {
 }
 
 // shorten leaves out what matters least.
-func (w Window) shorten(ctx context.Context, messages []json.RawMessage, room int64) (*Fitted, error) {
+func (w Window) shorten(ctx context.Context, whole *Fitted, room int64) (*Fitted, error) {
+	messages := whole.Messages
 	p := plan{messages: messages, units: unitsOf(messages), each: make([]int64, len(messages))}
 	for i := range p.units {
 		u := &p.units[i]
@@ -140,12 +155,12 @@ func (w Window) shorten(ctx context.Context, messages []json.RawMessage, room in
 	for i := range p.units {
 		u := &p.units[i]
 		for _, m := range u.messages {
-			n, whole := w.tally.Message(messages[m], room)
+			n, all := w.tally.Message(messages[m], room)
 			p.each[m] = n
 			u.tokens += n
 			if u.stays {
 				unsure += w.Counter.Unsure(messages[m])
-				if !whole {
+				if !all {
 					most = math.MaxInt64
 				}
 			}
@@ -166,12 +181,10 @@ func (w Window) shorten(ctx context.Context, messages []json.RawMessage, room in
 		if !w.Counter.Exact() {
 			e.High++ // nobody knows
 		}
-		return nil, w.tooLong(e)
+		whole.each = p.each
+		return w.tooLong(whole, e)
 	}
-	aim := max(must, room)
-	if !w.Counter.Exact() {
-		aim = max(must, Estimated(room, w.Counter.Family))
-	}
+	aim := max(must, w.aim(room))
 	question := w.Question
 	if question == "" {
 		question = Question(messages)
@@ -182,6 +195,10 @@ func (w Window) shorten(ctx context.Context, messages []json.RawMessage, room in
 	p.left = aim - must
 	bare := slices.Clone(p.kept)
 	p.choose()
+	if !slices.Contains(p.kept, false) { // it is images that may be too large, and they have to stay
+		whole.each, whole.Tokens = p.each, aim-p.left-w.Counter.CountMessage(note)
+		return whole, nil
+	}
 	f := p.fitted(note)
 	f.Tokens = aim - p.left
 	if w.Strategy == Summarize {

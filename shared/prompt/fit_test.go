@@ -309,6 +309,32 @@ func TestImagesOfUnknownSizeAreNoReasonToRefuse(t *testing.T) {
 	}
 }
 
+// TestImagesDropNothingForWhatTheyMightBe: of a usual size they fit; and where
+// nothing can be left out, nothing is said to be.
+func TestImagesDropNothingForWhatTheyMightBe(t *testing.T) {
+	mini := tokens.For("openai", "gpt-4o-mini")
+	const image = `{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}`
+	photo := `{"role":"user","content":[` + image + `]}`
+	for name, tc := range map[string]struct {
+		messages []json.RawMessage
+		tokens   int64
+	}{
+		"three turns":    {raw(photo, assistant("A cat."), photo, assistant("A dog."), photo, assistant("A cow."), user("And?")), 3 * 25_501},
+		"in one message": {raw(`{"role":"user","content":[` + image + strings.Repeat(","+image, 5) + `]}`), 6 * 25_501},
+	} {
+		for _, strategy := range []prompt.Strategy{prompt.Truncate, prompt.Summarize} {
+			f, err := prompt.Window{Size: 128_000, Counter: mini, Strategy: strategy}.Fit(t.Context(), tc.messages)
+			if err != nil || text(f.Messages) != text(tc.messages) || f.Dropped != 0 || len(f.Kept) != len(tc.messages) || f.Summary != nil || f.NoSummary != nil || f.Tokens < tc.tokens || f.Tokens > tc.tokens+60 {
+				t.Errorf("%s, %s: Fit = %.300v, %v, want the messages as they are, and %d tokens", name, strategy, f, err, tc.tokens)
+			}
+		}
+	}
+	_, err := prompt.Window{Size: 128_000, Counter: mini, Strategy: prompt.Error}.Fit(t.Context(), raw(`{"role":"user","content":[`+image+strings.Repeat(","+image, 19)+`]}`))
+	if want := fmt.Sprintf("at least %d tokens", 20*8500+7); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("twenty images: Fit = %v, want %s", err, want)
+	}
+}
+
 // TestShortQuestionsMeanTheTurnBefore: "and which one?" says nothing, so the
 // turn before it says what earlier turns are to matter for.
 func TestShortQuestionsMeanTheTurnBefore(t *testing.T) {
@@ -465,5 +491,8 @@ func TestEstimatesLeaveAMargin(t *testing.T) {
 	}
 	if n := count(claude, f.Messages); n > most || n < most*9/10 {
 		t.Errorf("Fit keeps about %d tokens, want somewhat less than %d", n, most)
+	}
+	if f, err = (prompt.Window{Size: count(claude, messages), Counter: claude, Strategy: prompt.Truncate}).Fit(t.Context(), messages); err != nil || f.Dropped == 0 {
+		t.Errorf("of an estimate as large as the room Fit drops %d messages, %v, want a margin", f.Dropped, err)
 	}
 }

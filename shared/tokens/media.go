@@ -28,6 +28,21 @@ const (
 	unknown
 )
 
+// usualSide is that of images of which nobody knows the size: what cameras take
+// is made smaller, and what models paint has it.
+const usualSide = 1024
+
+// Image says whether m is one, and whether its size is known.
+func (m Media) Image() (is, sized bool) { return m.kind == image, m.width > 0 }
+
+// usual is m with a size, if it has none.
+func (m Media) usual() Media {
+	if m.width == 0 {
+		m.width, m.height = usualSide, usualSide
+	}
+	return m
+}
+
 // MediaIn returns what of messages is no text, and how many bytes of their JSON
 // that is.
 func MediaIn(messages []byte) (list []Media, size int64) {

@@ -101,8 +101,8 @@ func (t *Tally) Message(message []byte, most int64) (n int64, whole bool) {
 // Measured is an estimate of a prompt, and how it was made.
 type Measured struct {
 	Estimate
-	// Counted says that the texts were counted, as far as it mattered: the bounds
-	// are certain.
+	// Counted says that the texts were counted, as far as it mattered: what matters
+	// of the rest is nothing but how large images and files are.
 	Counted bool
 	// Each is how many tokens every message has; nil if they were not all counted.
 	Each []int64
@@ -127,7 +127,7 @@ func (t *Tally) Measure(limit int64, messages []json.RawMessage, more ...[]byte)
 	}
 	low, high := s.proven()
 	if high <= limit || low > limit {
-		return Measured{Estimate: within(e.Tokens, low, high)}
+		return Measured{Estimate: within(e.Tokens, low, high), Counted: s.fixed+s.media.Low > limit}
 	}
 	t.begin(limit-s.fixed-s.media.Low, int(s.bytes))
 	s = sum{fixed: table[c.Family].perAnswer}

@@ -233,7 +233,7 @@ func TestMessagesCountAsOpenAIBillsThem(t *testing.T) {
 		{"two", `[{"role":"system","content":"Be brief."},{"role":"user","content":"What is the capital of France?"}]`, 3 + 4 + 3 + 4 + 7},
 		{"parts", `[{"role":"user","content":[{"type":"text","text":"Hello"},{"type":"text","text":"!"}]}]`, 3 + 4 + 2},
 		{"escapes", `[{"role":"user","content":"\u0048ello\u0021"}]`, 3 + 4 + 2},
-		{"image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 9000) + `"}}]}]`, 3 + 4 + 85 + 8*170},
+		{"image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 9000) + `"}}]}]`, 3 + 4 + 85 + 4*170},
 		{"small image", `[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png","detail":"low"}}]}]`, 3 + 4 + 85},
 		{"call", `[{"role":"assistant","content":null,"tool_calls":[{"id":"call_abcdefghijkl","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}}]},` +
 			`{"role":"tool","tool_call_id":"call_abcdefghijkl","content":"2"}]`, 3 + 4 + 6 + 1 + 5 + 4 + 1},

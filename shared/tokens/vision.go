@@ -92,7 +92,7 @@ const (
 
 // Media estimates what is no text. Where the providers have published how they
 // count images and the size of one is known, Low and High are what it costs;
-// where it is not known, Tokens is the most.
+// where it is not known, Tokens is what one of 1024×1024 costs.
 func (c Counter) Media(m Media) Estimate {
 	switch m.kind {
 	case image:
@@ -101,7 +101,8 @@ func (c Counter) Media(m Media) Estimate {
 			v = &visions[c.sees-1].vision
 		}
 		low, high := v.tokens(m)
-		return Estimate{Tokens: high, Low: low, High: high}
+		_, usual := v.tokens(m.usual())
+		return within(usual, low, high)
 	case sound:
 		if m.size > 0 {
 			low, high := min(m.size/fatSound, m.seconds)*leastSound, m.seconds*mostSound
