@@ -407,11 +407,12 @@ func TestCodeKeepsItsFiles(t *testing.T) {
 			sent = string(req.Raw)
 			return speaks("```python a.py\nx = 2\n```\n", 10)(ctx, req, emit)
 		})}}})
-	long, short := strings.Repeat("x = 1\\n", 700), strings.Repeat("x = 1\\n", 100)
+	long, short, rule := strings.Repeat("x = 1\\n", 700), strings.Repeat("x = 1\\n", 100), strings.Repeat("x = 1\\n", 100)
 	for _, tc := range []struct{ name, body, param string }{
 		{"files that fit", `"prompt":"Fix a.py","files":[{"path":"a.py","content":"` + short + `"}]`, ""},
 		{"files that do not", `"prompt":"Fix a.py","files":[{"path":"a.py","content":"` + long + `"}]`, "files"},
 		{"one of which does", `"prompt":"Fix a.py","files":[{"path":"b.py","content":"` + short + `"},{"path":"a.py","content":"` + long + `"}]`, "files"},
+		{"rules that do not", `"prompt":"Fix it","constraints":[` + strings.Repeat(`"`+rule+`",`, 7) + `"` + rule + `"],"files":[{"path":"b.py","content":"` + short + `"}]`, "constraints"},
 		{"a task that does not", `"prompt":"` + long + `","files":[{"path":"b.py","content":"y"}]`, "prompt"},
 	} {
 		for _, strategy := range []string{"truncate", "summarize", "error"} {

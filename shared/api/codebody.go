@@ -125,14 +125,23 @@ func (b *codeBody) own(err error) error {
 	case f.Param == "gateway.project" && b.project != "":
 		mine.Param = "project"
 	case f.Param == "messages" || strings.HasPrefix(f.Param, "messages["):
-		mine.Param = "prompt"
-		if len(b.Context()) > len(b.Task()) {
-			mine.Param = "files"
-		}
+		mine.Param = b.longest()
 	default:
 		return err
 	}
 	return &mine
+}
+
+// longest is the field that takes the most of the messages.
+func (b *codeBody) longest() string {
+	name, most := "prompt", len(b.Prompt)
+	if n := len(strings.Join(b.Constraints, "")); n > most {
+		name, most = "constraints", n
+	}
+	if len(b.Context()) > most {
+		name = "files"
+	}
+	return name
 }
 
 // notBlank reads a text that must say something.

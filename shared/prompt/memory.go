@@ -8,21 +8,22 @@ import (
 // remember writes the turns of the memory that are kept, and tells of the
 // others.
 func (w *builder) remember() {
-	links := linked(w.Memory)
+	turns, whence := split(w.Memory)
+	links := linked(turns)
 	waiting := awaited(links, w.Own)
-	kept, dropped := recall(w.Memory, links, waiting, min(w.budget.Memory, w.left), w.count)
+	kept, dropped := recall(turns, links, waiting, min(w.budget.Memory, w.left), w.count)
 	var left []Left
 	var gone []json.RawMessage
-	from := make([][]Left, len(w.Memory))
+	from := make([][]Left, len(turns))
 	index := 0
-	for t, turn := range w.Memory {
+	for t, turn := range turns {
 		from[t] = originsOf("memory", turn)
 		unpaired := !links[t].whole || len(links[t].waits) > 0 && !continued(links, t, waiting)
 		for i := range from[t] {
 			from[t][i].Index = index
 			index++
 			if w.MemoryID != nil {
-				from[t][i].ID = w.MemoryID(t, i)
+				from[t][i].ID = w.MemoryID(whence[t].turn, whence[t].message+i)
 			}
 			if unpaired {
 				from[t][i].Why = Unpaired
@@ -34,12 +35,33 @@ func (w *builder) remember() {
 	}
 	before := len(w.messages)
 	for _, t := range kept {
-		w.messages = append(w.messages, w.Memory[t]...)
+		w.messages = append(w.messages, turns[t]...)
 		w.account.origins = append(w.account.origins, from[t]...)
 	}
 	w.account.leave(left, func(i int) int64 { return w.count.message(gone[i]) })
 	w.account.add("memory", w.count.messages(w.messages[before:]), w.budget.Memory, len(kept), dropped+w.Older)
 	w.account.LeftMore += w.Older
+}
+
+// place is where a turn begins in the memory.
+type place struct{ turn, message int }
+
+// split cuts turns at the questions in them: who brings along a dialogue appends
+// many at once, and there may not be room for all of them. User messages in a row
+// stay together.
+func split(memory [][]json.RawMessage) (turns [][]json.RawMessage, whence []place) {
+	for t, turn := range memory {
+		begin := 0
+		list := steps(turn)
+		for i := 1; i < len(list); i++ {
+			if before := list[i-1]; list[i].role == "user" && before.role != "user" && !before.system() {
+				turns, whence = append(turns, turn[begin:i:i]), append(whence, place{t, begin})
+				begin = i
+			}
+		}
+		turns, whence = append(turns, turn[begin:]), append(whence, place{t, begin})
+	}
+	return turns, whence
 }
 
 // recall keeps the newest exchanges that fit. An exchange is a turn, or

@@ -2,6 +2,7 @@ package prompt_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -122,6 +123,31 @@ func TestExchangesAreKeptWhole(t *testing.T) {
 		if diff := cmp.Diff(text(append(want, raw(user("q"))...)), text(got)); diff != "" || a.Parts[1].Dropped != len(memory)-len(tc.want) {
 			t.Errorf("budget %d of %d: %+v, messages (-want +got):\n%s", tc.budget, most, a.Parts[1], diff)
 		}
+	}
+}
+
+// TestImportsAreRememberedInTurns: who appends a dialogue at once does not lose
+// all of it when there is no room for all. Calls stay with their results.
+func TestImportsAreRememberedInTurns(t *testing.T) {
+	imported := raw(user("q0"), assistant("a0"), user("calc"), callOf("x"), resultOf("x"), assistant("42"), user("one"), user("more"), assistant("a2"), user("torn"), callOf("y"), user("q3"), assistant("a3"))
+	memory := [][]json.RawMessage{raw(user("old"), assistant("a")), imported, raw(user("new"), assistant("b"))}
+	ids := func(turn, message int) string { return fmt.Sprint(turn, ".", message) }
+	build := func(budget int64) (string, prompt.Part, []string) {
+		got, _, a := prompt.Build(prompt.Parts{Memory: memory, MemoryID: ids, Own: raw(user("q"))}, prompt.Budget{Memory: budget}, letters)
+		var left []string
+		for _, l := range a.Left {
+			left = append(left, fmt.Sprintf("%d %s %s", l.Index, l.ID, l.Why))
+		}
+		return text(got[:len(got)-1]), a.Parts[1], left
+	}
+	whole := slices.Concat(memory[0], imported[:9], imported[11:], memory[2])
+	got, part, left := build(10_000)
+	if diff := cmp.Diff(text(whole), got); diff != "" || part.Kept != 6 || part.Dropped != 1 || !slices.Equal(left, []string{"11 1.9 unpaired", "12 1.10 unpaired"}) {
+		t.Errorf("with room for all: %+v, left %q, messages (-want +got):\n%s", part, left, diff)
+	}
+	got, part, left = build(part.Tokens - 13)
+	if diff := cmp.Diff(text(whole[4:]), got); diff != "" || part.Kept != 4 || part.Dropped != 3 || len(left) != 6 || left[2] != "2 1.0 budget" || left[3] != "3 1.1 budget" {
+		t.Errorf("with less: %+v, left %q, messages (-want +got):\n%s", part, left, diff)
 	}
 }
 

@@ -28,7 +28,7 @@ type Parts struct {
 	System   []json.RawMessage              // system and developer messages
 	Project  string                         // what is known of the project that the request belongs to
 	Examples []json.RawMessage              // turns that show what is wanted
-	Memory   [][]json.RawMessage            // earlier turns, oldest first; one is kept or dropped whole, with those whose calls it answers
+	Memory   [][]json.RawMessage            // earlier turns, oldest first; a question with its answer is kept or dropped whole, with those whose calls it answers
 	MemoryID func(turn, message int) string // names a message of Memory in the account; nil: nobody needs to know
 	Older    int                            // turns before those, which nobody has read: they are dropped
 	Passages []Passage                      // found for the newest user message, best first
