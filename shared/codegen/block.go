@@ -10,6 +10,44 @@ import (
 	"github.com/devmentor/ai-gateway/shared/clip"
 )
 
+// block is an open fence and what it leads to.
+type block struct {
+	fence
+	lang, path string // from the fence or the line before
+	named      bool   // the path was behind the fence
+	part       bool   // the file has begun before
+	line       string // the opening line
+	before     string // lines before it that name its path
+	hint       string // a path in the sentence before it
+	fresh      bool   // its first line is awaited
+	markdown   bool
+	depth      int    // of fences inside
+	closing    string // a line that ends the block, or opens one inside: the next line tells
+	target     target
+	file       int
+	text       strings.Builder // of an aside, and of what may be an answer in JSON
+
+	element *element        // the file is the content of one
+	head    header          // the file stands behind one, until the next of its kind
+	patch   bool            // it changes files: it has none
+	bare    bool            // there is no fence
+	quoted  bool            // every line begins with >
+	wrapped bool            // the fence is the content of an element
+	blanks  strings.Builder // blank lines, which are the file's if more follows
+	quotes  quotes
+	lexer   lexer
+	doubt   *doubt // a fence of which it is not known whether it ends the block
+}
+
+type target int
+
+const (
+	toFile target = iota
+	toNote
+	toMemory // until its end
+	toNowhere
+)
+
 // open begins a block at an opening fence.
 func (p *Parser) open(f fence, line string) {
 	b := &block{fence: f, line: line, before: p.held}
@@ -31,6 +69,7 @@ func (p *Parser) open(f fence, line string) {
 			b.hint = h
 		}
 	}
+	b.part = continues(f.info) || b.path == p.path && continues(p.held)
 	p.held, p.path, p.head, p.prev, p.blank, p.tags, p.topic = "", "", header{}, "", false, false, ""
 	b.fresh = true
 	p.block = b
@@ -42,13 +81,21 @@ func (p *Parser) inside(line string) {
 	switch {
 	case b.element != nil:
 		p.insideElement(line)
-		return
 	case b.bare && b.patch:
 		p.insidePatch(line)
-		return
 	case b.bare:
 		p.insideHeaded(line)
-		return
+	case b.quoted:
+		p.insideQuoted(line)
+	default:
+		p.insideFence(line)
+	}
+}
+
+// insideFence reads a whole line of a fenced block.
+func (p *Parser) insideFence(line string) {
+	b := p.block
+	switch {
 	case b.doubt != nil:
 		p.doubtful(line)
 		return
@@ -87,7 +134,7 @@ func (p *Parser) inside(line string) {
 		b.closing = line
 		return
 	case f.info == "":
-		if !p.doubts(line) {
+		if b.quoted || !p.doubts(line) {
 			p.close()
 		}
 		return
@@ -164,8 +211,9 @@ func (p *Parser) first(line string) (done bool) {
 	}
 	if comment {
 		b.path = file
+		b.part = p.used[cleanPath(file)] && continues(strings.TrimSuffix(strings.TrimSpace(line), "*/"))
 		p.start()
-		return false
+		return b.part
 	}
 	if own := strings.TrimSpace(line); isStrictCode(b.lang) && !isAside(b.lang) && !strings.ContainsAny(own, " \t") && pathLike(own) && LanguageOf(own) == b.lang && CheckPath(own) == nil {
 		b.path = own
@@ -179,7 +227,7 @@ func (p *Parser) first(line string) (done bool) {
 		p.start()
 	case (b.lang == "" || b.lang == "json") && strings.HasPrefix(trimmed, "{") && asked != "json" && len(p.files) == 0:
 		b.target = toMemory
-	case isAside(b.lang) && b.lang != asked, b.lang == "" && (asked == "" || len(p.files) > 0 || isTree(line)):
+	case b.quoted, isAside(b.lang) && b.lang != asked, b.lang == "" && (asked == "" || len(p.files) > 0 || isTree(line)):
 		b.target = toNote
 		p.explain(b.line)
 		b.markdown = false
@@ -203,6 +251,9 @@ func (p *Parser) start() {
 	}
 	b.target, b.file = toFile, len(p.files)
 	p.begin(name, lang)
+	if b.part {
+		p.join(name)
+	}
 }
 
 // crowded says, and tells once, that there may be no more files.
@@ -277,6 +328,9 @@ func (p *Parser) write(text string) {
 	case toFile:
 		p.fill(b.file, text)
 	case toNote:
+		if b.quoted {
+			p.explain("> ")
+		}
 		p.explain(text)
 		if b.text.Len()+len(text) <= MaxFile {
 			b.text.WriteString(text)
@@ -334,12 +388,15 @@ func (p *Parser) close() {
 	case toFile:
 		p.tell(Event{Kind: FileEnd, Index: b.file, Path: p.files[b.file].Path})
 	case toNote:
+		if b.quoted {
+			p.explain("> ")
+		}
 		if !b.bare {
 			p.explain(strings.Repeat(string(b.char), b.length) + "\n")
 		}
 		if b.patch {
 			p.tellPatch(b)
-		} else if text := b.text.String(); !slices.Contains([]string{"text", "console", "mermaid", "http"}, b.lang) && !isTree(text) && strings.TrimSpace(text) != "" {
+		} else if text := b.text.String(); !slices.Contains([]string{"text", "console", "mermaid", "http"}, b.lang) && !isTree(text) && strings.TrimSpace(text) != "" && (b.lang == p.hints.Language && b.lang != "" || !isCommands(text)) {
 			p.aside = append(p.aside, aside{b.lang, text})
 		}
 	}

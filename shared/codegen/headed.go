@@ -32,8 +32,8 @@ func (p *Parser) follow(line string) bool {
 
 // headed begins the file of a header.
 func (p *Parser) headed(h header) {
+	p.block = &block{bare: true, path: h.path, head: h, part: continues(p.held)}
 	p.held, p.path, p.head, p.prev, p.blank = "", "", header{}, "", false
-	p.block = &block{bare: true, path: h.path, head: h}
 	p.start()
 }
 

@@ -35,7 +35,7 @@ func readHeader(line string) (h header, ok bool) {
 	}
 	left, right, _ := strings.Cut(strings.TrimSpace(line), h.path)
 	if i := strings.Index(right, " ("); i >= 0 {
-		right = right[:i] // a remark
+		right = right[:i] + right[max(i, strings.LastIndex(right, ")")+1):] // a remark
 	}
 	left, right = styled(left), styled(right)
 	h.style = left + "\x00" + right

@@ -39,7 +39,7 @@ func readFence(line string, least int) (f fence, ok bool) {
 
 // notInfo says that what stands behind backticks is code, such as the end of a
 // string: no fence goes on like this.
-func notInfo(info string) bool { return info != "" && strings.IndexByte(";,)+\"'", info[0]) >= 0 }
+func notInfo(info string) bool { return info != "" && strings.IndexByte(";,)+\"'<]}\\", info[0]) >= 0 }
 
 // readOpener is readFence for a line that may also be a list's item.
 func readOpener(line string) (fence, bool) {

@@ -65,49 +65,14 @@ type Parser struct {
 // file is one that has been started.
 type file struct {
 	File
-	text strings.Builder
-	cut  bool
+	text   strings.Builder
+	cut    bool
+	joined bool // it begins with what an earlier one has
 }
 
 // aside is a block that is explanation, but the answer's only code if there is
 // no file.
 type aside struct{ lang, text string }
-
-// block is an open fence and what it leads to.
-type block struct {
-	fence
-	lang, path string // from the fence or the line before
-	named      bool   // the path was behind the fence
-	line       string // the opening line
-	before     string // lines before it that name its path
-	hint       string // a path in the sentence before it
-	fresh      bool   // its first line is awaited
-	markdown   bool
-	depth      int    // of fences inside
-	closing    string // a line that ends the block, or opens one inside: the next line tells
-	target     target
-	file       int
-	text       strings.Builder // of an aside, and of what may be an answer in JSON
-
-	element *element        // the file is the content of one
-	head    header          // the file stands behind one, until the next of its kind
-	patch   bool            // it changes files: it has none
-	bare    bool            // there is no fence
-	wrapped bool            // the fence is the content of an element
-	blanks  strings.Builder // blank lines, which are the file's if more follows
-	quotes  quotes
-	lexer   lexer
-	doubt   *doubt // a fence of which it is not known whether it ends the block
-}
-
-type target int
-
-const (
-	toFile target = iota
-	toNote
-	toMemory // until its end
-	toNowhere
-)
 
 // NewParser returns a Parser that tells emit every step, on the calling
 // goroutine.
@@ -257,7 +222,7 @@ func (p *Parser) isPlain(line string) bool {
 	}
 	long := len(line) > maxPathLine
 	if b := p.block; b != nil {
-		if b.doubt != nil {
+		if b.doubt != nil || b.quoted {
 			return false
 		}
 		if b.fresh { // of a file with a path the first line may be a patch's
@@ -266,6 +231,9 @@ func (p *Parser) isPlain(line string) bool {
 		return b.closing == "" && (long || !b.bare && b.head.style == "") && (b.bare || rest[0] != b.char)
 	}
 	if rest[0] == '`' || rest[0] == '~' || p.head.path != "" {
+		return false
+	}
+	if inner, ok := unquote(line); ok && (isBlank(inner) || strings.IndexByte("`~-*+0123456789 \t", inner[0]) >= 0) {
 		return false
 	}
 	if t, ok := readTag(line); strings.IndexByte("<[/", rest[0]) >= 0 && (!long || ok && t.wraps()) {
@@ -366,7 +334,7 @@ func (p *Parser) take(line string) {
 		p.open(f, line)
 		return
 	}
-	if p.takeTag(line) {
+	if p.takeQuoted(line) || p.takeTag(line) {
 		return
 	}
 	p.tags = false

@@ -116,7 +116,7 @@ func isDecoration(after string) bool {
 
 // pathLine is readPathLine for a whole line.
 func pathLine(line string) (string, bool) {
-	line = strings.TrimSpace(strings.TrimRight(ascii(line), "*_: \t\r\n"))
+	line = strings.TrimSpace(strings.TrimRight(ascii(line), "*_:=~- \t\r\n"))
 	if i := strings.LastIndex(line, " ("); i > 0 && strings.HasSuffix(line, ")") {
 		line = line[:i] // a remark
 	}
@@ -148,7 +148,7 @@ func remarkedPath(line string) (string, bool) {
 // none, nor does a line about a file that was there before.
 func (p *Parser) remarked(line, before string) (string, bool) {
 	file, ok := remarkedPath(line)
-	if !ok || p.used[cleanPath(file)] {
+	if !ok || p.used[cleanPath(file)] && !continues(line) {
 		return "", false
 	}
 	if listMarker.Match(line) && !strings.HasSuffix(strings.TrimRight(ascii(line), "*_ \t\r\n"), ":") {

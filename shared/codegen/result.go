@@ -97,7 +97,9 @@ func (p *Parser) result() Result {
 	for _, f := range p.files {
 		f.Content = f.text.String()
 		if i, twice := at[f.Path]; twice {
-			if r.Files[i].Content != f.Content {
+			if f.joined {
+				p.limit("parts of "+f.Path, Diagnostic{Path: f.Path, Severity: Info, Code: DuplicatePath, Message: "The answer has this file in parts, which were joined."})
+			} else if r.Files[i].Content != f.Content {
 				p.diagnose(Diagnostic{Path: f.Path, Severity: Warning, Code: DuplicatePath, Message: "The answer has this file more than once; the last one counts."})
 			}
 			r.Files[i] = f.File
