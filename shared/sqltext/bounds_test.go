@@ -27,6 +27,16 @@ var hostile = []struct{ begin, unit, end string }{
 	{"", ";", ""},
 	{"", "begin if a ", ""},
 	{"select ", "'''", ""},
+	{"go\ninsert into t values (1) ", "on conflict (", ""},
+	{"insert into t values (1) ", "on conflict (a, b) ", ""},
+	{"select ", "array<", ""},
+	{"select ", "array<a,", ""},
+	{"go\ncreate table t (a int, ", "key a (b, ", ""},
+	{"create table t (", "key a (b, c), ", "d int)"},
+	{"select * from a ", "left ", ""},
+	{"select @a.b", "/c@a.b", ""},
+	{"go\nexplain ", "(", ""},
+	{"go\nwith a as ", "(insert into b ", ""},
 }
 
 // cpu is the time that the process has had of all cores, which other processes

@@ -142,8 +142,11 @@ func headLength(nodes []node, i int, current string, merge bool) int {
 	case "where", "having", "qualify", "window", "returning", "limit", "set", "output":
 		return 1
 	case "group", "order", "partition", "cluster":
-		if is(1, "by") {
+		switch {
+		case is(1, "by"):
 			return 2
+		case is(1, "siblings"):
+			return 3
 		}
 		return 0
 	case "offset":

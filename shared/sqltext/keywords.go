@@ -194,7 +194,7 @@ func (w *roles) keyword(i int) bool {
 	case "collate", "ilike", "rlike", "regexp", "escape", "glob", "match":
 		return after && w.starts(i+1) && !w.inTables()
 	case "prior":
-		return level.clause == "connect" && w.kind(i-1) == kindOp && w.kind(i+1) == kindWord
+		return level.clause == "connect" && (w.kind(i-1) == kindOp || w.marked(i-1, "and", "or")) && w.kind(i+1) == kindWord && !reserved[next]
 	case "on", "default", "all":
 		if w.kind(i-1) == kindOp && key != "default" || key == "on" && prev == "=" {
 			return key == "all"

@@ -199,7 +199,7 @@ func opens(tokens []*token) bool {
 
 func (s statement) layout(l *lexer) string {
 	var nodes []node
-	ok := !s.raw
+	ok := !s.raw && !matches(s.tokens)
 	if ok {
 		words := findRoles(s.tokens)
 		nodes, ok = tree(s.tokens)
@@ -213,18 +213,28 @@ func (s statement) layout(l *lexer) string {
 	return verbatim(s.tokens)
 }
 
+// matches says that there is a pattern of rows, which has operators of its own.
+func matches(tokens []*token) bool {
+	for i, t := range tokens {
+		if t.is("match_recognize") && i+1 < len(tokens) && tokens[i+1].is("(") {
+			return true
+		}
+	}
+	return false
+}
+
 // verbatim is the statement as its author wrote it, without space at the ends of
 // lines.
 func verbatim(tokens []*token) string {
 	var b strings.Builder
 	write := func(t *token) {
-		breaks := min(t.breaks(), 2)
-		if b.Len() == 0 || breaks > 0 {
-			if b.Len() > 0 {
-				b.WriteString(strings.Repeat("\n", breaks))
-			}
+		switch breaks := min(t.breaks(), 2); {
+		case breaks > 0 && b.Len() > 0:
+			b.WriteString(strings.Repeat("\n", breaks))
+			fallthrough
+		case breaks > 0, t.pos == len(t.before):
 			b.WriteString(t.before[strings.LastIndexByte(t.before, '\n')+1:])
-		} else {
+		case b.Len() > 0:
 			b.WriteString(t.before)
 		}
 		b.WriteString(t.text)
@@ -270,12 +280,12 @@ func tree(tokens []*token) (nodes []node, ok bool) {
 	for _, t := range tokens {
 		top := &stack[len(stack)-1]
 		switch {
-		case t.is("("), t.is("case") && t.keyword:
+		case t.opens(), t.is("case") && t.keyword:
 			if stack = append(stack, node{token: t}); len(stack) > maxLevels {
 				return nil, false
 			}
-		case t.is(")"), t.is("end") && t.keyword:
-			if len(stack) == 1 || top.is("(") != t.is(")") {
+		case t.closes(), t.is("end") && t.keyword:
+			if len(stack) == 1 || top.is("(") != t.is(")") || (top.kind == kindAngle) != (t.kind == kindAngle) {
 				return nil, false
 			}
 			done := *top

@@ -21,6 +21,7 @@ const (
 	kindParam                    // ?, $1, :a, @a
 	kindOp                       //
 	kindPunct                    // ( ) , ; .
+	kindAngle                    // < > around types
 	kindComment                  // to the end of the line
 	kindBlock                    // /* a */
 	kindBatch                    // GO or / alone in its line, which ends what came before
@@ -50,6 +51,10 @@ func (t *token) is(keys ...string) bool {
 	return t != nil && t.kind != kindString && t.kind != kindName && slices.Contains(keys, t.key)
 }
 
+func (t *token) opens() bool { return t.is("(") || t.kind == kindAngle && t.text == "<" }
+
+func (t *token) closes() bool { return t.is(")") || t.kind == kindAngle && t.text == ">" }
+
 func (t *token) isComment() bool { return t.kind == kindComment || t.kind == kindBlock }
 
 // breaks counts the line breaks before the token.
@@ -72,6 +77,8 @@ type lexer struct {
 	unclear bool
 	opaque  bool // something was read as one token that may hold parentheses
 	dashes  bool // a name has a dash in it
+	angles  int  // that are open around types
+	untyped int  // how many looked like them and were not
 	err     *problem
 }
 
@@ -168,6 +175,12 @@ func (l *lexer) next() {
 			return
 		}
 		l.add(kindPunct, 1)
+	case c == '<' && l.typeOpens():
+		l.angles++
+		l.add(kindAngle, 1)
+	case c == '>' && l.angles > 0:
+		l.angles--
+		l.add(kindAngle, 1)
 	case strings.IndexByte(opBytes, c) >= 0:
 		l.operator()
 	default:

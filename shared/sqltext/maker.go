@@ -18,7 +18,7 @@ type maker struct {
 func (m *maker) gap(p, t *token) bool {
 	as := !t.glued()
 	switch {
-	case p == nil || p.is("(") && len(p.trail) == 0 || t.is(")", ",", ";"):
+	case p == nil || p.opens() && len(p.trail) == 0 || t.closes() || t.is(",", ";"):
 		return false
 	case len(p.trail) > 0 || len(t.lead) > 0 || p.is(","):
 		return true
@@ -141,7 +141,7 @@ func (m *maker) enclosed(n node, most int32, between doc, content func() doc) do
 	inner := content()
 	lead := n.end.lead
 	m.prev = n.end
-	end := cat(text(")"), m.beside(n.end))
+	end := cat(text(n.end.text), m.beside(n.end))
 	return groupOf(most, open, nest(2, between, inner, m.above(lead)), lastBreak(between, lead), end)
 }
 

@@ -41,6 +41,9 @@ var phraseList = []struct {
 	{conflict, `on conflict, on conflict on constraint`},
 	{resolved, `do nothing, do update set`},
 	{merging, `when matched, when not matched, when not matched by target, when not matched by source, then insert, then update set, then delete, then do nothing`},
+	{func(w *roles, i, n int) bool { return w.inTables() && w.operand(i-1) && w.starts(i+n) }, `for system_time, for system_time as of`},
+	{func(w *roles, i, n int) bool { return w.verb == "lock" && w.operand(i-1) && w.starts(i-1) }, `in access share mode, in row share mode, in row exclusive mode, in share update exclusive mode
+		in share mode, in share row exclusive mode, in exclusive mode, in access exclusive mode`},
 	{ordinality, `with ordinality`},
 	{defaults, `default values`},
 	{versions, `as of`},
@@ -59,7 +62,7 @@ var phraseList = []struct {
 		drop constraint if exists, rename to, rename column, rename constraint, set data type, set schema, add primary key, add foreign key, add unique, add check, owner to
 		drop index, drop key, drop foreign key, attach partition, detach partition, validate constraint`},
 	{altered, `default character set, set not null, drop not null, set default, drop default, drop primary key, enable row level security, disable row level security, force row level security`},
-	{func(w *roles, i, n int) bool { return altered(w, i, n) && w.over(i+n) }, `not valid`},
+	{func(w *roles, i, n int) bool { return altered(w, i, n) && (w.over(i+n) || w.key(i+n) == ",") }, `not valid`},
 	{func(w *roles, i, n int) bool { return altering(w, i, n) && w.key(i+n+1) == "to" }, `rename index, rename key`},
 	{func(w *roles, i, n int) bool { return altering(w, i, n) && w.indexed(i+n) }, `add index, add key, add unique index, add unique key`},
 	{func(w *roles, i, n int) bool { return w.schema() && w.indexed(i+n) }, `unique index, unique key`},
@@ -69,7 +72,7 @@ var phraseList = []struct {
 	{func(w *roles, i, n int) bool { return w.object == "type" && w.key(i+n) == "(" }, `as enum`},
 	{func(w *roles, i, n int) bool {
 		return w.object == "trigger" && w.schema() && (w.ends(i-1) || w.marked(i-1, "statement")) && len(w.levels) == 1
-	}, `instead of, before insert, before update, before delete
+	}, `instead of, instead of insert, instead of update, instead of delete, before insert, before update, before delete
 		after insert, after update, after delete, for each row, for each statement, execute function, execute procedure`},
 	{func(w *roles, i, n int) bool {
 		return w.object == "trigger" && w.schema() && len(w.levels) == 1 && w.ends(i-1)

@@ -105,7 +105,7 @@ func same(before, after *lexer) bool {
 
 // mayGlue says that space between the two means nothing and may go.
 func mayGlue(p, t *token) bool {
-	return p.is("(", ",") || t.is(")", ",", ";")
+	return p.opens() || p.is(",") || t.closes() || t.is(",", ";")
 }
 
 // mayPart says that space may come, or go, before the last of the tokens.

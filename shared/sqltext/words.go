@@ -94,8 +94,8 @@ func (w *roles) operand(i int) bool {
 	switch t.kind {
 	case kindOp:
 		return t.text == "*" && !t.binary
-	case kindPunct:
-		return t.text == ")"
+	case kindPunct, kindAngle:
+		return t.closes()
 	}
 	return t.kind != kindBatch && (!t.keyword || t.key == "null" || t.key == "end" || t.key == "default" || t.key == "row" && w.key(i-1) == "current" ||
 		t.key == "preceding" || t.key == "following")
@@ -327,7 +327,7 @@ func (w *roles) enter(i, n int) {
 			level.clause = last
 		}
 	case "for":
-		if level.query {
+		if level.query && w.key(i+1) != "system_time" {
 			level.clause = "for"
 		}
 	case "rows", "row":
