@@ -19,6 +19,7 @@ type novelist struct {
 	mu     sync.Mutex
 	bounds []int64 // that it was told; 0 for none
 	deaf   bool    // it takes no notice of them
+	most   int64   // tokens that it can write; 0 for all
 	piece  int64   // tokens in an event; 0 is 10
 }
 
@@ -41,6 +42,9 @@ func (n *novelist) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	finish := "stop"
 	if req.Max > 0 && req.Max < tokens && !n.deaf {
 		tokens, finish = req.Max, "length"
+	}
+	if n.most > 0 && tokens > n.most {
+		tokens, finish = n.most, "length"
 	}
 	used := fmt.Sprintf(`{"prompt_tokens":5,"completion_tokens":%d,"total_tokens":%d}`, tokens, tokens+5)
 	if !req.Stream {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -139,11 +140,9 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	if err != nil {
 		return chain.Answer{}, err
 	}
-	bound := int64(0)
-	if left := ask.Left(); left < usage.None && w.Chat().MaxTokens == 0 {
-		if w, bound, err = k.bounded(ctx, w, left); err != nil {
-			return chain.Answer{}, err
-		}
+	bound, err := bounded(ctx, w, ask)
+	if err != nil {
+		return chain.Answer{Unasked: true}, err
 	}
 	if err := k.session.Allows(w); err != nil { // a label may have moved to a template with another model
 		return chain.Answer{}, err
@@ -166,19 +165,24 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	})
 	a := chain.Answer{Model: sum.Model}
 	a.Cost, a.Usage = k.session.Spent(w)
-	switch {
-	case err != nil:
+	if err != nil {
+		a.Unasked = errors.Is(err, fault.Quota) && !k.session.Asked(w)
 		return a, err
-	case cut && refused != nil:
-		return a, cutOff()
-	case cut:
-		return a, fault.New(fault.Quota, "The budget was used up before the answer was complete.")
 	}
 	if len(sum.Choices) > 0 {
-		if bound > 0 && sum.Choices[0].Finish == "length" {
-			return a, cutOff()
-		}
 		a.Text, a.Finish = sum.Choices[0].Text.String(), sum.Choices[0].Finish
+	}
+	ended := int64(0) // by the bound that it had in the end, which may be the account's
+	if a.Finish == "length" && bound > 0 {
+		ended = k.session.BoundOf(w)
+	}
+	switch {
+	case cut && refused != nil, ended > 0 && ended == bound:
+		return a, &fault.Error{Kind: fault.Quota, Code: "chain_budget_exceeded", Message: usedUp}
+	case cut, ended > 0:
+		return a, &fault.Error{Kind: fault.Quota, Code: "insufficient_quota", Message: usedUp}
+	}
+	if len(sum.Choices) > 0 {
 		if refusal := sum.Choices[0].Refusal.String(); a.Text == "" && refusal != "" {
 			return a, &fault.Error{Kind: fault.Unprocessable, Code: "refusal", Message: "The model refused: " + refusal}
 		}
@@ -186,35 +190,46 @@ func (k *chainCalls) Prompt(ctx context.Context, ask chain.Ask) (chain.Answer, e
 	return a, nil
 }
 
-// bounded is w with a bound on its answer that left, what budgets of the chain
-// have left for it, pays for; 0 if none is needed, or if left pays for nothing,
-// which its Hold will say. A stream may use all of it, and asks for it while it
-// goes on. Anything else must be held at once, and leaves something to others.
-func (k *chainCalls) bounded(ctx context.Context, w *gateway.Work, left usage.Nano) (*gateway.Work, int64, error) {
-	most := w.Affords(left)
-	if most == 0 || most == math.MaxInt64 {
-		return w, 0, nil
-	}
-	bound, known := most, w.MaxOutput() > 0
-	switch { // providers refuse bounds above what they know
-	case !w.Chat().Stream && known:
-		bound = max(min(most, gateway.DefaultMaxTokens), w.Affords(left/chain.MaxCalls))
-	case !w.Chat().Stream:
-		bound = min(most, gateway.DefaultMaxTokens)
-	case !known && most > gateway.DefaultMaxTokens:
-		return w, 0, nil
-	}
-	w, err := k.s.Gateway.Bound(ctx, k.c, w, bound)
-	if err == nil && w.Chat().Stream {
-		w.Expect(gateway.DefaultMaxTokens)
-	}
-	return w, bound, err
-}
+const usedUp = "The budget was used up before the answer was complete."
 
-// cutOff is the error for an answer that a budget of the chain did not pay to
-// its end.
-func cutOff() error {
-	return &fault.Error{Kind: fault.Quota, Code: "chain_budget_exceeded", Message: "The budget was used up before the answer was complete."}
+// bounded takes w's part of the budgets of chain and step, and bounds an answer
+// that has no bound to what that pays for: a stream to all that is left, since it
+// asks for that while it goes on. It returns how many tokens those are; 0 if
+// money is not what bounds it.
+func bounded(ctx context.Context, w *gateway.Work, ask chain.Ask) (int64, error) {
+	limit, stream := w.MaxOutput(), w.Chat().Stream
+	if w.Chat().MaxTokens > 0 {
+		_, _, err := ask.Share(ctx, w.Most(), w.Most())
+		return 0, err
+	}
+	known := limit > 0
+	if !known { // providers refuse bounds above what they know
+		limit = gateway.DefaultMaxTokens
+	}
+	usual, most := w.Costs(min(limit, gateway.DefaultMaxTokens)), w.Costs(limit)
+	if stream {
+		most = usual
+	}
+	own, all, err := ask.Share(ctx, usual, most)
+	if err != nil || own == usage.None {
+		return 0, err
+	}
+	if stream {
+		own = all
+	}
+	afford := w.Affords(own)
+	switch {
+	case afford == 0, afford == math.MaxInt64: // which Hold will say, or nothing costs anything
+		return 0, nil
+	case stream && !known && afford > limit: // it is heard when that is used up
+		return 0, nil
+	}
+	afford = min(afford, limit)
+	w.Bound(afford)
+	if !known && afford == limit { // which is no matter of money
+		return 0, nil
+	}
+	return afford, nil
 }
 
 // Retrieve implements chain.Calls.

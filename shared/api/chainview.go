@@ -35,6 +35,7 @@ type stepObject struct {
 	Attempts int             `json:"attempts"`
 	Cached   int             `json:"cached,omitempty"`
 	Model    string          `json:"model,omitempty"`
+	Finish   string          `json:"finish_reason,omitempty"`
 	Duration float64         `json:"duration_ms"`
 	Usage    *usageObject    `json:"usage,omitempty"`
 	Cost     usage.Nano      `json:"cost_usd"`
@@ -42,8 +43,9 @@ type stepObject struct {
 }
 
 type itemError struct {
-	Index int             `json:"index"`
-	Error json.RawMessage `json:"error"`
+	Index  int             `json:"index"`
+	Error  json.RawMessage `json:"error"`
+	Output json.RawMessage `json:"output,omitempty"`
 }
 
 // usageObject counts tokens in OpenAI's words.
@@ -84,13 +86,13 @@ const pending chain.Status = "pending"
 
 func showStep(s *chain.Result) stepObject {
 	o := stepObject{ID: s.ID, Type: s.Type, Status: s.Status, Output: s.Output, Error: showFailure(s.Error), Attempts: s.Attempts, Cached: s.Cached,
-		Model: s.Model, Duration: float64(s.Duration.Microseconds()) / 1e3, Cost: s.Cost, Resumed: s.Resumed}
+		Model: s.Model, Finish: s.Finish, Duration: float64(s.Duration.Microseconds()) / 1e3, Cost: s.Cost, Resumed: s.Resumed}
 	if s.Usage != (llm.Usage{}) {
 		u := showUsage(s.Usage)
 		o.Usage = &u
 	}
 	for _, e := range s.Items {
-		o.Items = append(o.Items, itemError{e.Index, showFailure(e.Error)})
+		o.Items = append(o.Items, itemError{e.Index, showFailure(e.Error), e.Output})
 	}
 	return o
 }

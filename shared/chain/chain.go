@@ -111,6 +111,9 @@ type Step struct {
 	schema              json.RawMessage
 }
 
+// calls says whether s asks a model, which costs something.
+func (s *Step) calls() bool { return s.Type == Prompt || s.Type == Code }
+
 // TemplateRef names a stored prompt template and what fills it.
 type TemplateRef struct {
 	Name    string

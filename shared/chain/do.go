@@ -27,13 +27,13 @@ type work struct {
 	*tally
 }
 
-// step does a step of the chain, to its end. The error is that of a result
+// step does w, a step of the chain, to its end. The error is that of a result
 // whose status is failed or canceled.
-func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Result, error) {
-	start := time.Now()
-	w := &work{runner: r, s: s, top: s, data: data, item: -1, tally: r.begin(s)}
+func (w *work) step(ctx context.Context) (*Result, error) {
+	start, s := time.Now(), w.s
+	defer w.remain(0)
 	res := &Result{ID: s.ID, Type: s.Type}
-	ctx, ended := r.span(ctx, s.ID, s.Type, -1)
+	ctx, ended := w.span(ctx, s.ID, s.Type, -1)
 	defer func() { ended(res) }()
 	var v any
 	var err error
@@ -45,7 +45,7 @@ func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Resul
 	if err == nil {
 		res.value = v
 		if res.Output, err = encode(v); err == nil {
-			err = r.grow(len(res.Output))
+			err = w.grow(len(res.Output))
 		}
 	}
 	res.Duration = time.Since(start)
@@ -65,10 +65,23 @@ func (r *runner) step(ctx context.Context, s *Step, data map[string]any) (*Resul
 		res.Status, res.Error, err = OK, failure(err), nil
 		res.Output, res.value = s.OnError.Default, decode(s.OnError.Default)
 	}
-	if res.Status != OK && s.Type == Map && v != nil { // what has been paid for is shown
+	switch {
+	case v == nil || res.Status == OK:
+	case s.Type == Map: // what has been paid for is shown
 		res.Output, _ = encode(v)
+	case res.Status == Failed:
+		res.Output = w.shown(v)
 	}
 	return res, err
+}
+
+// shown is what there is of an answer that was cut off, if there is room for it.
+func (w *work) shown(partial any) json.RawMessage {
+	out, err := encode(partial)
+	if err != nil || w.grow(len(out)) != nil {
+		return nil
+	}
+	return out
 }
 
 // grow counts the bytes of all outputs: they are in memory until the run ends.
@@ -89,7 +102,8 @@ func inStep(s *Step, err error) error {
 	return &f
 }
 
-// try does w until it succeeds or must not be tried again.
+// try does w until it succeeds or must not be tried again. With an error comes
+// what there is of an answer.
 func (w *work) try(ctx context.Context) (v any, err error) {
 	s := w.s
 	ctx, cancel := s.within(ctx)
@@ -104,11 +118,11 @@ func (w *work) try(ctx context.Context) (v any, err error) {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case n >= s.Retry.Attempts || !slices.Contains(s.Retry.On, fault.As(err).Kind):
-			return nil, err
+			return v, err
 		}
 		wait := max(pause, fault.As(err).RetryAfter)
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
-			return nil, err // there would be no time left
+			return v, err // there would be no time left
 		}
 		w.tell(Event{Type: "step.retry", Step: w.top.ID, Item: w.item, Error: failure(err)})
 		timer := time.NewTimer(wait)
@@ -143,6 +157,9 @@ func (w *work) once(ctx context.Context) (v any, err error) {
 		v, err = w.do(ctx)
 		return err
 	})
+	if err != nil && !w.s.calls() {
+		v = nil
+	}
 	return v, err
 }
 
@@ -298,20 +315,14 @@ func (w *work) ask(ctx context.Context, body []byte) (v any, model string, err e
 			return ctx.Err()
 		}
 	}
-	var held usage.Nano
-	ask.Hold = func(most usage.Nano) error {
-		more := most - held // a call that asks again holds what it says last
-		if err := w.hold(more); err != nil {
-			return err
-		}
-		held = most
-		return nil
+	l := &loan{}
+	ask.Share = func(ctx context.Context, usual, most usage.Nano) (own, all usage.Nano, err error) {
+		return w.share(ctx, l, usual, most)
 	}
-	ask.Left = w.left
-	a, err := w.o.Calls.Prompt(ctx, ask)
-	w.pay(a, held)
+	ask.Hold = func(most usage.Nano) error { return w.hold(l, most) }
+	a, err := w.prompt(ctx, ask, l)
 	if err != nil {
-		return nil, a.Model, err
+		return w.partial(a), a.Model, err
 	}
 	switch {
 	case w.s.Type == Code:
@@ -322,6 +333,27 @@ func (w *work) ask(ctx context.Context, body []byte) (v any, model string, err e
 		v = a.Text
 	}
 	return v, a.Model, err
+}
+
+// prompt makes the call, and pays for it even if it panics: others may be waiting
+// for what it holds.
+func (w *work) prompt(ctx context.Context, ask Ask, l *loan) (a Answer, err error) {
+	defer func() { w.pay(a, l) }()
+	return w.o.Calls.Prompt(ctx, ask)
+}
+
+// partial is what there is of an answer that was cut off; nil for none.
+func (w *work) partial(a Answer) any {
+	switch {
+	case a.Text == "":
+		return nil
+	case w.s.Type == Code:
+		a.Finish = "length"
+		if v, err := codeValue(w.s, w.o.Tools, a); err == nil {
+			return v
+		}
+	}
+	return a.Text
 }
 
 // slot waits until a call may be made.

@@ -30,6 +30,7 @@ func (w *work) mapped(ctx context.Context) (any, []ItemError, error) {
 	case len(items) > MaxItems:
 		return nil, nil, fault.New(fault.Unprocessable, "%s has %d items; the limit is %d.", s.over, len(items), MaxItems)
 	}
+	w.remain(len(items))
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var (
@@ -43,7 +44,9 @@ func (w *work) mapped(ctx context.Context) (any, []ItemError, error) {
 	for range min(s.Parallel, len(items)) {
 		doing.Go(func() {
 			for i := range next {
-				if outs[i], errs[i] = w.each(ctx, i, items[i]); errs[i] != nil && s.Do.OnError.fails() {
+				outs[i], errs[i] = w.each(ctx, i, items[i])
+				w.did()
+				if errs[i] != nil && s.Do.OnError.fails() {
 					once.Do(func() {
 						failed = itemFailed(i, errs[i])
 						stop(errStopped)
@@ -67,8 +70,17 @@ feed:
 	}
 	list, notes := []any{}, []ItemError(nil)
 	for i, out := range outs {
+		if errs[i] != nil {
+			note := ItemError{Index: i, Error: failure(errs[i])}
+			if out != nil {
+				note.Output = w.shown(out)
+			}
+			if ctx.Err() == nil || note.Output != nil {
+				notes = append(notes, note)
+			}
+			out = nil
+		}
 		if errs[i] != nil && ctx.Err() == nil {
-			notes = append(notes, ItemError{Index: i, Error: failure(errs[i])})
 			if s.Do.OnError.Skip {
 				continue
 			}

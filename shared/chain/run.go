@@ -24,7 +24,8 @@ const MaxCalls = 16
 
 // Calls is what a run asks of the world. Steps call it concurrently.
 type Calls interface {
-	// Prompt asks a model. An error's answer says what was billed all the same.
+	// Prompt asks a model. An error's answer says what was billed all the same;
+	// the text of one that was cut off is what came.
 	Prompt(ctx context.Context, ask Ask) (Answer, error)
 	// Retrieve returns the passages that q finds, best first.
 	Retrieve(ctx context.Context, q rag.Query) ([]rag.Hit, error)
@@ -37,15 +38,19 @@ type Ask struct {
 	Step string
 	Item int    // of a map; -1 otherwise
 	Body []byte // a chat request
+	// Share sets money aside for the call, before Hold: its part of what the
+	// budgets of the step and of the chain have left. That is at least usual, if
+	// there is so much, and never more than most; while other calls hold so much
+	// that there is less, it waits for them. all is what the call has then and
+	// what no other holds; both are usage.None if there is no budget. It fails if
+	// ctx ends.
+	Share func(ctx context.Context, usual, most usage.Nano) (own, all usage.Nano, err error)
 	// Hold must be called before anything is spent, with the most that the call
 	// is expected to cost, and again before it may cost more than that. It fails
-	// with fault.Quota if that is above what the budgets of the step and of the
-	// chain have left; less than it was called with last is always taken. It must
-	// not be called concurrently.
+	// with fault.Quota if that is above what the call has and what the budgets
+	// have left; less than it was called with last is always taken. It must not be
+	// called concurrently.
 	Hold func(most usage.Nano) error
-	// Left is what those budgets have left for this call; usage.None if there are
-	// none. Other calls may hold some of it by the time of Hold.
-	Left func() usage.Nano
 	// Emit is told the answer's text as it comes; nil if nobody wants it. If it
 	// fails, the call is to end with its error.
 	Emit func(text string) error
@@ -58,6 +63,8 @@ type Answer struct {
 	Model  string // that answered
 	Usage  llm.Usage
 	Cost   usage.Nano
+
+	Unasked bool // nobody was asked: a budget refused the call
 }
 
 // Options say how to run a chain.
@@ -102,6 +109,7 @@ type runner struct {
 
 	mu     sync.Mutex
 	held   usage.Nano        // the most that calls under way may cost
+	paid   chan struct{}     // closed when less is held; nil if nobody waits for that
 	doing  map[string]*tally // of steps that have begun
 	memory memory
 	size   int          // bytes of all outputs
@@ -222,6 +230,7 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 		}
 	}
 	for {
+		var begun []func()            // together, so that each knows of the others
 		for _, i := range r.c.order { // in this order one pass finds all
 			s := r.c.Steps[i]
 			ready := !started[i] && failed == nil && ctx.Err() == nil
@@ -239,13 +248,16 @@ func (r *runner) steps(ctx context.Context) (failed error) {
 			default:
 				started[i] = true
 				active++
-				data := r.data(s.deps)
+				w := &work{runner: r, s: s, top: s, data: r.data(s.deps), item: -1, tally: r.begin(s)}
 				r.tell(Event{Type: "step.start", Step: s.ID, Item: -1, Kind: s.Type})
-				go func() {
-					res, err := r.step(ctx, s, data)
+				begun = append(begun, func() {
+					res, err := w.step(ctx)
 					finished <- finish{i, res, err}
-				}()
+				})
 			}
+		}
+		for _, step := range begun {
+			go step()
 		}
 		if active == 0 {
 			break // and what is new is saved with the end

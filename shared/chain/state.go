@@ -60,12 +60,13 @@ type Result struct {
 	ID       string          `json:"id"`
 	Type     Type            `json:"type"`
 	Status   Status          `json:"status"`
-	Output   json.RawMessage `json:"output,omitempty"` // nil: none
+	Output   json.RawMessage `json:"output,omitempty"` // nil: none; of a prompt that failed, what there is of its answer
 	Error    *Failure        `json:"error,omitempty"`  // also of a step that had a default instead
 	Items    []ItemError     `json:"items,omitempty"`  // of a map: the items that failed
 	Attempts int             `json:"attempts,omitempty"`
 	Cached   int             `json:"cached,omitempty"` // calls that were not made because they had been
 	Model    string          `json:"model,omitempty"`  // that answered
+	Finish   string          `json:"finish,omitempty"` // why the answer ended, as finish_reason; "length" if that of any item of a map did
 	Usage    llm.Usage       `json:"usage"`
 	Cost     usage.Nano      `json:"cost_usd"`
 	Duration time.Duration   `json:"duration_ns,omitempty"`
@@ -76,8 +77,9 @@ type Result struct {
 
 // ItemError is a failure of one item of a map.
 type ItemError struct {
-	Index int      `json:"index"`
-	Error *Failure `json:"error"`
+	Index  int             `json:"index"`
+	Error  *Failure        `json:"error"`
+	Output json.RawMessage `json:"output,omitempty"` // what there is of its answer
 }
 
 // Failure is an error that can be stored.

@@ -29,21 +29,29 @@ func (b *bill) enter(w *Work, a *attempt) bool {
 	return true
 }
 
-// cover has as much reserved as a takes besides what the others cost now. It
-// fails as raise and Work.Fund do. The caller holds funding.
+// cover has as much reserved as a takes besides what the others cost now; a takes
+// less if w can do with that. It fails as raise and Work.Fund do. The caller holds
+// funding.
 func (b *bill) cover(ctx context.Context, w *Work, a *attempt) error {
-	b.mu.Lock()
-	own, all := w.committed()+a.held, b.committed+a.held
-	b.mu.Unlock()
 	had := w.allowed
-	if err := b.allow(w, max(had, own)); err != nil {
-		return err
+	for {
+		b.mu.Lock()
+		own, all := w.committed()+a.held, b.committed+a.held
+		b.mu.Unlock()
+		if err := b.allow(w, max(had, own)); err != nil {
+			return err
+		}
+		err := b.raise(ctx, all)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, fault.Quota) && w.yield():
+			a.held = w.est.cost(a.target)
+		default:
+			b.giveBack(w, had)
+			return w.est.advise(err)
+		}
 	}
-	if err := b.raise(ctx, all); err != nil {
-		b.giveBack(w, had)
-		return w.est.advise(err)
-	}
-	return nil
 }
 
 // more raises what the lease holds by an amount for w, or by as much of it as

@@ -126,6 +126,9 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 		own = &clone
 	}
 	own.Model, own.Dropped = t.Model, nil
+	if m.w.bound > 0 {
+		own.MaxTokens = m.w.boundAt(t)
+	}
 	ctx, end := m.g.trace(ctx, m.c, t, own)
 	err = t.Chat.Complete(ctx, own, func(e *llm.Event) error {
 		if !a.seen {

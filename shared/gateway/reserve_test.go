@@ -121,7 +121,7 @@ func TestWhatIsExpectedStaysSoInAnAssembledPrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := w.Most()
-	w.Expect(10)
+	w.Bound(10)
 	expected := w.Most()
 	f := &fund{limit: usage.Dollar}
 	w.Fund = f.hold

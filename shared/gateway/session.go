@@ -43,6 +43,8 @@ type Work struct {
 	// at a time, and it must not use the session. Nil: the account alone decides.
 	Fund    func(most usage.Nano) error
 	allowed usage.Nano // what it allowed last; changed with both locks of the session held
+	bound   int64      // of the answer, set by Bound
+	yields  bool       // it may come down to what the account has
 
 	// Side marks a call whose answer the client does not get: its cost counts,
 	// its tokens and times are not those of the request.
@@ -77,13 +79,6 @@ func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work,
 		return nil, err
 	}
 	return g.plan(ctx, c, &Work{chat: req, opts: opts, filled: t})
-}
-
-// Bound bounds the answer of a chat that its client has not bounded, and plans
-// it anew. It fails as PrepareChat.
-func (g *Gateway) Bound(ctx context.Context, c *Call, w *Work, tokens int64) (*Work, error) {
-	w.chat.MaxTokens = tokens
-	return g.plan(ctx, c, w)
 }
 
 // plan finds the model of w and the way to it.
