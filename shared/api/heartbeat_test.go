@@ -83,7 +83,7 @@ func noHeartbeatAfterAPanic(t *testing.T, path, body string) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		s, key, done := bubble(t, dir, func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
-			if err := emit(&llm.Event{Text: "half a word is "}); err != nil {
+			if err := emit(&llm.Event{Text: "half of a sentence, which is long enough to be no name of a file, is "}); err != nil {
 				return err
 			}
 			panic("bug")
