@@ -15,6 +15,7 @@ const (
 	maxSize     = 128 << 10
 	maxBrackets = 256     // levels of () [] {}
 	maxRun      = 8 << 10 // bytes at one level without the end of a statement or item
+	maxTags     = 500     // without a value in their line: the time for YAML grows with their square
 	maxAngles   = 1000    // levels of elements and type arguments
 	maxKeywords = 4000    // words after which a construct can stand without brackets
 	maxCommas   = 1000    // at one level of a script: the time for expressions grows with their square,

@@ -25,7 +25,7 @@ var hostile = map[string][][3]string{
 	"shell": {{"", "! ", "a"}, {"", "a|", "b"}, {"", "a&&", "b"}, {"", "if a;then ", ""}, {"", "time ", "a"}, {"", "while a;do ", ""}, {"((", "!", "a))"}, {"((", "a?b:", "a))"},
 		{"", "\"`", ""}, {"", "<<A ", ""}, {"", "$(", ""}, {"", "{ ", ""}, {"", "((", ""}, {"", "a=(", ""}},
 	"toml": {{"a=", "[", ""}, {"", "a.", "a=1"}, {"[", "a.", "a]"}, {"", "[[a]]\n", ""}, {"a=", "{a=", ""}},
-	"yaml": {{"", "- ", "a"}, {"", "? ", "a"}, {"", "a: ", "a"}, {"", "-\n", "a"}, {"", "a: b\n", ""}, {"", "!a ", "b"}, {"", "&a ", "b"}, {"", "a\n", "b"}, {"", "- a\n", ""}, {"", "# a\n", ""},
+	"yaml": {{"", "- ", "a"}, {"", "? ", "a"}, {"", "a: ", "a"}, {"", "-\n", "a"}, {"", "a: b\n", ""}, {"", "!a ", "b"}, {"", "- !a\n", ""}, {"", "- !a # b\n", ""}, {"", "a: !a\n", ""}, {"", "&a ", "b"}, {"", "a\n", "b"}, {"", "- a\n", ""}, {"", "# a\n", ""},
 		{"", "---\n", ""}, {"", "'a' ", ""}, {"a:\n", " - b: c\n", ""}, {"a: |\n", "  b\n", ""}, {"", "[", ""}, {"", "{a: ", ""}, {"a: &a b\nb:\n", "- [*a, *a]\n", ""}},
 	"json": {{"", "[", ""}, {"", `{"a":`, ""}, {"", " ", "1"}},
 	"sql": {{"select ", "(", ""}, {"", "(", ""}, {"select ", "case ", ""}, {"select ", "case when a then ", ""}, {"", "select ", ""}, {"select ", "(select ", ""}, {"", "[", ""}, {"select ", "a+", "b"},
@@ -83,5 +83,22 @@ func TestOrdinaryFilesAreNotTooDeep(t *testing.T) {
 		if tooDeep(f) {
 			t.Errorf("%s: 50 KB of ordinary %s count as too deep", tc.name, tc.lang)
 		}
+	}
+}
+
+// TestTagsWithoutValuesAreBounded: the parser takes what follows a tag for its
+// value: 200 of them were printed as 40 times as much, which then grew as much again.
+func TestTagsWithoutValuesAreBounded(t *testing.T) {
+	if text, _, ok := printYAML(strings.Repeat("- !a\n", 200)); ok {
+		t.Errorf("1000 bytes are printed as %d", len(text))
+	}
+	for _, unit := range []string{"- !a\n", "a: !a # b\n", "!a \r\n"} {
+		if nested(strings.Repeat(unit, maxTags)) || !nested(strings.Repeat(unit, maxTags+1)) {
+			t.Errorf("%q: %d count as nested, want only more", unit, maxTags)
+		}
+	}
+	f := codegen.File{Path: "a.yaml", Language: "yaml", Content: strings.Repeat("- !Ref   b\n", 1000)}
+	if got, list := (Tools{}).Tidy(f, true); got == f.Content || len(list) > 0 {
+		t.Errorf("1000 tags with values: not formatted, %v", list)
 	}
 }

@@ -67,9 +67,19 @@ func isTemplate(text string) bool {
 	return strings.Contains(text, "{{") || strings.Contains(text, "{%")
 }
 
-// nested bounds what brackets do not show: blocks within blocks in one line.
+// nested bounds what brackets do not show: blocks within blocks in one line, and
+// tags at the ends of lines, each of which the parser gives what follows as its value.
 func nested(text string) bool {
+	tags := 0
 	for line := range strings.Lines(text) {
+		code, _, _ := strings.Cut(line, " #")
+		code = strings.TrimRight(code, space)
+		if last := code[strings.LastIndexAny(code, " \t")+1:]; strings.HasPrefix(last, "!") {
+			tags++
+		}
+		if tags > maxTags {
+			return true
+		}
 		if strings.Count(line, "- ")+strings.Count(line, "? ") > 100 && strings.Trim(line, "-? \r\n") != strings.TrimSpace(line) || strings.Count(line, ": ") > 1000 {
 			return true
 		}
@@ -131,7 +141,7 @@ func printYAML(text string) (printed string, marks []string, ok bool) {
 		return "", nil, false
 	}
 	printed = strings.TrimRight(file.String(), "\n") + "\n"
-	return printed, marks, true
+	return printed, marks, len(printed) <= 4*len(text)+4096 // more is misread, and grows again
 }
 
 // scalarsArePlain refuses block scalars, whose space is content.
