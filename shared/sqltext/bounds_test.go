@@ -35,6 +35,7 @@ var hostile = []struct{ begin, unit, end string }{
 	{"create table t (", "key a (b, c), ", "d int)"},
 	{"select * from a ", "left ", ""},
 	{"select @a.b", "/c@a.b", ""},
+	{"go\nselect a from b ", "start with (", ""},
 	{"go\nexplain ", "(", ""},
 	{"go\nwith a as ", "(insert into b ", ""},
 }

@@ -208,9 +208,15 @@ func versions(w *roles, i, n int) bool {
 	return w.key(i-1) == "system_time" || w.inTables() && w.operand(i-1) && (w.key(i+n) == "timestamp" || w.key(i+n) == "scn" || w.kind(i+n) == kindNumber || w.kind(i+n) == kindString || w.kind(i+n) == kindParam)
 }
 
-// hierarchy: in a query. With a parenthesis, START could be a name before hints.
+// hierarchy: in a query. Before a parenthesis, START could be a name, and hints follow.
 func hierarchy(w *roles, i, n int) bool {
-	return w.level().query && amid(w, i, n) && w.key(i+n) != "(" && w.key(i+n) != "check"
+	if !w.level().query || !amid(w, i, n) {
+		return false
+	}
+	if w.key(i+n) == "(" {
+		return w.key(w.closing(i+n)+1) == "connect"
+	}
+	return w.key(i+n) != "check"
 }
 
 // column: of a table that is declared, and no name that begins one.

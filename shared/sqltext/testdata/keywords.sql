@@ -10,7 +10,7 @@ select a from t order by b fetch first 5 rows with ties; select a from t order b
 select a, sum(b) from t group by a with rollup; select a, sum(b) from t group by grouping sets ((a), ());
 select * from t for update of t skip locked; select * from t for update nowait; select * from t for share; select * from t for json path;
 select * from t start with a is null connect by prior a = b and prior c = d order siblings by e;
-select * from t as of timestamp '2024-01-01' where a; select * from t for system_time as of '2024-01-01' as u;
+select * from t start with (a is null) connect by prior a = b; select * from t as of timestamp '2024-01-01' where a; select * from t for system_time as of '2024-01-01' as u;
 select * from f(1) with ordinality as u(a, b), lateral g(2) v left join lateral (select 1) w on true cross apply h(3) k;
 select a at time zone 'utc', trim(both 'x' from b), trim(leading from c), substring(d from 1 for 2), e similar to 'x', f not ilike 'y', g collate nocase from t;
 insert into a (b) values (1) on conflict (b) do update set c = excluded.c where d returning e; insert into a default values returning *;
