@@ -130,7 +130,7 @@ func TestFitEndsWithItsContext(t *testing.T) {
 func TestFitCountsNoMoreThanItMust(t *testing.T) {
 	long := strings.Repeat("some words ", 1<<16)
 	for _, strategy := range []prompt.Strategy{prompt.Error, prompt.Truncate} {
-		_, err := prompt.Window{Size: 20_000, Counter: gpt, Strategy: strategy}.Fit(t.Context(), raw(user(long)))
+		f, err := prompt.Window{Size: 20_000, Counter: gpt, Strategy: strategy}.Fit(t.Context(), raw(user(long)))
 		var least int
 		if err == nil || !strings.Contains(err.Error(), "the prompt has at least ") {
 			t.Fatalf("%s: Fit = %v, want what it has at least", strategy, err)
@@ -138,8 +138,8 @@ func TestFitCountsNoMoreThanItMust(t *testing.T) {
 		if _, after, _ := strings.Cut(err.Error(), "at least "); true {
 			fmt.Sscanf(after, "%d", &least)
 		}
-		if least <= 20_000 || least > 60_000 {
-			t.Errorf("%s: Fit = %v, want somewhat more than 20,000 of 131,079 tokens", strategy, err)
+		if least <= 20_000 || least > 60_000 || f.Tokens != int64(least) {
+			t.Errorf("%s: Fit = %d tokens, %v, want somewhat more than 20,000 of 131,079, and the same", strategy, f.Tokens, err)
 		}
 	}
 }

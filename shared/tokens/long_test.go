@@ -32,11 +32,11 @@ func unbroken(size int) map[string]string {
 // TestLongPiecesAreSplitAsShortOnes: in parts, as if they were merged at once,
 // and without that being necessary.
 func TestLongPiecesAreSplitAsShortOnes(t *testing.T) {
-	for name, text := range unbroken(3 * longPart) {
+	for name, text := range unbroken(5 * longPart / 2) {
 		for _, r := range references {
 			e := r.ours()
 			var m merger
-			for _, n := range []int{len(text), longPart + 1, 2*longPart - longOverlap} {
+			for _, n := range []int{len(text), longPart + 1} {
 				want := m.tokens(e, text[:n])
 				got, ok := m.long(e, text[:n], endless)
 				if !ok || !slices.Equal(got, want) {
@@ -67,6 +67,9 @@ func TestPartsThatCannotBeJoined(t *testing.T) {
 	}
 	if row, ok := m.joinParts(e, []uint32{id(" a"), id("ab")}, 1, []uint32{id("a"), id("bc")}); ok {
 		t.Errorf("joinParts = %v, want none: nothing ends in both", row)
+	}
+	if row, ok := m.joinParts(e, []uint32{id(" hell"), id("ough")}, 1, []uint32{id("o"), id("ugh"), id(" there")}); ok {
+		t.Errorf("joinParts = %v, want none: the one end in both is in hello", row)
 	}
 	if row, ok := m.joinParts(e, []uint32{id(" a"), id(" b"), id(" c")}, 1, []uint32{id(" b"), id(" c"), id(" d")}); !ok || !slices.Equal(row, []uint32{id(" a"), id(" b"), id(" c"), id(" d")}) {
 		t.Errorf("joinParts = %v, %v, want a to d", row, ok)

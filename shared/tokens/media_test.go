@@ -222,6 +222,14 @@ func TestMeasuresWithMediaAreHonest(t *testing.T) {
 	}
 }
 
+// TestRoughFiguresHoldTheMost: what a stream may still spend goes by them.
+func TestRoughFiguresHoldTheMost(t *testing.T) {
+	messages := []byte(`[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}]`)
+	if n := For("openai", "gpt-4o-mini").RoughMessages(messages); n != 3+4+48_169 {
+		t.Errorf("RoughMessages = %d of an image of any size, want %d", n, 3+4+48_169)
+	}
+}
+
 func FuzzMedia(f *testing.F) {
 	f.Add(pngOf(f, 3, 4), "high")
 	f.Add([]byte{0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 1, 0, 1, 0}, "low")
