@@ -99,6 +99,9 @@ func (s *Session) summarize(ctx context.Context, w *Work, of *prompt.Summary) (s
 	if err := w.worth(w.Most() + side.Most()); err != nil {
 		return "", err
 	}
+	answer := w.Most() // is not what a summary is paid with: either there is enough for both, or none is made
+	s.commit(answer)
+	defer s.commit(-answer)
 	patience := summaryPatience
 	if end, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(end)/summaryPart)

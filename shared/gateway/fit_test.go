@@ -8,10 +8,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
+	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/router"
+	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
 // long is a conversation that gpt-4 cannot read at once.
@@ -88,6 +91,43 @@ func TestSummariesThatCannotBeAreNoted(t *testing.T) {
 	got := r.body(t.Context(), body)
 	if got.err != nil || calls != 1 || strings.Join(got.record.Skipped, " ") != "context.summary" {
 		t.Errorf("answer = %v after %d calls, skipped: %v, want an answer, one call and context.summary", got.err, calls, got.record.Skipped)
+	}
+}
+
+// TestASummaryIsNotPaidWithTheAnswersMoney: it is made if there is enough for
+// both, which is reserved at once before anybody is asked.
+func TestASummaryIsNotPaidWithTheAnswersMoney(t *testing.T) {
+	const out = 1000
+	target, _ := catalog.Lookup("openai", "gpt-4")
+	most := target.Price.Bound(8192, out)
+	turn := `{"role":"user","content":"` + strings.Repeat("The weather was fine and the market full of people. ", 10) + `"},{"role":"assistant","content":"I see."},`
+	for _, tc := range []struct {
+		budget         usage.Nano
+		calls, topups  int
+		skipped, fails string
+	}{
+		{3 * most, 2, 1, "[]", ""},
+		{most + most/2, 1, 1, "[context.summary]", ""},
+		{most, 1, 1, "[context.summary]", ""},
+		{most - 1, 0, 0, "[]", "insufficient_quota"},
+	} {
+		calls := 0
+		in := instance("openai", func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+			calls++
+			if err := emit(&llm.Event{Text: "some text"}); err != nil {
+				return err
+			}
+			return emit(&llm.Event{Finish: "stop", Usage: &llm.Usage{Input: 7000, Output: out}})
+		})
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}}, func(u *admission.User, _ *admission.Rule) { u.Day = tc.budget })
+		got := r.body(t.Context(), `{"model":"openai/gpt-4","max_tokens":`+fmt.Sprint(out)+`,"messages":[`+strings.Repeat(turn, 100)+`{"role":"user","content":"And now?"}],"gateway":{"context":"summarize"}}`)
+		if f := fault.As(got.err); f != nil && f.Code != tc.fails || f == nil && tc.fails != "" {
+			t.Errorf("with $%s: %v, want code %q", tc.budget.USD(), got.err, tc.fails)
+		}
+		if calls != tc.calls || r.vault.topups != tc.topups || fmt.Sprint(got.record.Skipped) != tc.skipped || got.record.Cost > tc.budget {
+			t.Errorf("with $%s: %d calls, %d top-ups, skipped %v, for $%s, want %d, %d and %s", tc.budget.USD(), calls, r.vault.topups, got.record.Skipped, got.record.Cost.USD(), tc.calls, tc.topups, tc.skipped)
+		}
+		r.books()
 	}
 }
 

@@ -54,6 +54,13 @@ func (b *bill) cover(ctx context.Context, w *Work, a *attempt) error {
 	}
 }
 
+// commit counts more as what calls may still cost, before they are made.
+func (b *bill) commit(more usage.Nano) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.committed += more
+}
+
 // more raises what the lease holds by an amount for w, or by as much of it as
 // the budgets of w and of the user have, down to a sixteenth. It fails as cover.
 func (b *bill) more(ctx context.Context, w *Work, amount usage.Nano) (err error) {
