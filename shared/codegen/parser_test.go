@@ -207,6 +207,50 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
+// TestDocumentStreams: a long document is passed on before its end, and what
+// comes then is its own.
+func TestDocumentStreams(t *testing.T) {
+	var got strings.Builder
+	p := codegen.NewParser(codegen.Hints{Language: "markdown"}, func(e codegen.Event) error {
+		got.WriteString(e.Text)
+		return nil
+	})
+	text := "# Title\n\n" + strings.Repeat("A line of text.\n", 300)
+	if err := p.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != text {
+		t.Errorf("%d bytes were passed on, want %d", got.Len(), len(text))
+	}
+	rest := "```markdown b.md\n# B\n```\n"
+	if err := p.Write(rest); err != nil {
+		t.Fatal(err)
+	}
+	res, err := p.Finish(false)
+	if err != nil || len(res.Files) != 1 || res.Files[0].Content != text+rest {
+		t.Errorf("%d files, %v, want the text as one", len(res.Files), err)
+	}
+}
+
+// TestDoubtsEnd: a string that goes on without end does not keep an answer from
+// being passed on, nor do many of them.
+func TestDoubtsEnd(t *testing.T) {
+	answer := "```python a.py\nP = \"\"\"\n```\n" + strings.Repeat("A line of text.\n", 5_000) + "\"\"\"\n"
+	res, want := read(t, codegen.Hints{}, answer, false, 0)
+	check(t, answer, res, want)
+	if len(res.Files) != 1 || res.Files[0].Content != "P = \"\"\"\n" || len(res.Explanation) < 70_000 {
+		t.Errorf("%d files and %d bytes of text, want the file to end at the fence", len(res.Files), len(res.Explanation))
+	}
+	many := ""
+	for i := range 51 {
+		many += fmt.Sprintf("```python %d.py\n%s```\n", i, strings.Repeat("P = \"\"\"\n```\nx\n```\n\"\"\"\n", 2))
+	}
+	res, _ = read(t, codegen.Hints{}, many, false, 0)
+	if whole, cut := res.Files[49].Content, res.Files[50].Content; !strings.HasSuffix(whole, "x\n```\n\"\"\"\n") || cut != "P = \"\"\"\n" {
+		t.Errorf("files 49 and 50 = %q, %q, want the first to be whole", whole, cut)
+	}
+}
+
 // FuzzParser: no text and no cutting of it breaks the parser, and the cutting
 // changes nothing.
 func FuzzParser(f *testing.F) {
