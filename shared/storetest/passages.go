@@ -61,7 +61,7 @@ var passageCases = []libraryCase{
 			r.put("docs", fmt.Sprint("notes", i), fmt.Sprintf("Hours, position, second, temporary, maximum, delete: note %d.", i), "")
 		}
 		for id, text := range map[string]string{"hr": "Questions about holidays go to HR.", "sec": "The SEC filing is late.", "pos": "Of the till: a POS.", "temp": "The temp left.",
-			"max": "Max came.", "del": "El libro del autor."} {
+			"max": "Max came.", "del": "El libro del poeta."} {
 			r.put("docs", id, text, "")
 			for _, query := range []string{id, strings.ToUpper(id)} {
 				r.finds(rag.Query{Collection: "docs", Text: query}, id)
