@@ -23,6 +23,7 @@ const (
 	stepBytes  = 256 // bytes to a step
 	stepStates = 16  // bytes times instructions of a pattern to a step
 	nodeSteps  = 8   // for a value that is visited, its place noted and sorted
+	countSteps = 8   // that are counted in one
 )
 
 // free spends without a bound; for what is known to be short.
@@ -52,25 +53,36 @@ func (p *path) cost(data map[string]any) int {
 	}
 	c := counter{left: maxOnce}
 	if p.terms > 0 {
-		c.terms, c.program = p.terms, p.program
-		for _, of := range p.refs[:len(p.refs)-1] { // what filters read from the whole data, again for each value
-			before := c.left
-			c.weigh(lookup(data, of))
-			c.each += before - c.left
+		c.terms, c.reads = p.terms, p.reads
+		before := c.left
+		for _, r := range p.reads {
+			if r.root { // again for each value
+				c.read(data, r)
+			}
 		}
+		c.each = p.fixed + before - c.left
 	}
 	c.segments(any(data), segments)
 	return maxOnce - c.left
 }
 
-// lookup finds what names lead to, or what is there before they end.
-func lookup(v any, of names) any {
-	for _, name := range of {
-		o, ok := v.(map[string]any)
-		if !ok {
-			return v
+// lookup finds what names and indexes lead to; nil if there is nothing.
+func lookup(v any, place []any) any {
+	for _, at := range place {
+		switch at := at.(type) {
+		case string:
+			o, _ := v.(map[string]any)
+			v = o[at]
+		case int:
+			l, _ := v.([]any)
+			if at < 0 {
+				at += len(l)
+			}
+			if at < 0 || at >= len(l) {
+				return nil
+			}
+			v = l[at]
 		}
-		v = o[name]
 	}
 	return v
 }
@@ -78,10 +90,10 @@ func lookup(v any, of names) any {
 // counter counts the steps of a selection without making it. It never counts
 // less than the library visits.
 type counter struct {
-	left    int
-	terms   int // queries in filters: a filter reads a value so often
-	program int // instructions of all patterns in filters
-	each    int // steps for what filters read beside the value
+	left  int
+	terms int       // in filters
+	reads []reading // by filters
+	each  int       // steps for what filters read beside the value
 }
 
 func (c *counter) segments(v any, list []*spec.Segment) {
@@ -155,19 +167,36 @@ func (c *counter) test(v any) {
 	if c.terms == 0 {
 		return
 	}
-	c.left -= c.each
-	c.weigh(v)
+	c.left -= c.terms + c.each
+	for _, r := range c.reads {
+		if !r.root {
+			c.read(v, r)
+		}
+	}
 }
 
+// read counts what r reads of v.
+func (c *counter) read(v any, r reading) {
+	c.left -= len(r.place)
+	v = lookup(v, r.place)
+	if s, ok := v.(string); ok {
+		c.left -= patternSteps(len(s), r.program)
+	}
+	if !r.matches { // patterns look at texts only
+		c.weigh(v)
+	}
+}
+
+// weigh counts what comparing v takes.
 func (c *counter) weigh(v any) {
-	if c.left -= c.terms; c.left < 0 {
+	if c.left--; c.left < 0 {
 		return
 	}
 	switch v := v.(type) {
 	case string:
-		c.left -= len(v)*c.terms/stepBytes + patternSteps(len(v), c.program)
+		c.left -= len(v) / stepBytes
 	case json.Number:
-		c.left -= c.terms
+		c.left--
 	default:
 		c.children(v, c.weigh)
 	}

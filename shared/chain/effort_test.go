@@ -2,6 +2,7 @@ package chain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp/syntax"
@@ -54,7 +55,7 @@ func TestPatternsStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Repeat("a", 20_000) + "b"
-	steps := patternSteps(len(text), re.program)
+	steps := re.steps(len(text))
 	if found, err := re.matches(text, (&purse{left: steps - 1}).spend); found || !errors.Is(err, errSpent) {
 		t.Errorf("with a step too few matches = %t, %v, want %v", found, err, errSpent)
 	}
@@ -145,12 +146,72 @@ func TestSelectionsAreBounded(t *testing.T) {
 		}
 		whole := &purse{left: maxOnce}
 		_, _, err = p.selects(data, whole.spend)
-		if f := fault.As(err); ok && err != nil || !ok && (f == nil || f.Code != "chain_work_exceeded" || whole.paid != 0) {
+		if f := fault.As(err); ok && err != nil || !ok && (f == nil || f.Code != "chain_work_exceeded" || whole.paid != maxOnce/countSteps) {
 			t.Errorf("%s = %v for %d steps, want ok = %t", src, err, whole.paid, ok)
 		}
 		if _, _, err := p.selects(data, (&purse{}).spend); ok && !errors.Is(err, errSpent) {
 			t.Errorf("%s without a step = %v, want %v", src, err, errSpent)
 		}
+	}
+}
+
+// TestFiltersCountWhatTheyRead: the texts that patterns look at and the values
+// that are compared, wherever they are and whoever calls for them, and not what
+// is beside them.
+func TestFiltersCountWhatTheyRead(t *testing.T) {
+	const n, long = 1000, 2400
+	list := make([]any, n)
+	for i := range list {
+		list[i] = map[string]any{"id": "x", "title": "how to mend a water pump", "body": strings.Repeat("a", long), "n": json.Number("7"), "parts": []any{"a", strings.Repeat("b", long)}}
+	}
+	data := map[string]any{"l": list, "text": strings.Repeat("a", long), "one": "1"}
+	for filter, work := range map[string]int{ // for each value, of patterns and of texts that are compared
+		`search(@.title,'pump')`:                            0,
+		`search(@.body,'pump')`:                             long / stepBytes,
+		`search(@.title,'p.mp')`:                            24 * 5 / stepStates,
+		`match(@.title,'(?i).*PUMP') && @.n > 3`:            24 * 7 / stepStates,
+		`@.id == 'x' && search(@['title'],'[a-c]+')`:        24 * 3 / stepStates,
+		`search(@.body,'[bc]')`:                             long * 2 / stepStates,
+		`!search(@.parts[-1],'[ac]')`:                       long * 2 / stepStates,
+		`search($.text,'[bc]')`:                             long * 2 / stepStates,
+		`search(value(@.body),'[bc]')`:                      long * 2 / stepStates,
+		`search('` + strings.Repeat("a", 600) + `','[bc]')`: 600 * 2 / stepStates,
+		`search(@.title,'[a-c]+') || search(@.body,'[bc]')`: long * 2 / stepStates,
+		`@.body == $.text`:                                  2 * (long / stepBytes),
+		`@.parts == 3`:                                      long / stepBytes,
+	} {
+		p, err := parsePath("$.l[?" + filter + "].id")
+		if err != nil {
+			t.Errorf("parsePath(%s) = %v", filter, err)
+			continue
+		}
+		if got := p.cost(data) / n; got < work || got > work+35 {
+			t.Errorf("%s takes %d steps for each value, want %d and a few for finding it", filter, got, work)
+		}
+	}
+}
+
+// TestWhereNothingIsLeftNothingIsCounted: what is refused would be walked through
+// otherwise, again for each item of a map, and so is what takes too long by
+// itself.
+func TestWhereNothingIsLeftNothingIsCounted(t *testing.T) {
+	p, err := parsePath("$.list[*].a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, data := &runner{}, tooMuch()
+	spend, counts := r.spend(t.Context()), 0
+	for range 1000 {
+		before := r.effort.Load()
+		if _, _, err := p.selects(data, spend); fault.As(err) == nil || fault.As(err).Code != "chain_work_exceeded" {
+			t.Fatalf("selects = %v, want chain_work_exceeded", err)
+		}
+		if r.effort.Load() > before {
+			counts++
+		}
+	}
+	if want := maxEffort/maxOnce*countSteps + 1; counts != want {
+		t.Errorf("it was counted %d times, want %d in a run", counts, want)
 	}
 }
 

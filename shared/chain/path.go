@@ -26,11 +26,20 @@ const (
 type path struct {
 	*jsonpath.Path
 
-	refs     []names // every place that the query and its filters begin at
-	singular bool    // it selects at most one value
-	located  bool    // Go's order of an object's members would show
-	terms    int     // queries in its filters; 0: it has no filter
-	program  int     // instructions of all patterns in its filters
+	refs     []names   // every place that the query and its filters begin at
+	singular bool      // it selects at most one value
+	located  bool      // Go's order of an object's members would show
+	terms    int       // in its filters; 0: it has no filter
+	reads    []reading // by its filters
+	fixed    int       // steps of patterns that look at texts of the filters' own, for each value
+}
+
+// reading is a query in a filter.
+type reading struct {
+	root    bool  // it begins at the whole data, not at the value that is tested
+	place   []any // names and indexes, as far as it is those
+	matches bool  // a pattern looks at it, if it is a text, and nothing else does
+	program int   // instructions of the patterns that may
 }
 
 // names is the beginning of a path or of a template's field, as far as it is
@@ -46,7 +55,7 @@ func parsePath(src string) (*path, error) {
 	if err != nil {
 		return nil, errors.New("is no JSONPath: " + strings.TrimPrefix(err.Error(), "jsonpath: "))
 	}
-	p := &path{Path: q, singular: q.Query().Singular() != nil, program: own.program()}
+	p := &path{Path: q, singular: q.Query().Singular() != nil}
 	several, descents := 0, 0
 	segments := q.Query().Segments()
 	for _, s := range segments {
@@ -66,7 +75,7 @@ func parsePath(src string) (*path, error) {
 				p.located = true
 			case *spec.FilterSelector:
 				p.located = true
-				if err := p.filter(sel.String()); err != nil {
+				if err := p.filter(sel.String(), &own); err != nil {
 					return nil, err
 				}
 			}
@@ -96,17 +105,19 @@ func leading(segments []*spec.Segment) (list names) {
 
 // filter takes filters that compare and test plain paths. text is canonical:
 // names are in brackets and quotes.
-func (p *path) filter(text string) error {
+func (p *path) filter(text string, own *patterns) error {
 	var s scanner.Scanner
 	s.Init(strings.NewReader(text))
 	s.Mode, s.Error = scanner.ScanIdents|scanner.ScanInts|scanner.ScanFloats|scanner.ScanStrings, func(*scanner.Scanner, string) {}
-	var tokens []string
+	tokens := []string{"", ""}
 	for s.Scan() != scanner.EOF {
 		tokens = append(tokens, s.TokenText())
 	}
-	brackets, filters := 0, 0
+	tokens = append(tokens, "", "", "", "")
+	brackets, filters, loose := 0, 0, 0
 	p.terms++
-	for i, tok := range tokens {
+	first := len(p.reads)
+	for i, tok := range tokens[:len(tokens)-4] {
 		switch tok {
 		case "?":
 			filters++
@@ -114,24 +125,67 @@ func (p *path) filter(text string) error {
 			brackets++
 		case "]":
 			brackets--
-		case "@":
+		case "@", "$":
 			p.terms++
-		case "$":
-			p.terms++
-			p.refs = append(p.refs, root(tokens[i+1:]))
+			r := reading{root: tok == "$"}
+			var behind int
+			r.place, behind = place(tokens, i+1)
+			if re := own.called(tokens[i-2], tokens[behind+1]); tokens[i-1] == "(" && tokens[behind] == "," && re != nil {
+				r.matches, r.program = re.program > 0, re.program
+			}
+			p.reads = append(p.reads, r)
+			if r.root {
+				p.refs = append(p.refs, leadingNames(r.place))
+			}
+		case "match", "search":
+			text, err := strconv.Unquote(tokens[i+2])
+			switch re := own.called(tok, tokens[i+4]); {
+			case tokens[i+2] == "@", tokens[i+2] == "$":
+				if _, behind := place(tokens, i+3); tokens[behind] != "," || own.called(tok, tokens[behind+1]) == nil {
+					loose += own.program()
+				}
+			case err == nil && tokens[i+3] == "," && re != nil:
+				p.fixed += re.steps(len(text))
+			default: // what another function gives
+				loose += own.program()
+			}
 		}
 		if filters > 1 || tok == "*" || tok == ":" || tok == "." || brackets > 0 && tok == "," {
 			return errors.New("has a filter with more in it than plain paths of names and indexes")
 		}
 	}
+	for i := range p.reads[first:] {
+		p.reads[first+i].program += loose
+	}
 	return nil
 }
 
-// root reads the names of a query whose $ is before tokens.
-func root(tokens []string) (list names) {
-	for ; len(tokens) >= 3 && tokens[0] == "[" && tokens[2] == "]"; tokens = tokens[3:] {
-		name, err := strconv.Unquote(tokens[1])
-		if err != nil {
+// place reads the names and indexes from tokens[i] on; next is behind them.
+func place(tokens []string, i int) (list []any, next int) {
+	for ; tokens[i] == "["; i += 3 {
+		sign := ""
+		if tokens[i+1] == "-" {
+			sign, i = "-", i+1
+		}
+		name, err := strconv.Unquote(tokens[i+1])
+		n, notInt := strconv.Atoi(sign + tokens[i+1])
+		switch {
+		case tokens[i+2] == "]" && err == nil && sign == "":
+			list = append(list, name)
+		case tokens[i+2] == "]" && notInt == nil:
+			list = append(list, n)
+		default:
+			return list, i
+		}
+	}
+	return list, i
+}
+
+// leadingNames are the names that a place begins with.
+func leadingNames(place []any) (list names) {
+	for _, at := range place {
+		name, ok := at.(string)
+		if !ok {
 			break
 		}
 		list = append(list, name)
@@ -145,8 +199,14 @@ func root(tokens []string) (list names) {
 // fails with fault.Unprocessable where that would take too long, and as spend
 // does.
 func (p *path) selects(data map[string]any, spend template.Spend) (v any, ok bool, err error) {
+	if err := spend(0); err != nil { // where there is nothing left, nothing is counted either
+		return nil, false, err
+	}
 	steps := p.cost(data)
 	if steps > maxOnce {
+		if err := spend(maxOnce / countSteps); err != nil {
+			return nil, false, err
+		}
 		return nil, false, &fault.Error{Kind: fault.Unprocessable, Code: "chain_work_exceeded",
 			Message: fmt.Sprintf("%.200s takes too long over so much data: select from less, or with simpler filters.", p)}
 	}

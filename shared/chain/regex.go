@@ -5,6 +5,7 @@ import (
 	"io"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/theory/jsonpath/registry"
@@ -21,7 +22,7 @@ const maxProgram = 1000
 type regex struct {
 	*regexp.Regexp
 
-	program int // instructions
+	program int // instructions; 0: it is a plain text, for which reading is all there is to do
 }
 
 var errProgram = fmt.Errorf("is a pattern of more than %d instructions: repetitions count as often as they may occur", maxProgram)
@@ -45,6 +46,9 @@ func compile(src string, flags syntax.Flags, change func(*syntax.Regexp)) (*rege
 	p, err := regexp.Compile(re.String())
 	if err != nil {
 		return nil, fmt.Errorf("is no regular expression (RE2): %w", err)
+	}
+	if _, plain := p.LiteralPrefix(); plain {
+		n = 0
 	}
 	return &regex{p, n}, nil
 }
@@ -73,19 +77,22 @@ func instructions(re *syntax.Regexp) int {
 	return 1
 }
 
-// patternSteps is what looking for a program of that size in a text takes; no
-// program, no steps.
+// patternSteps is what looking for a program of that size in a text takes, beside
+// reading it.
 func patternSteps(text, program int) int {
 	if program == 0 {
 		return 0
 	}
-	return text * (program + 8) / stepStates
+	return text * (program + 1) / stepStates
 }
+
+// steps is what looking for p in a text takes.
+func (p *regex) steps(text int) int { return text/stepBytes + patternSteps(text, p.program) }
 
 // matches looks for p in s. All steps are asked for before the first is taken.
 func (p *regex) matches(s string, spend template.Spend) (bool, error) {
 	const short = 50_000 // steps, some milliseconds
-	steps := patternSteps(len(s), p.program)
+	steps := p.steps(len(s))
 	if err := spend(steps); err != nil || steps <= short {
 		return err == nil && p.MatchString(s), err
 	}
@@ -127,6 +134,20 @@ func (ps *patterns) program() (n int) {
 		}
 	}
 	return n
+}
+
+// called is the pattern, a quoted text, that a function is given; nil if there
+// is no such call.
+func (ps *patterns) called(function, pattern string) *regex {
+	src, err := strconv.Unquote(pattern)
+	switch {
+	case err != nil:
+	case function == "match":
+		return ps.match[src]
+	case function == "search":
+		return ps.search[src]
+	}
+	return nil
 }
 
 // functions are those of RFC 9535, but that match and search want their pattern
