@@ -25,6 +25,7 @@ func TestQueryParametersThatNobodyReadsAreRefused(t *testing.T) {
 		{"GET", "/ai/templates?label=a", "", "label"},
 		{"GET", "/ai/conversations?user=bob", "", "user"},
 		{"GET", "/ai/documents?colection=a", "", "colection"},
+		{"POST", "/ai/search?top_k=1", `{"collection":"a","query":"x"}`, "top_k"},
 		{"GET", "/ai/models?limit=10&after=x&order=asc&before=y", "", ""}, // as OpenAI's SDKs may ask
 		{"POST", "/ai/chat/completions?api-version=2024-10-21", hello, ""},
 	} {

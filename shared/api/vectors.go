@@ -104,7 +104,11 @@ func (s *Server) vectors(ctx context.Context, c *gateway.Call, session *gateway.
 // searchByMeaning finds passages by their words and by vectors, or by words
 // alone if the key may not use the model that makes them.
 func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call, body []byte) error {
-	q, err := s.question(body)
+	var q rag.Query
+	err := v.query()
+	if err == nil {
+		q, err = s.question(body)
+	}
 	if err != nil {
 		return s.Gateway.Refuse(ctx, c, err)
 	}

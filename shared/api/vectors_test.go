@@ -177,6 +177,9 @@ func TestVectorsNeedPermission(t *testing.T) {
 	if a.status != 404 || a.header.Get("X-Gateway-Skipped") != "rag.embedding" || e.calls.Load() != 0 { // a search of nothing, but a search
 		t.Errorf("search: %d %s, skipped %q, %d calls", a.status, a.body, a.header.Get("X-Gateway-Skipped"), e.calls.Load())
 	}
+	if a := r.do("POST", "/ai/search?top_k=1", `{"collection":"docs","query":"storks"}`); a.status != 400 || !strings.Contains(a.body, "'top_k'") {
+		t.Errorf("a search with a parameter that nobody reads = %d %s, want 400", a.status, a.body)
+	}
 	for path, body := range map[string]string{"/ai/documents": `{"collection":"docs"}`, "/ai/search": `{"collection":"docs"}`} {
 		if a := r.do("POST", path, body); a.status != 400 {
 			t.Errorf("%s with a wrong body: %d %s", path, a.status, a.body)

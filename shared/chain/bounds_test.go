@@ -68,15 +68,15 @@ func TestPureStepsHearThatTheCallerLeft(t *testing.T) {
 func TestLongNumbersAreRefused(t *testing.T) {
 	long := strings.Repeat("7", 101)
 	c := parse(t, `{"name":"c","input":[{"name":"n","type":"number"},{"name":"l","type":"array"}],"steps":[{"id":"t","type":"transform","select":"$.input.n"}]}`)
-	for in, param := range map[string]string{`{"n":` + long + `}`: "input.n", `{"l":[{"a":-` + long + `}]}`: "input.l"} {
+	for in, param := range map[string]string{`{"n":` + long + `}`: "input.n", `{"l":[1,{"a":-` + long + `}]}`: "input.l[1].a"} {
 		if _, err := c.Inputs([]byte(in)); fault.As(err) == nil || fault.As(err).Param != param {
 			t.Errorf("Inputs(%.20s) = %v, want invalid for %s", in, err, param)
 		}
 	}
 	for body, param := range map[string]string{
-		`{"name":"c","input":[{"name":"n","type":"number","default":` + long + `}],"steps":[{"id":"t","type":"transform","select":"$.input.n"}]}`:                   "input[0]",
-		`{"name":"c","steps":[{"id":"t","type":"transform","select":"$.input","default":[` + long + `]}]}`:                                                          "steps[0]",
-		`{"name":"c","steps":[{"id":"t","type":"prompt","model":"m","user":"x"},{"id":"u","type":"transform","select":"$.steps.t.output","default":` + long + `}]}`: "steps[1]",
+		`{"name":"c","input":[{"name":"n","type":"number","default":` + long + `}],"steps":[{"id":"t","type":"transform","select":"$.input.n"}]}`:                   "input[0].default",
+		`{"name":"c","steps":[{"id":"t","type":"transform","select":"$.input","default":[` + long + `]}]}`:                                                          "steps[0].default[0]",
+		`{"name":"c","steps":[{"id":"t","type":"prompt","model":"m","user":"x"},{"id":"u","type":"transform","select":"$.steps.t.output","default":` + long + `}]}`: "steps[1].default",
 	} {
 		if _, err := chain.Parse([]byte(body)); fault.As(err) == nil || fault.As(err).Param != param {
 			t.Errorf("Parse(%.80s) = %v, want invalid for %s", body, err, param)
@@ -92,6 +92,39 @@ func TestLongNumbersAreRefused(t *testing.T) {
 	w.hits = []rag.Hit{{Key: rag.Key{ID: "d"}, Metadata: json.RawMessage(`{"n":` + long + `}`)}}
 	if _, err = run(t, `{"name":"c","steps":[{"id":"t","type":"retrieve","collection":"docs","query":"x"}]}`, `{}`, w); !errors.Is(err, fault.Unprocessable) {
 		t.Errorf("metadata with a long number = %v, want unprocessable", err)
+	}
+}
+
+// TestMembersThatAreGivenTwiceAreRefused at any depth: which of them counts is
+// anybody's guess.
+func TestMembersThatAreGivenTwiceAreRefused(t *testing.T) {
+	c := parse(t, `{"name":"c","input":[{"name":"o","type":"object"},{"name":"l","type":"array"}],"steps":[{"id":"t","type":"transform","select":"$.input.o"}]}`)
+	for in, param := range map[string]string{
+		`{"o":{"a":1,"b":2,"a":1}}`:          "input.o.a",
+		`{"l":[1,{"x":{"a":1,"\u0061":2}}]}`: "input.l[1].x.a",
+		`{"o":{"a":{"a":1},"b":{"a":1}}}`:    "",
+		`{"l":[{"a":1},{"a":1}]}`:            "",
+	} {
+		_, err := c.Inputs([]byte(in))
+		if f := fault.As(err); f == nil && param != "" || f != nil && (f.Param != param || f.Code != "invalid_input") {
+			t.Errorf("Inputs(%s) = %v, want invalid for %q", in, err, param)
+		}
+	}
+	const twice = `[{"a":1,"a":2}]`
+	for steps, param := range map[string]string{
+		`{"id":"t","type":"transform","select":"$.input","default":` + twice + `}`:                                                                            "steps[0].default[0].a",
+		`{"id":"t","type":"transform","select":"$.input","on_error":{"default":` + twice + `}}`:                                                               "steps[0].on_error.default[0].a",
+		`{"id":"t","type":"prompt","model":"m","template":{"name":"x","variables":{"v":` + twice + `}}}`:                                                      "steps[0].template.variables.v[0].a",
+		`{"id":"c","type":"condition","if":{"path":"$.input.v","in":` + twice + `},"then":["t"]},{"id":"t","type":"prompt","model":"m","user":"x"}`:           "steps[0].if.in[0].a",
+		`{"id":"c","type":"condition","if":{"path":"$.input.v","equals":{"b":` + twice + `}},"then":["t"]},{"id":"t","type":"prompt","model":"m","user":"x"}`: "steps[0].if.equals.b[0].a",
+	} {
+		_, err := chain.Parse([]byte(`{"name":"c","input":[{"name":"v","type":"any"}],"steps":[` + steps + `]}`))
+		if f := fault.As(err); f == nil || f.Param != param {
+			t.Errorf("Parse(%s) = %v, want invalid for %s", steps, err, param)
+		}
+	}
+	if _, err := chain.Parse([]byte(`{"name":"c","input":[{"name":"v","type":"array","default":` + twice + `}],"steps":[{"id":"t","type":"transform","select":"$.input"}]}`)); fault.As(err) == nil || fault.As(err).Param != "input[0].default[0].a" {
+		t.Errorf("Parse with such a default = %v", err)
 	}
 }
 

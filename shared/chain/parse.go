@@ -89,6 +89,8 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 			p.add(at+".default", "is of no use: the variable is required")
 		case one.Default != nil && !one.accepts(one.Default):
 			p.add(at+".default", "is not of type '%s'", one.Type)
+		case one.Default != nil:
+			p.twice(at+".default", one.Default)
 		}
 		c.Input = append(c.Input, one)
 		return nil
@@ -166,6 +168,7 @@ func (c *Chain) Inputs(given []byte) (json.RawMessage, error) {
 			p.add(o.path(v.Name), "must be of type '%s'", v.Type)
 		default:
 			p.digits(o.path(v.Name), value)
+			p.twice(o.path(v.Name), value)
 		}
 		if len(out) > 1 {
 			out = append(out, ',')

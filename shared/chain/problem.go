@@ -66,10 +66,47 @@ func (p *Problems) take(err error) {
 // all of them again.
 const maxDigits = 100
 
-// digits notes a number that is too long.
+// digits notes the numbers in value that are too long, each at its place.
 func (p *Problems) digits(at string, value []byte) {
-	if rawjson.LongNumber(value, maxDigits) {
-		p.add(at, "has a number of more than %d digits", maxDigits)
+	if rawjson.LongNumber(value, maxDigits) { // which is seldom, and soon found out
+		walk([]byte(at), value, func(at, v []byte) {
+			if rawjson.Kind(v) == "number" && rawjson.LongNumber(v, maxDigits) {
+				p.add(string(at), "is a number of more than %d digits", maxDigits)
+			}
+		})
+	}
+}
+
+// twice notes the members that an object in value has twice: readers take one or
+// the other.
+func (p *Problems) twice(at string, value []byte) {
+	walk([]byte(at), value, func(at, v []byte) {
+		if rawjson.Kind(v) != "object" {
+			return
+		}
+		fields := rawjson.Fields(nil, v)
+		slices.SortStableFunc(fields, func(a, b rawjson.Field) int { return strings.Compare(a.Name, b.Name) })
+		for i, f := range fields {
+			if i > 0 && f.Name == fields[i-1].Name {
+				p.add(string(at)+"."+f.Name, "is given twice")
+			}
+		}
+	})
+}
+
+// walk calls do for every value in one, with its place, which do must not keep.
+func walk(at, value []byte, do func(at, v []byte)) {
+	do(at, value)
+	switch rawjson.Kind(value) {
+	case "array":
+		_ = rawjson.Elements(value, func(i int, e []byte) error {
+			walk(append(strconv.AppendInt(append(at, '['), int64(i), 10), ']'), e, do)
+			return nil
+		})
+	case "object":
+		for _, f := range rawjson.Fields(nil, value) {
+			walk(append(append(at, '.'), f.Name...), f.Value, do)
+		}
 	}
 }
 

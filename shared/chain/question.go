@@ -42,6 +42,7 @@ func (p *Problems) test(at string, v []byte, s *Step) *test {
 	}
 	o.rest()
 	valueAt := o.path(t.op)
+	p.twice(valueAt, given)
 	switch t.op {
 	case "":
 		p.add(at, "must ask a question: %s", fault.Choice(operators))

@@ -67,6 +67,7 @@ func (p *Problems) step(s *Step, o *object, inside string) {
 		if o.given("default") {
 			o.get("default")
 			s.def = slices.Clone(rawjson.Get(o.fields, "default"))
+			p.twice(o.path("default"), s.def)
 		}
 	case Condition:
 		s.test = p.test(o.path("if"), o.get("if"), s)
@@ -277,6 +278,7 @@ func (p *Problems) binding(at string, f rawjson.Field, s *Step) binding {
 		}
 	}
 	b.value = slices.Clone(f.Value)
+	p.twice(at, b.value)
 	return b
 }
 
@@ -313,6 +315,7 @@ func (p *Problems) onError(at string, v []byte) OnError {
 		return OnError{Skip: true}
 	case rawjson.Kind(v) == "object":
 		if f := rawjson.Fields(nil, v); len(f) == 1 && f[0].Name == "default" {
+			p.twice(at+".default", f[0].Value)
 			return OnError{Default: slices.Clone(json.RawMessage(f[0].Value))}
 		}
 	}
