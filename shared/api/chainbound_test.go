@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,7 +34,9 @@ func TestAnyBudgetThatPaysForThePromptWillDo(t *testing.T) {
 				a := r.do("POST", "/ai/chains/c/runs", fmt.Sprintf(`{"stream":%t}`, stream))
 				nano := usage.FromUSD(budget)
 				if len(n.bounds) == 0 { // then it did not pay for the prompt, which may have a hundred tokens
-					if nano > m.Price.Bound(100, 1) || !strings.Contains(a.body, "chain_budget_exceeded") {
+					_, rest, _ := strings.Cut(a.body, "the call may cost $")
+					least, err := strconv.ParseFloat(rest[:max(0, strings.Index(rest, `."`))], 64)
+					if nano > m.Price.Bound(100, 1) || err != nil || usage.FromUSD(least) > m.Price.Bound(100, 1) || !strings.Contains(a.body, "chain_budget_exceeded") {
 						t.Errorf("%s: nobody was asked: %.300s", name, a.body)
 					}
 					continue

@@ -219,8 +219,11 @@ func bounded(ctx context.Context, w *gateway.Work, ask chain.Ask) (int64, error)
 	}
 	afford := w.Affords(own)
 	switch {
-	case afford == 0, afford == math.MaxInt64: // which Hold will say, or nothing costs anything
+	case afford == math.MaxInt64: // nothing costs anything
 		return 0, nil
+	case afford == 0: // Hold will say what it takes at least
+		w.Bound(1)
+		return 1, nil
 	case stream && !known && afford > limit: // it is heard when that is used up
 		return 0, nil
 	}
