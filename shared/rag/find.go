@@ -38,7 +38,7 @@ func (x *Inverted) Find(terms []QueryTerm, k int, keep func(slot uint32) bool, r
 	if k <= 0 {
 		return nil, nil
 	}
-	f, err := x.Ask(terms, keep, read)
+	f, err := x.Ask(terms, true, keep, read)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +60,10 @@ type Findings struct {
 }
 
 // Ask finds as Find does, for who cannot know yet how many passages it takes.
-// The index must not be changed until the findings are closed.
-func (x *Inverted) Ask(terms []QueryTerm, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) (*Findings, error) {
+// learn says whether other terms join the query: who also searches by vectors,
+// which find what is said in other words, saves the time. The index must not be
+// changed until the findings are closed.
+func (x *Inverted) Ask(terms []QueryTerm, learn bool, keep func(slot uint32) bool, read func(slot uint32) (Passage, error)) (*Findings, error) {
 	f := &Findings{x: x, terms: terms, keep: keep, read: read, scores: x.scores()}
 	if f.analyzer, _ = x.readers.Get().(*Analyzer); f.analyzer == nil {
 		f.analyzer = &Analyzer{}
@@ -71,6 +73,9 @@ func (x *Inverted) Ask(terms []QueryTerm, keep func(slot uint32) bool, read func
 	}
 	f.terms = x.correct(terms)
 	x.sum(f.scores, f.terms, false)
+	if !learn {
+		return f, nil
+	}
 	more, err := x.feedback(f.analyzer, f.scores.best(feedbackFrom, keep), read)
 	if err != nil {
 		f.Close()
@@ -155,8 +160,10 @@ func (x *Inverted) feedback(a *Analyzer, best []Scored, read func(uint32) (Passa
 func (x *Inverted) refine(a *Analyzer, best []Scored, terms []QueryTerm, read func(uint32) (Passage, error)) error {
 	at := map[string]int{}
 	var idf []float32
+	var wanted beginnings
 	for _, t := range terms {
-		if list := x.lists[t.Text]; list != nil {
+		if list := x.lists[t.Text]; list != nil && !beside(t.Text) {
+			wanted.add(t.Text)
 			at[t.Text] = len(idf)
 			idf = append(idf, x.idf(len(*list)))
 		}
@@ -171,12 +178,8 @@ func (x *Inverted) refine(a *Analyzer, best []Scored, terms []QueryTerm, read fu
 			return err
 		}
 		clear(near)
-		pos, before, beforePos := 0, -1, 0
-		a.sequence(normal(p.Text), p.Code, func(term string) {
-			if beside(term) {
-				return
-			}
-			pos++
+		before, beforePos := -1, 0
+		a.places(p, &wanted, func(term string, pos int) {
 			this, ok := at[term]
 			if !ok {
 				return
@@ -193,4 +196,61 @@ func (x *Inverted) refine(a *Analyzer, best []Scored, terms []QueryTerm, read fu
 	}
 	slices.SortFunc(best, compare)
 	return nil
+}
+
+// beginnings are those of the terms that are looked for: one byte, and two.
+type beginnings struct {
+	one [256]bool
+	two [1024]bool
+}
+
+func (b *beginnings) add(term string) {
+	b.one[term[0]] = true
+	if len(term) > 1 {
+		b.two[pair(term[0], term[1])] = true
+	}
+}
+
+func pair(a, b byte) int { return (int(a)*31 + int(b)) % 1024 }
+
+// may says whether the term of a simple word may be among them. The stem of a
+// short word may be a byte, and that of one whose second is y have another there.
+func (b *beginnings) may(word string) bool {
+	first := word[0]
+	if isUpper(first) {
+		first |= 0x20
+	}
+	return b.one[first] && (len(word) < 5 || word[1] == 'y' || b.two[pair(first, word[1])])
+}
+
+// places calls yield with the words of a passage and where they stand, those that
+// nearly every text has not counted. It may leave out words that are not wanted:
+// to know the terms of all takes longer.
+func (a *Analyzer) places(p Passage, wanted *beginnings, yield func(term string, at int)) {
+	at := 0
+	each := func(terms []string) {
+		for _, t := range terms {
+			if !beside(t) {
+				at++
+				yield(t, at)
+			}
+		}
+	}
+	words(normal(p.Text), func(word string) {
+		if p.Code || !isSimple(word) || wanted.may(word) {
+			each(a.word(word, p.Code))
+		} else if !isStopWord(word) {
+			at++
+		}
+	}, func(run string) { a.run(run, each) })
+}
+
+// isSimple says whether a word is one term, which begins as it does.
+func isSimple(word string) bool {
+	for i := range len(word) {
+		if c := word[i]; (c < 'a' || c > 'z') && !isDigit(c) && (i > 0 || !isUpper(c)) {
+			return false
+		}
+	}
+	return len(word) <= maxTerm
 }

@@ -178,7 +178,7 @@ func TestFindingsGoAsDeepAsTheyAreAsked(t *testing.T) {
 		t.Fatalf("%d passages are found, want 100", len(want))
 	}
 	reads := 0
-	f, err := s.Ask(QueryTerms("slip flow"), odd, func(slot uint32) (Passage, error) {
+	f, err := s.Ask(QueryTerms("slip flow"), true, odd, func(slot uint32) (Passage, error) {
 		reads++
 		return s.read(slot)
 	})
@@ -205,7 +205,7 @@ func TestFindingsGoAsDeepAsTheyAreAsked(t *testing.T) {
 		t.Errorf("Find (-before +after such findings):\n%s", d)
 	}
 	var empty Inverted
-	f, err = empty.Ask(QueryTerms("slip"), nil, nil)
+	f, err = empty.Ask(QueryTerms("slip"), true, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,6 +283,23 @@ func TestFeedbackOfCommonWords(t *testing.T) {
 	}
 }
 
+func TestFeedbackIsOfWords(t *testing.T) {
+	var s shelf
+	for range 2 {
+		s.put(Passage{Text: "The lease, by WHO: 1.26.3 cafés, 猫猫. "})
+	}
+	s.put(filler(40)...)
+	more, err := s.feedback(&Analyzer{}, []Scored{{0, 1}}, s.read)
+	if err != nil || len(more) == 0 {
+		t.Fatalf("feedback = %v, %v", more, err)
+	}
+	for _, m := range more {
+		if beside(m.Text) {
+			t.Errorf("%q joins the query, and is no word", m.Text)
+		}
+	}
+}
+
 func TestFindFailsIfAPassageCannotBeRead(t *testing.T) {
 	var s shelf
 	s.put(Passage{Text: "slip flow"}, Passage{Text: "slip and flow"})
@@ -301,6 +318,66 @@ func TestFindFailsIfAPassageCannotBeRead(t *testing.T) {
 	}
 	if list, err := s.Find(QueryTerms("slip flow"), 5, nil, s.read); err != nil || len(list) != 2 {
 		t.Errorf("Find after errors = %v, %v", list, err)
+	}
+}
+
+// TestPlacesOfWords: what is left out to save time changes nothing of where the
+// others stand.
+func TestPlacesOfWords(t *testing.T) {
+	texts := []string{
+		"The ads of Dying spies: what sky, by dyes and Ties is not TIED? An übung, getUserName; 東京 v2 eying it.", prose(30),
+		strings.Repeat("a", 65) + " ids used uses us iOS X 3d 4 yes",
+	}
+	var all beginnings
+	for i := range all.one {
+		all.one[i] = true
+	}
+	for i := range all.two {
+		all.two[i] = true
+	}
+	for _, text := range texts {
+		for _, code := range []bool{false, true} {
+			want := map[string][]int{}
+			new(Analyzer).places(Passage{Text: text, Code: code}, &all, func(term string, at int) { want[term] = append(want[term], at) })
+			if len(want) < 9 {
+				t.Fatalf("%q has the words %v", text, want)
+			}
+			looked, all := 0, 0
+			for term, places := range want {
+				all += len(places)
+				var one beginnings
+				one.add(term)
+				var got []int
+				new(Analyzer).places(Passage{Text: text, Code: code}, &one, func(other string, at int) {
+					looked++
+					if other == term {
+						got = append(got, at)
+					}
+				})
+				if !slices.Equal(got, places) {
+					t.Errorf("%q is at %v, want %v in %q", term, got, places, text)
+				}
+			}
+			if all *= len(want); !code && looked > all/2 {
+				t.Errorf("%d words of %d are looked up for %d terms", looked, all, len(want))
+			}
+		}
+	}
+}
+
+func TestAskLearnsIfItIsTold(t *testing.T) {
+	var s shelf
+	s.put(Passage{Text: "Settlement: houses, gardens, fields, roads and people."}, Passage{Text: "Settlement: lease, ledger, escrow, notary and people."}, Passage{Text: "Settlement of settlements: lease, ledger and notary."})
+	s.put(filler(20)...)
+	for learn, want := range map[bool][]uint32{true: {2, 1, 0}, false: {2, 0, 1}} {
+		f, err := s.Ask(QueryTerms("settlements"), learn, nil, s.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Best(9); err != nil || !slices.Equal(slots(got), want) {
+			t.Errorf("learning %v it finds %v, %v, want %v", learn, slots(got), err, want)
+		}
+		f.Close()
 	}
 }
 

@@ -86,37 +86,54 @@ func unaccented(word string) string {
 // '_'; and run with every run of characters of a script without spaces.
 func words(text string, word, run func(string)) {
 	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
+		start, kind := i, other
+		for i < len(text) {
+			k, size := other, 1
+			if c := text[i]; c < utf8.RuneSelf {
+				k = kinds[c]
+			} else {
+				var r rune
+				if r, size = utf8.DecodeRuneInString(text[i:]); unspaced(r) {
+					k = character
+				} else if isWord(r) {
+					k = letter
+				}
+			}
+			if k == inside && kind == letter {
+				k = letter
+			}
+			if i > start && k != kind {
+				break
+			}
+			kind = k
+			i += size
 		}
-		start := i
-		i += size
-		switch {
-		case unspaced(r):
-			i += length(text[i:], unspaced)
-			run(text[start:i])
-		case isWord(r):
-			i += length(text[i:], func(r rune) bool { return r == '_' || isWord(r) && !unspaced(r) })
+		switch kind {
+		case letter:
 			word(text[start:i])
+		case character:
+			run(text[start:i])
 		}
 	}
 }
 
-// length is how much of text is of characters that are wanted.
-func length(text string, wanted func(rune) bool) int {
-	for i := 0; i < len(text); {
-		r, size := rune(text[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRuneInString(text[i:])
+const (
+	other     = iota // stands between words
+	letter           // makes words
+	inside           // makes words, but begins none
+	character        // of a script without spaces
+)
+
+// kinds are those of ASCII.
+var kinds = func() (kinds [utf8.RuneSelf]int) {
+	for c := range kinds {
+		if isWord(rune(c)) {
+			kinds[c] = letter
 		}
-		if !wanted(r) {
-			return i
-		}
-		i += size
 	}
-	return len(text)
-}
+	kinds['_'] = inside
+	return kinds
+}()
 
 func isWord(r rune) bool {
 	if r < utf8.RuneSelf {

@@ -132,7 +132,7 @@ func TestMarkdownIsCutAtUnderlinedHeadings(t *testing.T) {
 		{"items and quotations", "# A\n\n- a\nb\n---\n\n> a\n---\n\n1. a\n---\n\nx\n* a\n---", []string{"|# A\n\n- a\nb\n---\n\n> a\n---\n\n1. a\n---\n\nx\n* a\n---"}},
 		{"code", "# A\n\n    a\n---\n\n\ta\n---\n\n```\na\n---\n```\n---\n", []string{"|# A\n\n    a\n---\n\n\ta\n---\n\n```\na\n---\n```\n---"}},
 		{"an indented line in a heading", "a\n    b\n---\nx\n\n### C\ny", []string{"|a\n    b\n---\nx", "a b|### C\ny"}},
-		{"a paragraph that is no title", "# A\n\n" + strings.Repeat("word ", 50) + "\n---\nx", []string{"|# A\n\n" + strings.Repeat("word ", 50) + "\n---\nx"}},
+		{"a paragraph that is no title", "# A\n\nx\n\n" + strings.Repeat("word ", 50) + "\n---\ny", []string{"|# A\n\nx\n\n" + strings.Repeat("word ", 50) + "\n---\ny"}},
 		{"a heading is no paragraph", "# A\n---\nx", []string{"|# A\n---\nx"}},
 		{"an underline without a paragraph", "===\n\nx", []string{"|===\n\nx"}},
 		{"other signs below", "a\n==-\nb\n- -\nc\n =x", []string{"|a\n==-\nb\n- -\nc\n =x"}},

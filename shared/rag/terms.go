@@ -49,8 +49,8 @@ func Length(terms []Term) int {
 // which makes many passages cheaper than one; a zero Analyzer has seen none. It
 // is not safe for concurrent use.
 type Analyzer struct {
-	prose, code map[string][]string // the terms of a word as it is written
-	counts      map[string]int
+	prose, code, runs map[string][]string // the terms of what is written
+	counts            map[string]int
 }
 
 // maxSeen bounds what an Analyzer remembers.
@@ -87,43 +87,57 @@ func (a *Analyzer) Terms(p Passage) []Term {
 
 func (a *Analyzer) add(text string, weight int, code bool) {
 	text = normal(text)
-	a.sequence(text, code, func(term string) { a.counts[term] += weight })
+	a.sequence(text, code, func(terms []string) {
+		for _, t := range terms {
+			a.counts[t] += weight
+		}
+	})
 	numbers(text, func(number string) { a.counts[" "+shorten(number)] += weight })
 }
 
-// sequence yields the terms of a normal text in its order. They are copies: the
-// index keeps them, and must not keep the text that they are from.
-func (a *Analyzer) sequence(text string, code bool, yield func(term string)) {
-	if a.prose == nil {
-		a.prose, a.code = map[string][]string{}, map[string][]string{}
-	}
-	seen, wordTerms := a.prose, wordTerms
-	if code {
-		seen, wordTerms = a.code, codeTerms
-	}
-	each := func(written string, terms func(string, func(string))) {
-		list, ok := seen[written]
-		if !ok {
-			terms(written, func(t string) { list = append(list, strings.Clone(t)) })
-			if len(seen) >= maxSeen {
-				clear(seen)
-			}
-			seen[strings.Clone(written)] = list
-		}
-		for _, t := range list {
-			yield(t)
-		}
-	}
+// sequence calls yield with the terms of every word of a normal text.
+func (a *Analyzer) sequence(text string, code bool, yield func(terms []string)) {
 	words(text, func(word string) {
-		each(word, wordTerms)
-	}, func(run string) {
-		characters(run, func(one, pair string) {
-			each(one, func(c string, yield func(string)) { yield(" " + c) })
-			if pair != "" {
-				each(pair, func(c string, yield func(string)) { yield(c) })
-			}
-		})
+		yield(a.word(word, code))
+	}, func(run string) { a.run(run, yield) })
+}
+
+// word returns the terms of a word.
+func (a *Analyzer) word(word string, code bool) []string {
+	if code {
+		return a.terms(&a.code, word, codeTerms)
+	}
+	return a.terms(&a.prose, word, wordTerms)
+}
+
+// run yields the terms of characters of a script without spaces.
+func (a *Analyzer) run(run string, yield func(terms []string)) {
+	characters(run, func(one, pair string) {
+		yield(a.terms(&a.runs, one, func(c string, yield func(string)) { yield(" " + c) }))
+		if pair != "" {
+			yield(a.terms(&a.runs, pair, func(c string, yield func(string)) { yield(c) }))
+		}
 	})
+}
+
+// terms returns what of yields for what is written.
+func (a *Analyzer) terms(seen *map[string][]string, written string, of func(string, func(string))) []string {
+	if list, ok := (*seen)[written]; ok {
+		return list
+	}
+	if *seen == nil || len(*seen) >= maxSeen {
+		*seen = map[string][]string{}
+	}
+	list := copies(written, of)
+	(*seen)[strings.Clone(written)] = list
+	return list
+}
+
+// copies are what of yields: the index keeps them, and must not keep the text
+// that they are from.
+func copies(written string, of func(string, func(string))) (list []string) {
+	of(written, func(t string) { list = append(list, strings.Clone(t)) })
+	return list
 }
 
 const (

@@ -9,7 +9,7 @@ import (
 func TestMistypedWords(t *testing.T) {
 	var s shelf
 	s.put(Passage{Text: "boundary layers of the plate"}, Passage{Text: "accessible accessibility"}, Passage{Text: "restful store of flashes"}, Passage{Text: "boundaries"},
-		Passage{Text: "Größenordnung größenordnungen"}, Passage{Text: "magnesium magnetic magneticc"}, Passage{Text: "magnetics"})
+		Passage{Text: "Größenordnung größenordnungen"}, Passage{Text: "magnesium magnetic magneticc"}, Passage{Text: "magnetics grossenordnunk"})
 	for query, want := range map[string]string{ // of the first word
 		"boundary layer":         "boundari 1",
 		"boundarry layer":        "boundari 0.7",

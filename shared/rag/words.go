@@ -12,6 +12,22 @@ var stopWords = set(`a about also an and are as at be been being both but by can
 	hers him his how i if in into is it its just me my nor now of on or our she should so some such than that the their them then there these they
 	this those through to too very was we were what when where which while who whom why will with would you your`)
 
+// longestStopWord is how long they are, in bytes.
+const longestStopWord = 7
+
+// isStopWord says whether a word, which may begin with a capital, is one of them.
+func isStopWord(word string) bool {
+	if len(word) > longestStopWord {
+		return false
+	}
+	var low [longestStopWord]byte
+	n := copy(low[:], word)
+	if isUpper(low[0]) {
+		low[0] |= 0x20
+	}
+	return stopWords[string(low[:n])]
+}
+
 // spellings are the words that programmers abbreviate, by what they write and by
 // the terms of the words.
 var spellings = sync.OnceValue(func() map[string]string {

@@ -302,8 +302,9 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 	if len(q.Filter) == 0 {
 		keep = nil
 	}
+	hybrid := v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions
 	read := c.reader()
-	findings, err := c.index.Ask(rag.QueryTerms(q.Text), keep, read)
+	findings, err := c.index.Ask(rag.QueryTerms(q.Text), !hybrid, keep, read)
 	if err != nil {
 		return nil, err
 	}
@@ -313,7 +314,7 @@ func (c *collection) search(ctx context.Context, q rag.Query) ([]rag.Hit, error)
 		return words, len(words) == k, err
 	}
 	k := q.Limit
-	if v != nil && c.kind.embedding == now.embedding && c.kind.dimensions == now.dimensions {
+	if hybrid {
 		k = max(k, rag.Deepest)
 		find = func(k int) ([]rag.Scored, bool, error) {
 			words, err := findings.Best(k)
