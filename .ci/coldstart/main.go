@@ -27,7 +27,7 @@ var limits = []struct {
 }{
 	{"chat", 25, 40 * time.Millisecond}, {"code", 25, 40 * time.Millisecond}, {"embeddings", 15, 40 * time.Millisecond},
 	{"templates", 15, 40 * time.Millisecond}, {"chains", 25, 40 * time.Millisecond}, {"conversations", 15, 40 * time.Millisecond},
-	{"documents", 16, 40 * time.Millisecond}, {"search", 15, 40 * time.Millisecond},
+	{"documents", 16, 40 * time.Millisecond}, {"search", 16, 40 * time.Millisecond},
 	{"admin", 15, 40 * time.Millisecond}, {"sweep", 15, 40 * time.Millisecond},
 	{"models", 15, 15 * time.Millisecond}, {"health", 8, 15 * time.Millisecond},
 }
