@@ -48,13 +48,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the golden cases want")
 
+const patience = 10 * time.Second
+
 // Option changes how cases are run.
 type Option func(*options)
 
 type options struct {
-	header   http.Header
-	encode   func(body []byte) []byte
-	patience time.Duration
+	header         http.Header
+	encode         func(body []byte) []byte
+	returns, frees time.Duration // how long Complete may take to return, and then to free the connection
 }
 
 // WantHeader makes every request without that header an error: credentials,
@@ -69,10 +71,11 @@ func Encode(f func(body []byte) []byte) Option {
 	return func(o *options) { o.encode = f }
 }
 
-// Patience is how long a run may wait for what must happen at once, ten
-// seconds by default. It only ever passes when something is broken.
-func Patience(d time.Duration) Option {
-	return func(o *options) { o.patience = d }
+// Patience is how long a run may take to return, and then to free its
+// connection: at once, but a machine may be slow, so ten seconds each by
+// default. They only ever pass when something is broken.
+func Patience(returns, frees time.Duration) Option {
+	return func(o *options) { o.returns, o.frees = returns, frees }
 }
 
 // Provider runs the cases of dir/*.txtar against the provider that open
@@ -134,7 +137,7 @@ func each(t *testing.T, dir string, opts []Option, run func(*testing.T, *testCas
 				t.Fatal(err)
 			}
 			c := &testCase{path: path, archive: archive, options: options{
-				header: http.Header{"Content-Type": {"application/json"}}, patience: 10 * time.Second}}
+				header: http.Header{"Content-Type": {"application/json"}}, returns: patience, frees: patience}}
 			for _, o := range opts {
 				o(&c.options)
 			}

@@ -209,8 +209,8 @@ func (s *server) leave(ctx context.Context, cancel context.CancelFunc, events in
 
 // watch ends a run that takes too long; stop calls it off.
 func (s *server) watch(cancel context.CancelFunc) (stop func()) {
-	timer := time.AfterFunc(s.c.patience, func() {
-		s.problem("the adapter did not return in %v", s.c.patience)
+	timer := time.AfterFunc(s.c.returns, func() {
+		s.problem("the adapter did not return in %v", s.c.returns)
 		cancel()
 	})
 	return func() { timer.Stop() }
@@ -226,7 +226,7 @@ func (s *server) finish(t *testing.T) string {
 	}()
 	select {
 	case <-released:
-	case <-time.After(s.c.patience):
+	case <-time.After(s.c.frees):
 		t.Error("the adapter returned, but holds on to the connection: it must close the answer's body")
 		s.CloseClientConnections()
 	}
