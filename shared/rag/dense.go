@@ -2,8 +2,11 @@ package rag
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
+	"sync"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 )
@@ -103,6 +106,7 @@ type Dense struct {
 	has        []bool // by slot
 	live       int    // slots that have a vector
 	most       int    // numbers that are compared one by one
+	share      int    // words of signs for a goroutine
 	signs      *signs // nil while there are few
 }
 
@@ -120,7 +124,9 @@ const (
 )
 
 // NewDense returns an empty index.
-func NewDense(dimensions int) *Dense { return &Dense{dimensions: dimensions, most: worthSigns} }
+func NewDense(dimensions int) *Dense {
+	return &Dense{dimensions: dimensions, most: worthSigns, share: worthSharing}
+}
 
 // Add sets the vector of a slot, which has length 1.
 func (x *Dense) Add(slot uint32, v []float32) {
@@ -167,9 +173,9 @@ func (x *Dense) vector(slot uint32) []float32 {
 }
 
 // Search returns the passages that are most like v, which has length 1, best
-// first and at most k. A nil keep takes all. The scores are exact; in a large
-// index some of the last of many results may be missing, for which others
-// follow.
+// first and at most k. A nil keep takes all; others may be called by several
+// goroutines at a time. The scores are exact; in a large index some of the last
+// of many results may be missing, for which others follow.
 func (x *Dense) Search(v []float32, k int, keep func(slot uint32) bool) []Scored {
 	if k <= 0 {
 		return nil
@@ -190,11 +196,49 @@ func (x *Dense) Search(v []float32, k int, keep func(slot uint32) bool) []Scored
 	return best.sorted()
 }
 
+const (
+	// worthSharing is how many words of signs are worth a goroutine, unless tests
+	// say otherwise: more than a millisecond's.
+	worthSharing = 1 << 19
+	// mostShares is how many goroutines one search has at most: others search, too.
+	mostShares = 4
+)
+
 // likely returns the n passages whose signs are most like v, in no order.
 func (x *Dense) likely(v []float32, n int, keep func(slot uint32) bool) []Scored {
-	best, q, words := ranking{k: n, heap: make([]Scored, 0, n)}, x.signs.question(v), x.signs.words
-	slot := uint32(0)
-	for _, codes := range x.signs.chunks {
+	q, chunks := x.signs.question(v), len(x.signs.chunks)
+	shares := min(runtime.GOMAXPROCS(0), mostShares, chunks*chunk*x.signs.words/x.share)
+	if shares < 2 {
+		return x.likelyOf(0, chunks, q, n, keep)
+	}
+	lists, failed := make([][]Scored, shares), make([]error, shares)
+	var over sync.WaitGroup
+	for i := range lists {
+		over.Go(func() {
+			failed[i] = fault.Guard(func() error {
+				lists[i] = x.likelyOf(i*chunks/shares, (i+1)*chunks/shares, q, n, keep)
+				return nil
+			})
+		})
+	}
+	over.Wait()
+	if err := errors.Join(failed...); err != nil {
+		panic(err) // where the caller can recover
+	}
+	best := ranking{k: n, heap: lists[0]}
+	for _, list := range lists[1:] {
+		for _, c := range list {
+			best.offer(c)
+		}
+	}
+	return best.heap
+}
+
+// likelyOf is likely for the chunks from first to end.
+func (x *Dense) likelyOf(first, end int, q question, n int, keep func(slot uint32) bool) []Scored {
+	best, words := ranking{k: n, heap: make([]Scored, 0, n)}, x.signs.words
+	slot := uint32(first * chunk)
+	for _, codes := range x.signs.chunks[first:end] {
 		for ; len(codes) > 0; codes = codes[words:] {
 			if c := (Scored{slot, q.like(codes[:words])}); x.has[slot] && best.wants(c) && (keep == nil || keep(slot)) {
 				best.add(c)

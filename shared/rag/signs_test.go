@@ -3,7 +3,9 @@ package rag
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -109,6 +111,30 @@ func shared(want, got []Scored) (n int) {
 		}
 	}
 	return n
+}
+
+// TestSearchesThatAreShared find what one goroutine finds.
+func TestSearchesThatAreShared(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
+	x, s := filled(t, 300, 10_000)
+	var asked atomic.Int64
+	tenth := func(slot uint32) bool { asked.Add(1); return slot%10 == 7 }
+	for range 5 {
+		v := s.vector()
+		for _, keep := range []func(uint32) bool{nil, tenth} {
+			x.share = worthSharing
+			want := x.Search(v, 100, keep)
+			for parts := 2; parts <= 5; parts++ {
+				x.share = len(x.has) * x.signs.words / parts
+				if diff := cmp.Diff(want, x.Search(v, 100, keep)); diff != "" || len(want) != 100 {
+					t.Errorf("in %d parts (-one +shared):\n%s", parts, diff)
+				}
+			}
+		}
+	}
+	if asked.Load() == 0 {
+		t.Error("the filter was not asked")
+	}
 }
 
 // TestFewAreComparedOneByOne, and so are vectors whose signs say little.
