@@ -2,6 +2,9 @@ package shelf
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"math"
 	"os"
 	"testing"
 
@@ -54,6 +57,52 @@ func TestFilesFromBeforeVectors(t *testing.T) {
 	}
 	for _, h := range alike(t, s, "herroon") {
 		t.Errorf("a collection without vectors finds %s by letters", h.ID)
+	}
+}
+
+// TestVectorsNeedNoFeedback: where there are vectors, what the first hits have in
+// common is neither looked for nor counted.
+func TestVectorsNeedNoFeedback(t *testing.T) {
+	s := open(t, t.TempDir())
+	const alike, short = "There a heron, wading in the morning, was wading along.", "A heron, asleep at noon."
+	texts := []string{"Heron upon heron: herons, wading.", alike, short}
+	cosines := map[string]float64{alike: 0.5, short: 0.51} // with the question
+	for i := range 12 {
+		texts = append(texts, fmt.Sprintf("Page %d.", i))
+		cosines[texts[len(texts)-1]] = 0.6
+	}
+	embed := func(_ context.Context, texts []string) (list [][]float32, _ error) {
+		for _, text := range texts {
+			x := cosines[text]
+			list = append(list, []float32{float32(x), float32(math.Sqrt(1 - x*x))})
+		}
+		return list, nil
+	}
+	first := func(collection string, d rag.Document, q rag.Query) string {
+		for i, text := range texts {
+			d.Key, d.Kind, d.Text = rag.Key{Collection: collection, ID: fmt.Sprint(i)}, rag.Text, text
+			if _, _, err := s.Put(t.Context(), tenant, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		q.Collection, q.Text, q.Limit = collection, "heron", 20
+		hits, err := s.Search(t.Context(), tenant, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range hits {
+			if h.Text == alike || h.Text == short {
+				return h.Text
+			}
+		}
+		return ""
+	}
+	if got := first("words", rag.Document{}, rag.Query{}); got != alike {
+		t.Errorf("by words %q comes first, want %q, which is like the best hit", got, alike)
+	}
+	toward := func(context.Context, []string) ([][]float32, error) { return [][]float32{{1, 0}}, nil }
+	if got := first("both", rag.Document{Embedding: "m", Embed: embed}, rag.Query{Embedding: "m", Embed: toward}); got != short {
+		t.Errorf("by words and vectors %q comes first, want %q, which is nearer by both", got, short)
 	}
 }
 
