@@ -33,7 +33,7 @@ var rank = map[string]int{
 }
 
 // onlyTests may be imported by test files alone, and by each other.
-var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest", "shared/sdktest", "shared/qdranttest"}
+var onlyTests = []string{"shared/storetest", "shared/llmtest", "shared/dynamotest", "shared/sdktest", "shared/qdranttest", "shared/growthtest"}
 
 // confined says which packages may import a third-party module directly.
 var confined = map[string][]string{

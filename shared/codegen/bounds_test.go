@@ -3,14 +3,13 @@
 package codegen_test
 
 import (
-	"runtime"
+	"fmt"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/devmentor/ai-gateway/shared/codegen"
+	"github.com/devmentor/ai-gateway/shared/growthtest"
 )
 
 // endless are answers of which the middle is repeated.
@@ -49,45 +48,14 @@ func TestStackDoesNotGrowWithTheAnswer(t *testing.T) {
 	}
 }
 
-// cpu is the time that the process has had of all cores, which other processes
-// do not change.
-func cpu(t *testing.T) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
-
-// TestTimeGrowsWithTheAnswer: one of 16 times the size takes some 16 times as
-// long, and not the square of that. The bound is far from the one, and half of the other.
+// TestTimeGrowsWithTheAnswer, and not with its square.
 func TestTimeGrowsWithTheAnswer(t *testing.T) {
-	const small, times, most = 4 << 10, 16, 128
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would work for the large ones only
 	for _, e := range endless {
 		for _, piece := range []int{64, 1 << 20} {
-			took := func(size int) time.Duration {
+			growthtest.Linear(t, fmt.Sprintf("%.30q in pieces of %d", e.unit, piece), 4<<10, func(size int) func() {
 				text := e.begin + strings.Repeat(e.unit, size/len(e.unit)) + "\n"
-				runtime.GC()
-				start := cpu(t)
-				parse(t, text, piece)
-				return cpu(t) - start
-			}
-			var little, large time.Duration
-			for try := range 10 { // the shortest counts: pages come from the system, caches are cold
-				if d := took(small); try == 0 || d < little {
-					little = d
-				}
-				if d := took(small * times); try == 0 || d < large {
-					large = d
-				}
-				if large < most*little && try > 0 {
-					break
-				}
-			}
-			if large >= most*little {
-				t.Errorf("%.30q in pieces of %d: %d KB take %v, and %d KB %v", e.unit, piece, small>>10, little, small*times>>10, large)
-			}
+				return func() { parse(t, text, piece) }
+			})
 		}
 	}
 }

@@ -4,12 +4,10 @@ package sqltext
 
 import (
 	"fmt"
-	"runtime"
-	"runtime/debug"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
+
+	"github.com/devmentor/ai-gateway/shared/growthtest"
 )
 
 // hostile are texts of which the middle is repeated: each was once looked at again
@@ -40,45 +38,16 @@ var hostile = []struct{ begin, unit, end string }{
 	{"go\nwith a as ", "(insert into b ", ""},
 }
 
-// cpu is the time that the process has had of all cores, which other processes
-// do not change.
-func cpu(t *testing.T) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
-
-// TestTimeGrowsWithSize: a text of 16 times the size takes some 16 times as long,
-// and not the square of that. The bound is far from the one, and half of the other.
+// TestTimeGrowsWithSize, and not with its square.
 func TestTimeGrowsWithSize(t *testing.T) {
-	const small, times, most = 3_000, 16, 128
-	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would work for the large ones only
 	for _, h := range hostile {
-		took := func(size int) time.Duration {
+		growthtest.Linear(t, fmt.Sprintf("%.30q", h.unit), 3_000, func(size int) func() {
 			text := h.begin + strings.Repeat(h.unit, size/len(h.unit)) + h.end
-			runtime.GC()
-			start := cpu(t)
-			Check(text)
-			Format(text)
-			return cpu(t) - start
-		}
-		var little, large time.Duration
-		for try := range 10 { // the shortest counts: pages come from the system, caches are cold
-			if d := took(small); try == 0 || d < little {
-				little = d
+			return func() {
+				Check(text)
+				Format(text)
 			}
-			if d := took(small * times); try == 0 || d < large {
-				large = d
-			}
-			if large < most*little && try > 0 {
-				break
-			}
-		}
-		if large >= most*little {
-			t.Errorf("%.30q: %d KB take %v, and %d KB %v", h.unit, small>>10, little, small*times>>10, large)
-		}
+		})
 	}
 }
 
