@@ -83,7 +83,8 @@ func unaccented(word string) string {
 }
 
 // words calls word with every word of a normal text: runs of letters, digits and
-// '_'; and run with every run of characters of a script without spaces.
+// '_', with the signs that make names of C, F and NET (see signed); and run with
+// every run of characters of a script without spaces.
 func words(text string, word, run func(string)) {
 	for i := 0; i < len(text); {
 		start, kind := i, other
@@ -110,12 +111,37 @@ func words(text string, word, run func(string)) {
 		}
 		switch kind {
 		case letter:
+			start, i = signed(text, start, i)
 			word(text[start:i])
 		case character:
 			run(text[start:i])
 		}
 	}
 }
+
+// signed says where the word from start to end begins and ends with the signs that
+// belong to it: in C++, C# and C#12, but not in c#part of an address; in .NET and
+// ASP.NET, but not in example.net.
+func signed(text string, start, end int) (int, int) {
+	switch end - start {
+	case 1:
+		switch rest := text[end:]; {
+		case !isLatin(text[start]):
+		case strings.HasPrefix(rest, "++"):
+			return start, end + 2
+		case strings.HasPrefix(rest, "#") && (len(rest) == 1 || !isLatin(rest[1])):
+			return start, end + 1
+		}
+	case 3:
+		if start > 0 && text[start-1] == '.' && strings.EqualFold(text[start:end], "net") &&
+			(text[start] == 'N' || start == 1 || text[start-2] >= utf8.RuneSelf || kinds[text[start-2]] == other) {
+			return start - 1, end
+		}
+	}
+	return start, end
+}
+
+func isLatin(c byte) bool { c |= 0x20; return 'a' <= c && c <= 'z' }
 
 const (
 	other     = iota // stands between words

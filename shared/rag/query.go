@@ -103,9 +103,12 @@ func (q *asking) part(part, word string) {
 	}
 	q.says = true
 	term, bare, full := stem(low), unaccented(low), spellOut(low)
-	if bare == low {
+	switch {
+	case word[0] == '.': // net is not what .NET means, but what some write
+		q.ask(term, otherWeight)
+	case bare == low:
 		q.ask(term, 1).Typo = part == word && full == "" && mayBeTypo(part, term)
-	} else {
+	default:
 		q.ask(term, accentWeight)
 		q.ask(stem(bare), otherWeight)
 	}

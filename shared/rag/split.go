@@ -32,7 +32,7 @@ func SplitVersion(kind Kind) string {
 // IndexVersion names the way in which passages get their terms and metadata its
 // labels, and changes with it. Libraries that keep terms or labels, instead of
 // making them whenever they start, keep it like SplitVersion.
-const IndexVersion = "3" // whole numbers, accents, single characters, words of every text, abbreviations in code only
+const IndexVersion = "4" // whole numbers, accents, single characters, words of every text, abbreviations in code only, C++ and C# and .NET
 
 // Split cuts a document into passages along its structure: sections of
 // Markdown and HTML, definitions of code, paragraphs and sentences of

@@ -23,6 +23,8 @@ const maxTerm = 64
 //	" WHO"      one of those in capitals: a name
 //	" cafe"     a word that has accents, without them
 //	" 1.26.3"   numbers that belong together
+//	" .net"     a name that begins with a point
+//	" c++"      in code, a letter with signs that make a name of it in prose
 //	" 猫"       a character of a script without spaces
 //	" ~string"  in code, a word that has abbreviations, or one of these
 //	" =string"  in code, such a word if it is spelt out
@@ -152,6 +154,11 @@ func wordTerms(word string, yield func(string)) {
 
 // codeTerms yields the terms of a word in code.
 func codeTerms(word string, yield func(string)) {
+	if c := word[len(word)-1]; c == '+' || c == '#' { // the variable c is counted up, more often than C++ is meant
+		partTerms(word[:1], yield)
+		yield(" " + lower(word))
+		return
+	}
 	identifier(word, func(part string) {
 		low := lower(part)
 		term, full := stem(low), spellOut(low)
@@ -190,8 +197,13 @@ const leastPart = 3
 
 // identifier calls part with the parts of a word, and whole with the term of the
 // word itself if it has more than one: getUserName and get_user_name are get,
-// user, name and getusername.
+// user, name and getusername. What has a point before it is beside itself.
 func identifier(word string, part, whole func(string)) {
+	if name, ok := strings.CutPrefix(word, "."); ok {
+		part(name)
+		whole(" " + lower(word))
+		return
+	}
 	n := 0
 	for range parts(word) {
 		n++

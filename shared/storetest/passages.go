@@ -106,6 +106,24 @@ var passageCases = []libraryCase{
 		r.finds(rag.Query{Collection: "go", Text: "1.26.3"}, "new", "old")
 		r.finds(rag.Query{Collection: "go", Text: "v1.3.26"}, "old", "new")
 	}},
+	{"languages whose names are a letter with signs", func(r *reader) {
+		for id, text := range map[string]string{"c": "Memory in C: C has pointers. C, C, C.", "c++": "Memory in C++ has owners.", "c#": "Memory in C# is collected.", "f#": "Memory in F#.", "f": "Vitamin F.",
+			".net": "Memory of .NET.", "net": "A net for the net income: net, net.", "asp": "Memory of ASP.NET."} {
+			r.put("docs", id, text, "")
+		}
+		for _, query := range []string{"c", "c++", "c#", "f#", "f"} {
+			r.finds(rag.Query{Collection: "docs", Text: query}, query)
+			r.finds(rag.Query{Collection: "docs", Text: "How do I do it in " + strings.ToUpper(query) + "?"}, query)
+		}
+		r.finds(rag.Query{Collection: "docs", Text: ".NET"}, ".net", "asp", "net")
+		r.finds(rag.Query{Collection: "docs", Text: "asp.net"}, "asp", "net", ".net")
+		loop := rag.Document{Key: rag.Key{Collection: "code", ID: "loop"}, Kind: rag.Code, Language: "c++", Text: "for (c = 0; c < n; c++) {}"}
+		if _, _, err := r.Put(r.Context(), r.tenant, loop); err != nil {
+			r.Fatal(err)
+		}
+		r.finds(rag.Query{Collection: "code", Text: "c"}, "loop")
+		r.finds(rag.Query{Collection: "code", Text: "C++"}, "loop")
+	}},
 	{"what reads alike is alike", func(r *reader) {
 		for id, text := range map[string]string{"nfc": "\u00fcbung", "wide": "ＡＢＣ", "sharp": "Straße", "soft": "co\u00adoperation", "ligature": "ﬁnance", "kana": "ﾃﾞｰﾀ"} {
 			r.put("docs", id, text, "")
