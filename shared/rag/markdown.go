@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(.*?)[ \t#]*$`}
+	heading = pattern.Pattern{Expr: `^(#{1,6})[ \t]+(?:#+|(.*?)(?:[ \t]+#+)?)[ \t]*$`}
 	// underline makes a heading of the paragraph before it.
 	underline = pattern.Pattern{Expr: `^ {0,3}(?:=+|-+)[ \t]*$`}
 	thematic  = pattern.Pattern{Expr: `^ {0,3}(?:(?:\*[ \t]*){3,}|(?:_[ \t]*){3,}|(?:-[ \t]*){3,})$`}

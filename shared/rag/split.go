@@ -21,10 +21,10 @@ const (
 // same content is cut again if it was cut in another way.
 func SplitVersion(kind Kind) string {
 	switch kind {
-	case HTML: // titles, alternative texts, nothing hidden
-		return "2"
-	case Markdown: // headings that are underlined
-		return "2"
+	case HTML: // titles, alternative texts, nothing hidden; C# as a heading
+		return "3"
+	case Markdown: // headings that are underlined; C# as one
+		return "3"
 	}
 	return ""
 }

@@ -107,6 +107,10 @@ func TestMarkdownIsCutAtHeadings(t *testing.T) {
 	if diff := cmp.Diff(want, Split(Markdown, "", text)); diff != "" {
 		t.Errorf("passages (-want +got):\n%s", diff)
 	}
+	signs := Split(Markdown, "", "# C#\n\nx\n\n## F# ##\n\ny\n\n### A # b\t#\n\nz\n\n#### ## \n\nw\n\n##### #12\n\nv\n\n###### v")
+	if got := signs[len(signs)-1].Context; got != "C#\nF#\nA # b\n\n#12" {
+		t.Errorf("context below headings with signs = %q", got)
+	}
 	long := Split(Markdown, "", "# Money\n\n## Budgets\n\n"+prose(100))
 	if got := long[len(long)-1].Context; got != "Money\nBudgets" {
 		t.Errorf("context of a section's second passage = %q, want its own heading too", got)
