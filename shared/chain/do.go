@@ -43,9 +43,8 @@ func (w *work) step(ctx context.Context) (*Result, error) {
 		v, err = w.try(ctx)
 	}
 	if err == nil {
-		res.value = v
-		if res.Output, err = encode(v); err == nil {
-			err = w.grow(len(res.Output))
+		if res.Output, err = w.keep(v); err == nil {
+			res.value = v
 		}
 	}
 	res.Duration = time.Since(start)
@@ -65,33 +64,26 @@ func (w *work) step(ctx context.Context) (*Result, error) {
 		res.Status, res.Error, err = OK, failure(err), nil
 		res.Output, res.value = s.OnError.Default, decode(s.OnError.Default)
 	}
-	switch {
-	case v == nil || res.Status == OK:
-	case s.Type == Map: // what has been paid for is shown
-		res.Output, _ = encode(v)
-	case res.Status == Failed:
-		res.Output = w.shown(v)
+	if v != nil && (res.Status == Failed || s.Type == Map && res.Status != OK) { // what has been paid for is shown
+		res.Output, _ = w.keep(v)
 	}
 	return res, err
 }
 
-// shown is what there is of an answer that was cut off, if there is room for it.
-func (w *work) shown(partial any) json.RawMessage {
-	out, err := encode(partial)
-	if err != nil || w.grow(len(out)) != nil {
-		return nil
+// keep encodes an output, or what there is of one, and counts its bytes: it is in
+// memory until the run ends. It fails if there is no room for it.
+func (r *runner) keep(v any) (json.RawMessage, error) {
+	out, err := encode(v)
+	if err != nil {
+		return nil, err
 	}
-	return out
-}
-
-// grow counts the bytes of all outputs: they are in memory until the run ends.
-func (r *runner) grow(n int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.size += n; r.size > maxOutputs {
-		return fault.New(fault.TooLarge, "The outputs of all steps have more than %d bytes.", maxOutputs)
+	if r.size+len(out) > maxOutputs {
+		return nil, fault.New(fault.TooLarge, "The outputs of all steps have more than %d bytes.", maxOutputs)
 	}
-	return nil
+	r.size += len(out)
+	return out, nil
 }
 
 // inStep says where err happened.

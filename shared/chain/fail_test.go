@@ -267,3 +267,30 @@ func TestACancelledRunIsCanceled(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsSkippedGivesNothing: an output for which there is no room is neither
+// there for the steps behind it nor kept in the run.
+func TestWhatIsSkippedGivesNothing(t *testing.T) {
+	size := 5 << 20
+	w := &world{say: func(context.Context, chain.Ask, string) (chain.Answer, error) {
+		return chain.Answer{Text: strings.Repeat("x", size)}, nil
+	}}
+	r, err := run(t, with(prompt("a", "x", `"on_error":"skip"`)+`,{"id":"b","type":"condition","if":{"path":"$.steps.a.output","exists":true},"then":["c"],"needs":["d"]},
+		{"id":"c","type":"transform","select":"$.input.n"},{"id":"d","type":"transform","select":"$.input.n"}`, `"input":[{"name":"n","default":"1"}]`), "", w)
+	if err != nil || states(r) != "a:skipped b:ok c:skipped d:ok" {
+		t.Errorf("one output of 5 MB: run = %s, %v, want null for the condition", states(r), err)
+	}
+	var steps []string
+	for i := range 8 {
+		steps = append(steps, prompt(fmt.Sprintf("s%d", i), "x", `"on_error":"skip"`))
+	}
+	size = 3 << 20
+	kept := 0
+	r, err = run(t, with(strings.Join(steps, ",")), "", w)
+	for _, s := range r.Steps {
+		kept += len(s.Output)
+	}
+	if err != nil || kept > 16<<20 || strings.Count(states(r), "skipped") != 3 {
+		t.Errorf("eight outputs of 3 MB: run = %s with %d bytes, %v, want three to be skipped", states(r), kept, err)
+	}
+}

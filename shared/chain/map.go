@@ -73,7 +73,7 @@ feed:
 		if errs[i] != nil {
 			note := ItemError{Index: i, Error: failure(errs[i])}
 			if out != nil {
-				note.Output = w.shown(out)
+				note.Output, _ = w.keep(out)
 			}
 			if ctx.Err() == nil || note.Output != nil {
 				notes = append(notes, note)
