@@ -75,12 +75,12 @@ feed:
 			if out != nil {
 				note.Output, _ = w.keep(out)
 			}
-			if ctx.Err() == nil || note.Output != nil {
+			if failed == nil || note.Output != nil {
 				notes = append(notes, note)
 			}
 			out = nil
 		}
-		if errs[i] != nil && ctx.Err() == nil {
+		if errs[i] != nil && failed == nil {
 			if s.Do.OnError.Skip {
 				continue
 			}
