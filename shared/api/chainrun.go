@@ -121,7 +121,9 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 		return nil, err
 	}
 	if s.Runs != nil {
-		o.Save = func(ctx context.Context, r *chain.Run) error { return s.Runs.Save(ctx, c.User, r) }
+		o.Save = func(ctx context.Context, r *chain.Run) error {
+			return s.told(ctx, v.id, "chains", s.Runs.Save(ctx, c.User, r))
+		}
 	}
 	c.Record.Asked, c.Record.Stream = fmt.Sprintf("chain:%s@%d", name, version.Number), j.stream
 	return j, nil

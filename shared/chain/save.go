@@ -32,7 +32,7 @@ func (r *runner) takeUp(ctx context.Context, was *Run) error {
 		claim := *was
 		claim.Status, claim.Updated, claim.Until, claim.Rev = Running, r.run.Updated, r.run.Until, was.Rev+1
 		claim.Output, claim.Error = nil, nil
-		switch err := r.o.Save(ctx, &claim); {
+		switch err := r.store(ctx, &claim); {
 		case errors.Is(err, fault.Conflict): // another one was faster
 			return goesOn(was.ID, claim.Until)
 		case err != nil:
@@ -117,8 +117,7 @@ func (r *runner) save(ctx context.Context) {
 	r.mu.Unlock()
 	now.Rev++
 	now.Lost = ""
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	err := r.store(ctx, &now)
 	if errors.Is(err, fault.TooLarge) {
 		now.Lost = fault.As(err).Message
@@ -131,9 +130,11 @@ func (r *runner) save(ctx context.Context) {
 	r.run.Rev, r.run.Lost = now.Rev, now.Lost
 }
 
-// store is Save. A panic in it must not end the process: nobody is above it in
-// the goroutine that keeps a run saved.
+// store is Save, within its time. A panic in it must not end the process: nobody
+// is above it in the goroutine that keeps a run saved.
 func (r *runner) store(ctx context.Context, run *Run) error {
+	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
 	return fault.Guard(func() error { return r.o.Save(ctx, run) })
 }
 

@@ -218,3 +218,26 @@ func TestAPanicInTheStoreEndsNoProcess(t *testing.T) {
 		}
 	})
 }
+
+// TestAResumptionDoesNotWaitForItsStore for longer than other saves: nothing is
+// said to the client before it is stored.
+func TestAResumptionDoesNotWaitForItsStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &shelf{t: t}
+		c := parse(t, with(prompt("a", "x")))
+		o := chain.Options{ID: runID, Input: inputs(t, c, ""), Calls: &world{}, Save: store.save}
+		if _, err := c.Run(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		o.Resume, o.Save = store.load(), func(ctx context.Context, _ *chain.Run) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if _, err := c.Run(ctx, o); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
+			t.Errorf("Run = %v after %s, want it to give up after 10s", err, time.Since(start))
+		}
+	})
+}
