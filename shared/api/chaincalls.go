@@ -77,7 +77,6 @@ func (k *chainCalls) prepare(ctx context.Context, ch *chain.Chain) error {
 			return at(m.At+".model", err)
 		}
 		k.models = append(k.models, stepModel{m.At + ".model", w})
-		k.c.Record.Tags = w.Options().Tags
 	}
 	k.c.Record.Template = strings.Join(k.used, " ")
 	return nil
@@ -105,18 +104,15 @@ func (k *chainCalls) work(ctx context.Context, body []byte) (*gateway.Work, erro
 // that. A run that calls no model takes a slot of the rate limit.
 func (k *chainCalls) open(ctx context.Context) (err error) {
 	g := k.s.Gateway
-	var first *gateway.Work
 	switch {
 	case len(k.models) > 0:
-		first = k.models[0].work
+		k.session, err = g.Open(ctx, k.c, k.models[0].work)
 	case k.search && g.Embedding != "":
-		if first, err = g.PrepareVectors(ctx, k.c, g.Embedding, []string{" "}); err != nil {
-			return g.Refuse(ctx, k.c, err)
-		}
+		k.session, err = k.s.openSearch(ctx, k.c, " ")
 	default:
 		return g.Touch(ctx, k.c, "inference")
 	}
-	if k.session, err = g.Open(ctx, k.c, first); err != nil {
+	if err != nil {
 		if fault.As(err).Param == "model" && len(k.models) > 0 { // whose it is
 			return at(k.models[0].at, err)
 		}
@@ -237,13 +233,7 @@ func bounded(ctx context.Context, w *gateway.Work, ask chain.Ask) (int64, error)
 
 // Retrieve implements chain.Calls.
 func (k *chainCalls) Retrieve(ctx context.Context, q rag.Query) ([]rag.Hit, error) {
-	var hits []rag.Hit
-	var err error
-	if k.session != nil {
-		hits, err = k.session.Find(ctx, q)
-	} else {
-		hits, err = k.s.Gateway.Find(ctx, k.c.User, q)
-	}
+	hits, err := k.s.find(ctx, k.c, k.session, q)
 	if f := fault.As(err); f != nil && f.Kind == fault.Internal {
 		return nil, fault.Wrap(fault.Unavailable, err, "The documents cannot be searched right now; try again.")
 	}

@@ -91,6 +91,10 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 			return nil, err
 		}
 	}
+	opts, err := gateway.ParseOptions(b.Gateway) // a chain that calls no model has nobody else to read it
+	if err != nil {
+		return nil, err
+	}
 	ref, err := recipe.ReadRef("version", b.Version)
 	if err != nil {
 		return nil, err
@@ -125,7 +129,7 @@ func (s *Server) planRun(ctx context.Context, v *visit, c *gateway.Call, body []
 			return s.told(ctx, v.id, "chains", s.Runs.Save(ctx, c.User, r))
 		}
 	}
-	c.Record.Asked, c.Record.Stream = fmt.Sprintf("chain:%s@%d", name, version.Number), j.stream
+	c.Record.Asked, c.Record.Stream, c.Record.Tags = fmt.Sprintf("chain:%s@%d", name, version.Number), j.stream, opts.Tags
 	return j, nil
 }
 

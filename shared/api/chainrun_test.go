@@ -87,10 +87,15 @@ func TestBadRunsAreRefused(t *testing.T) {
 			t.Errorf("run with %s = %s, want %s", body, got, want)
 		}
 	}
+	r.saves(`{"name":"still","input":[],"steps":[{"id":"a","type":"transform","select":"$.input"}]}`)
+	a := r.do("POST", "/ai/chains/still/runs", `{"gateway":{"strategy":"dice"}}`)
+	if _, _, param, _ := a.fail(t); a.status != 400 || param != "gateway.strategy" {
+		t.Errorf("a strategy that there is not, for a chain without calls = %d %s, want 400", a.status, a.body)
+	}
 	if p := r.do("POST", "/ai/chains/c/runs", `{}`).object(t)["problems"].([]any); len(p) != 2 {
 		t.Errorf("problems = %v, want both variables", p)
 	}
-	a := r.do("POST", "/ai/chains/other/runs", "")
+	a = r.do("POST", "/ai/chains/other/runs", "")
 	if _, _, param, _ := a.fail(t); a.status != 404 || param != "steps[1].model" {
 		t.Errorf("a model that is not there = %d %s, want 404 before anything is run", a.status, a.body)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -65,15 +66,35 @@ func aboutText(err error) error {
 	return &told
 }
 
-// open admits a request that will have vectors of a text.
+// open admits a request that will have vectors of a text. What was asked for is
+// the model, unless the request says otherwise.
 func (s *Server) open(ctx context.Context, c *gateway.Call, text string) (*gateway.Session, error) {
 	model := s.Gateway.Embedding
 	w, err := s.Gateway.PrepareVectors(ctx, c, model, []string{text})
 	if err != nil { // the client did not choose the model
 		return nil, s.Gateway.Refuse(ctx, c, fault.Wrap(fault.Unavailable, err, "The embedding model '"+model+"' cannot be used right now: GATEWAY_EMBEDDING_MODEL names it."))
 	}
-	c.Record.Asked = model
+	c.Record.Asked = cmp.Or(c.Record.Asked, model)
 	return s.Gateway.Open(ctx, c, w)
+}
+
+// openSearch admits a request that searches by what a text means, or, if the key
+// may not use the model for that, by words alone: then there is no session.
+func (s *Server) openSearch(ctx context.Context, c *gateway.Call, text string) (*gateway.Session, error) {
+	session, err := s.open(ctx, c, text)
+	if errors.Is(err, fault.Forbidden) && fault.As(err).Code == "model_not_allowed" {
+		c.Record.Skipped = append(c.Record.Skipped, "rag.embedding")
+		return nil, s.Gateway.Touch(ctx, c, "inference")
+	}
+	return session, err
+}
+
+// find searches in a session, or without one.
+func (s *Server) find(ctx context.Context, c *gateway.Call, session *gateway.Session, q rag.Query) ([]rag.Hit, error) {
+	if session == nil {
+		return s.Gateway.Find(ctx, c.User, q)
+	}
+	return session.Find(ctx, q)
 }
 
 // vectors makes those of texts, in batches.
@@ -113,15 +134,9 @@ func (s *Server) searchByMeaning(ctx context.Context, v *visit, c *gateway.Call,
 		return s.Gateway.Refuse(ctx, c, err)
 	}
 	var hits []rag.Hit
-	session, err := s.open(ctx, c, q.Text)
-	switch {
-	case err == nil:
-		hits, err = session.Find(ctx, q)
-	case errors.Is(err, fault.Forbidden) && fault.As(err).Code == "model_not_allowed":
-		c.Record.Skipped = append(c.Record.Skipped, "rag.embedding")
-		if err = s.Gateway.Touch(ctx, c, "inference"); err == nil {
-			hits, err = rag.Find(ctx, s.Passages, c.User, q)
-		}
+	session, err := s.openSearch(ctx, c, q.Text)
+	if err == nil {
+		hits, err = s.find(ctx, c, session, q)
 	}
 	if err != nil {
 		return s.told(ctx, v.id, "search", err)

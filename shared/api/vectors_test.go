@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -190,6 +191,32 @@ func TestVectorsNeedPermission(t *testing.T) {
 	}
 	r.server.Gateway.Embedding = "no-such-model"
 	if a := r.do("POST", "/ai/documents", `{"collection":"docs","id":"b","text":"Storks."}`); a.status != 503 || !strings.Contains(a.body, "GATEWAY_EMBEDDING_MODEL") {
+		t.Errorf("with a model that is not there: %d %s", a.status, a.body)
+	}
+}
+
+// TestChainsThatOnlySearch are searches with a bill of their own, which goes to
+// the chain and its tags, and do without vectors where those do.
+func TestChainsThatOnlySearch(t *testing.T) {
+	r, e := newEmbeddingReader(t)
+	r.server.Recipes, r.server.Runs = r.store.Recipes(), r.store.Runs()
+	r.keep("docs", "a", "Herons.")
+	r.saves(`{"name":"c","steps":[{"id":"f","type":"retrieve","collection":"docs","query":"heron"}]}`)
+	r.do("POST", "/ai/chains/c/runs", `{"gateway":{"tags":["team-a"]}}`).want(t, 200, `{"status":"ok"}`)
+	records := r.records("ana")
+	if last := records[len(records)-1]; last.Operation != "chain" || last.Asked != "chain:c@1" || !slices.Equal(last.Tags, []string{"team-a"}) || last.Cost == 0 {
+		t.Errorf("record = %+v, want a chain with its tag that cost something", last)
+	}
+	e.calls.Store(0)
+	r.server.Gateway.Passages = &passages{}
+	bob := []string{"Authorization", "Bearer " + r.user("bob", func(u *admission.User) { u.Models = []string{"gpt-4o-mini"} })}
+	r.saves(`{"name":"c","steps":[{"id":"f","type":"retrieve","collection":"docs","query":"heron"}]}`, bob...)
+	a := r.do("POST", "/ai/chains/c/runs", "", bob...)
+	if a.status != 200 || !strings.Contains(a.body, `"found"`) || a.header.Get("X-Gateway-Skipped") != "rag.embedding" || e.calls.Load() != 0 || len(r.records("bob")) != 0 {
+		t.Errorf("a key that may not use the embedding model: %d %s, skipped %q, want words alone, for nothing", a.status, a.body, a.header.Get("X-Gateway-Skipped"))
+	}
+	r.server.Gateway.Embedding = "no-such-model"
+	if a := r.do("POST", "/ai/chains/c/runs", ""); a.status != 503 || !strings.Contains(a.body, "GATEWAY_EMBEDDING_MODEL") {
 		t.Errorf("with a model that is not there: %d %s", a.status, a.body)
 	}
 }

@@ -35,7 +35,7 @@ func parseEmbed(body []byte) (*llm.EmbedRequest, Options, embedOptions, error) {
 	if err != nil {
 		return nil, Options{}, own, err
 	}
-	opts, err := parseOptions(rest)
+	opts, err := ParseOptions(rest)
 	if err == nil {
 		err = opts.chatOnly()
 	}

@@ -66,11 +66,13 @@ func parseChat(body []byte, fields []rawjson.Field) (*llm.Request, Options, erro
 	if err != nil {
 		return nil, Options{}, err
 	}
-	opts, err := parseOptions(rawjson.Get(req.Fields, "gateway"))
+	opts, err := ParseOptions(rawjson.Get(req.Fields, "gateway"))
 	return req, opts, err
 }
 
-func parseOptions(object []byte) (o Options, err error) {
+// ParseOptions reads the "gateway" object of a request, which may be absent. Its
+// errors are fault.Invalid, or fault.Unimplemented, and name the key.
+func ParseOptions(object []byte) (o Options, err error) {
 	if rawjson.IsNull(object) {
 		return o, nil
 	}

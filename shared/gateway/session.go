@@ -55,9 +55,6 @@ type Work struct {
 // the call is made.
 func (w *Work) Chat() *llm.Request { return w.chat }
 
-// Options are the request's own, from its gateway object.
-func (w *Work) Options() Options { return w.opts }
-
 // PrepareChat reads the body of a chat; there is no I/O in it, unless the body
 // names a template that was not read lately. It fails with what is wrong, naming
 // the field, or with fault.NotFound for the model or the template.

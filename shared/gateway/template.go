@@ -103,7 +103,7 @@ func (g *Gateway) fill(ctx context.Context, c *Call, body []byte, fields []rawjs
 	if rawjson.IsNull(own) || rawjson.Get(rawjson.Fields(nil, own), "template") == nil {
 		return nil, nil
 	}
-	opts, err := parseOptions(own)
+	opts, err := ParseOptions(own)
 	if err != nil || opts.Template == nil {
 		return nil, err
 	}
