@@ -116,8 +116,12 @@ func (d *received) add(i int, object []byte) error {
 func dimensions(v []byte) (n int, encoded bool) {
 	switch rawjson.Kind(v) {
 	case "string":
-		size := len(v) - len(`""`) - bytes.Count(v, []byte{'\\'}) // of a slash, by some servers
-		return base64.StdEncoding.DecodedLen(size) / 4, true      // up to two bytes more than there are
+		size := len(v) - len(`""`)
+		if bytes.IndexByte(v, '\\') >= 0 { // before a slash, or for a plus, by some servers
+			text, _ := rawjson.String(v)
+			size = len(text)
+		}
+		return base64.StdEncoding.DecodedLen(size) / 4, true // up to two bytes more than there are
 	case "array":
 		if len(bytes.TrimSpace(v[1:len(v)-1])) > 0 {
 			return bytes.Count(v, []byte{','}) + 1, false
