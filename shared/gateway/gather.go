@@ -268,6 +268,9 @@ func (s *Session) embedQuestion(ctx context.Context, model string, texts []strin
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Allows(w); err != nil {
+		return nil, err
+	}
 	w.Side = true
 	return s.Vectors(ctx, w)
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/conversation"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -155,5 +156,22 @@ func TestWhatIsSearchedFor(t *testing.T) {
 	got := r.body(t.Context(), `{"model":"openai/gpt-4o-mini","messages":[{"role":"assistant","content":"x"}],"gateway":{"rag":{"collection":"docs"}}}`)
 	if f := fault.As(got.err); f == nil || f.Kind != fault.Invalid || f.Param != "gateway.rag" {
 		t.Errorf("without a user's message: %v, want a fault of gateway.rag", got.err)
+	}
+}
+
+// TestQuestionsNeedPermissionForTheirModel: a key that may not use the model of
+// the vectors finds passages by their words.
+func TestQuestionsNeedPermissionForTheirModel(t *testing.T) {
+	for models, want := range map[string][]string{"*": nil, "openai/gpt-4o-mini": {"rag.embedding"}} {
+		s := &scripted{}
+		in := instance("openai", says("openai"))
+		in.Embeds, in.Embedder = true, s
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}}, func(_ *admission.User, k *admission.Rule) { k.Models = []string{models} })
+		r.gateway.Passages, r.gateway.Embedding = shelf(aimed), small
+		got := r.chat(t.Context(), "openai/gpt-4o-mini", `"rag":{"collection":"docs"}`)
+		if got.err != nil || !slices.Equal(got.record.Skipped, want) || (len(s.calls) > 0) != (want == nil) {
+			t.Errorf("%s: %v, skipped %q, the model was asked for %q; want %q", models, got.err, got.record.Skipped, s.asked(), want)
+		}
+		r.books()
 	}
 }
