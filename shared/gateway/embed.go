@@ -233,7 +233,7 @@ func (e *embedding) book(err error) {
 		return
 	}
 	c.Record.TTFT = now.Sub(c.Start)
-	if e.memory != nil {
+	if e.memory != nil && c.Cache != "miss" { // of an earlier call
 		c.Cache = "miss"
 		if e.asked == nil {
 			c.Cache = "hit"

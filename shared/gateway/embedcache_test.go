@@ -58,6 +58,31 @@ func TestWhatWasEmbeddedIsRemembered(t *testing.T) {
 
 // TestTheCacheTellsRequestsApart: what may give another vector is another
 // entry, and what is not understood is not remembered.
+// TestAHitIsAllOfARequest: one of several calls that needed nobody is no hit.
+func TestAHitIsAllOfARequest(t *testing.T) {
+	for want, texts := range map[string][]string{"hit": {"old", "old"}, "miss": {"old", "new", "old"}} {
+		in := instance("openai", says("openai"))
+		in.Embeds, in.Embedder = true, &scripted{}
+		r := caching(t, gateway.Set{Instances: []gateway.Instance{in}})
+		r.embed(t.Context(), ask(small, []string{"old"}, ""))
+		c, s, _ := r.session("openai/gpt-4o-mini")
+		for _, text := range texts {
+			w, err := r.gateway.PrepareVectors(t.Context(), c, small, []string{text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Vectors(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.gateway.Settle(t.Context(), c, 200, nil)
+		if c.Cache != want {
+			t.Errorf("%q: the cache is said to be a %s, want %s", texts, c.Cache, want)
+		}
+		r.books()
+	}
+}
+
 func TestTheCacheTellsRequestsApart(t *testing.T) {
 	s := &scripted{limit: llm.Batch{Inputs: 1}, before: func(_ context.Context, req *llm.EmbedRequest) error {
 		if req.Dimensions == 3 {
