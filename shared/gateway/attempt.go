@@ -20,7 +20,6 @@ type attempt struct {
 	asked  time.Time
 	bytes  int64 // of generated text
 	seen   bool  // an event has come
-	billed bool  // with the usage on
 	result Outcome
 
 	dropped []string // request fields that the provider could not take
@@ -86,7 +85,6 @@ func (b *bill) count(a *attempt, e *llm.Event) {
 	}
 	a.bytes += e.Generated()
 	if e.Usage != nil {
-		a.billed = true
 		b.price(a, *e.Usage, false)
 	}
 	if e.Finish != "" && len(a.result.Finish) == 0 {
@@ -122,7 +120,7 @@ func (b *bill) estimate(a *attempt, input func() int64) {
 // close ends an attempt. If something was generated and the provider did not
 // say what it bills, or was not let finish, that is counted here.
 func (b *bill) close(a *attempt, input func() int64, err error) {
-	if a.seen && !a.billed {
+	if a.seen && !a.known {
 		b.estimate(a, input)
 	}
 	a.result.Err = err

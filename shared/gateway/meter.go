@@ -163,7 +163,7 @@ func (m *meter) picked(to *router.Target) {
 
 // event passes an event of the speaker on.
 func (m *meter) event(ctx context.Context, e *llm.Event) error {
-	if e.Raw != nil && e.Usage == nil && !m.req.Stream && !m.speaker.billed { // the whole answer, which comes with its price
+	if e.Raw != nil && e.Usage == nil && !m.req.Stream && !m.speaker.known { // the whole answer, which comes with its price
 		m.estimate(m.speaker, m.inputTokens)
 		m.book(m.w, m.speaker, false)
 	}
