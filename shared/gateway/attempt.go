@@ -20,6 +20,7 @@ type attempt struct {
 	asked  time.Time
 	bytes  int64 // of generated text
 	seen   bool  // an event has come
+	calls  int   // how many it stands for, if there are several
 	result Outcome
 
 	dropped []string // request fields that the provider could not take
@@ -175,7 +176,7 @@ func (b *bill) finish() {
 }
 
 func (a *attempt) record() usage.Attempt {
-	t := usage.Attempt{Provider: a.target.Provider, Model: a.target.Model, Status: http.StatusOK,
+	t := usage.Attempt{Provider: a.target.Provider, Model: a.target.Model, Calls: a.calls, Status: http.StatusOK,
 		InputTokens: a.usage.Input, OutputTokens: a.usage.Output, Cost: a.cost}
 	if err := a.result.Err; err != nil && !errors.Is(err, errCut) {
 		f := fault.As(err)

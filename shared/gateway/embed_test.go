@@ -239,7 +239,7 @@ func TestPartsAreTriedAgainByThemselves(t *testing.T) {
 		texts := lengths(20)
 		got := r.embed(t.Context(), ask(small, texts, ""))
 		checkVectors(t, got, s, texts)
-		if rec := got.record; rec.Attempts != 60 || rec.InputTokens != total(texts) || len(rec.Tried) != 2 || rec.Tried[0].Status != 503 || rec.Tried[1].InputTokens != total(texts) {
+		if rec := got.record; rec.Attempts != 60 || rec.InputTokens != total(texts) || len(rec.Tried) != 2 || rec.Tried[0].Status != 503 || rec.Tried[0].Calls != 40 || rec.Tried[1].Calls != 20 || rec.Tried[1].InputTokens != total(texts) {
 			t.Errorf("record = %+v, want 60 attempts, in two entries", rec)
 		}
 		r.books()

@@ -191,6 +191,7 @@ func (e *embedding) fold(a *attempt, list []int) {
 		r := a.record()
 		for _, o := range e.tried {
 			if s := o.record(); o.target == a.target && s.Status == r.Status && s.Error == r.Error {
+				o.calls = max(1, o.calls) + 1
 				o.usage.Add(a.usage)
 				o.cost, o.known, o.guess = o.cost+a.cost, o.known || a.known, o.guess || a.guess
 				b.attempts = slices.DeleteFunc(b.attempts, func(x *attempt) bool { return x == a })
