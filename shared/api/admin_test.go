@@ -241,13 +241,16 @@ func TestRefusalsTellTheLimits(t *testing.T) {
 	if message, _, _, _ := big.fail(t); big.status != 429 || !strings.Contains(message, "may use 1000") || !strings.Contains(message, "max_completion_tokens") {
 		t.Errorf("a request above the limit: %d %s, want to be told what to do", big.status, big.body)
 	}
+	if big.header.Get("X-Should-Retry") != "false" || big.header.Get("Retry-After") != "" {
+		t.Errorf("a request above the limit: %v, want no invitation to send it again", big.header)
+	}
 	small := strings.Replace(hello, "{", `{"max_tokens":10,`, 1)
 	if a := r.chat(small); a.status != 200 {
 		t.Fatalf("the first: %d %s", a.status, a.body)
 	}
 	for _, path := range []string{"/ai/chat/completions", "/ai/models"} {
 		a := r.do(map[string]string{"/ai/models": "GET"}[path]+map[string]string{"/ai/chat/completions": "POST"}[path], path, small)
-		if a.status != 429 || a.header.Get("X-Ratelimit-Limit-Requests") != "1" || a.header.Get("X-Ratelimit-Remaining-Requests") != "0" || a.header.Get("X-Ratelimit-Reset-Requests") == "" || a.header.Get("Retry-After") == "" {
+		if a.status != 429 || a.header.Get("X-Ratelimit-Limit-Requests") != "1" || a.header.Get("X-Ratelimit-Remaining-Requests") != "0" || a.header.Get("X-Ratelimit-Reset-Requests") == "" || a.header.Get("Retry-After") == "" || a.header.Get("X-Should-Retry") != "" {
 			t.Errorf("%s too fast: %d %v", path, a.status, a.header)
 		}
 	}

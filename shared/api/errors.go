@@ -74,11 +74,11 @@ func writeError(w http.ResponseWriter, err error) { writeErrorWith(w, err, "", n
 func writeErrorWith(w http.ResponseWriter, err error, name string, value []byte) {
 	f := fault.As(err)
 	h := w.Header()
-	if f.RetryAfter > 0 || f.Kind == fault.RateLimited || f.Kind == fault.Unavailable {
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
-	}
-	if f.Kind == fault.Quota {
+	switch {
+	case f.Kind == fault.Quota, f.Kind == fault.RateLimited && f.RetryAfter == 0 && f.Provider == "": // more than any minute has room for
 		h.Set("X-Should-Retry", "false") // waiting does not help; OpenAI's SDKs obey
+	case f.RetryAfter > 0 || f.Kind == fault.RateLimited || f.Kind == fault.Unavailable:
+		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(f.RetryAfter.Seconds())))))
 	}
 	body := appendError([]byte(`{"error":`), err)
 	if name != "" {
