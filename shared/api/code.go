@@ -38,7 +38,7 @@ func (s *Server) code(ctx context.Context, v *visit, c *gateway.Call, body []byt
 			g.out.stop()
 		}
 	}()
-	c.Need, c.Whole = llm.NeedText, true
+	c.Need, c.Whole, c.Question = llm.NeedText, true, b.Prompt
 	c.Admitted = func() {
 		if c.Record.Stream {
 			g.out = newEvents(v, c)

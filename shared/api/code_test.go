@@ -430,3 +430,16 @@ func TestCodeKeepsItsFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestCodeSearchesForThePrompt: the rules that we add are words like others, and
+// say nothing of what the task is about.
+func TestCodeSearchesForThePrompt(t *testing.T) {
+	l := newLibrary(t, reply("application/json", completion))
+	l.document("docs", "retry", "Calls retry.")
+	l.document("docs", "style", "A language guide: tests are in usual files beside the code. Rules of a task.")
+	a := l.code(`{"model":"gpt-4o-mini","prompt":"Make it retry","tests":true,"language":"go","constraints":["A rule of style"],"gateway":{"rag":{"collection":"docs"}}}`)
+	var e extras
+	if err := json.Unmarshal([]byte(a.body), &e); err != nil || len(e.Gateway.Citations) != 1 || e.Gateway.Citations[0].ID != "retry" {
+		t.Errorf("citations = %+v of %s, want what the prompt asks for", e.Gateway.Citations, a.body)
+	}
+}

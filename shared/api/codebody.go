@@ -238,8 +238,8 @@ func codeFile(at string, value []byte) (f codegen.File, err error) {
 	return f, err
 }
 
-// chat is the request as a chat. The files come in a message of their own, so
-// that passages are searched for with the task alone.
+// chat is the request as a chat. The files come in a message of their own, before
+// the task: requests about the same files begin alike.
 func (b *codeBody) chat() []byte {
 	body := rawjson.AppendString([]byte(`{"model":`), b.model)
 	body = fmt.Appendf(body, `,"stream":%v,"messages":[`, b.stream)

@@ -63,6 +63,8 @@ type Call struct {
 	// Whole says that none of the client's own messages may be left out to make
 	// the prompt fit: they are one task.
 	Whole bool
+	// Question is what passages are searched for; "" for the newest user message.
+	Question string
 
 	// Admitted is called by Chat when the request has been admitted, before
 	// anything is fetched or asked for it. Nil: nobody wants to know.

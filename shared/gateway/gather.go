@@ -101,7 +101,11 @@ func (s *Session) gather(ctx context.Context, w *Work, own said) (g gathered, er
 			return err
 		})
 	}
-	text := prompt.Question(own.rest)
+	asked := own.rest
+	if q := s.c.Question; q != "" {
+		asked = []json.RawMessage{llm.TextMessage("user", q)}
+	}
+	text := prompt.Question(asked)
 	if r := w.opts.RAG; r != nil && text != "" {
 		all.Go(func() { search(r, text) })
 	}
