@@ -24,7 +24,7 @@ const maxUnderlined = 200
 type sections struct {
 	text, fence   string
 	list          []Passage
-	path          [7]string // headings by level
+	path          [7]string // headings by level, as much of them as contexts show
 	first, titles int       // where the section begins, and where the headings that it begins with end
 	top, level    int       // the levels of its highest and its last heading
 	bodiless      bool      // so far it has nothing but headings
@@ -99,7 +99,7 @@ func (s *sections) head(start, end, level int, title string) {
 		s.first, s.top, s.bodiless = start, level, true
 	}
 	s.top, s.level, s.titles = min(s.top, level), level, end
-	s.path[level] = title
+	s.path[level] = clip.To(title, 2*maxContext) // it may be as long as the document, and every section below joins it
 	clear(s.path[level+1:])
 }
 

@@ -2,6 +2,7 @@ package rag
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -154,6 +155,22 @@ func TestMarkdownIsCutAtUnderlinedHeadings(t *testing.T) {
 	}
 	if list := Split(HTML, "", "<h1>A</h1><p>None<br>-<p>x<br>==="); len(list) != 1 {
 		t.Errorf("a page has underlined headings: %+v", list)
+	}
+}
+
+// TestSectionsShareALongHeading: a heading may be half of a document, and stand
+// above thousands of sections.
+func TestSectionsShareALongHeading(t *testing.T) {
+	text := "# a\n\nb\n\n## " + strings.Repeat("c ", 128<<10) + "\n\nd\n" + strings.Repeat("### e\nf\n", 4<<10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	list := Split(Markdown, "", text)
+	runtime.ReadMemStats(&after)
+	if got := list[len(list)-1].Context; len(got) != maxContext || !strings.HasPrefix(got, "a\nc c ") {
+		t.Errorf("context = %q, want the beginning of the headings", got)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20 { // the heading once per section is four times that
+		t.Errorf("a document of %d bytes took %d", len(text), n)
 	}
 }
 
