@@ -340,14 +340,15 @@ func ReadEmbedRequest(body []byte) (*EmbedRequest, error) {
 	return r, r.parseInput(rawjson.Get(fields, "input"))
 }
 
-// tokenID reads one of the numbers that stand for a text.
-func tokenID(at string, v []byte) (int64, error) {
+// tokenID reads one of the numbers that stand for a text. at says where it is: a
+// request may have hundreds of thousands, of which at most one is wrong.
+func tokenID(v []byte, at func() string) (int64, error) {
 	n, ok := rawjson.Int(v)
 	if !ok {
-		return 0, wrongType(at, v, "integer")
+		return 0, wrongType(at(), v, "integer")
 	}
 	if n < 0 {
-		return 0, &fault.Error{Kind: fault.Invalid, Param: at, Code: "invalid_value", Message: fmt.Sprintf("'%s' is %d: a token id is 0 or more.", at, n)}
+		return 0, &fault.Error{Kind: fault.Invalid, Param: at(), Code: "invalid_value", Message: fmt.Sprintf("'%s' is %d: a token id is 0 or more.", at(), n)}
 	}
 	return n, nil
 }
@@ -369,7 +370,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 		if count++; count > maxInputs && single == nil {
 			return fault.Field("input", "'input' holds more than %d inputs.", maxInputs)
 		}
-		at := fmt.Sprintf("input[%d]", i)
+		at := func() string { return fmt.Sprintf("input[%d]", i) }
 		switch kind := rawjson.Kind(v); {
 		case kind == "string" && r.Tokens == nil && single == nil:
 			s, _ := rawjson.String(v)
@@ -378,7 +379,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 			}
 			r.Inputs = append(r.Inputs, s)
 		case kind == "number" && r.Inputs == nil && r.Tokens == nil:
-			n, err := tokenID(at, v)
+			n, err := tokenID(v, at)
 			if err != nil {
 				return err
 			}
@@ -386,7 +387,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 		case kind == "array" && r.Inputs == nil && single == nil:
 			var ids []int64
 			err := rawjson.Elements(v, func(j int, t []byte) error {
-				n, err := tokenID(fmt.Sprintf("%s[%d]", at, j), t)
+				n, err := tokenID(t, func() string { return fmt.Sprintf("%s[%d]", at(), j) })
 				if err != nil {
 					return err
 				}
@@ -401,7 +402,7 @@ func (r *EmbedRequest) parseInput(input []byte) error {
 			}
 			r.Tokens = append(r.Tokens, ids)
 		default:
-			return fault.Field(at, "'input' must be a string, or an array of only strings, only token ids, or only arrays of token ids; '%s' is %s.", at, kind)
+			return fault.Field(at(), "'input' must be a string, or an array of only strings, only token ids, or only arrays of token ids; '%s' is %s.", at(), kind)
 		}
 		return nil
 	})

@@ -95,3 +95,28 @@ func BenchmarkFloats(b *testing.B) {
 		}
 	}
 }
+
+// TestInputsAreReadWithoutWaste: a request may hold hundreds of thousands of
+// token ids, and the place of each is of interest only if it is wrong.
+func TestInputsAreReadWithoutWaste(t *testing.T) {
+	ids := strings.TrimSuffix(strings.Repeat("12345,", 5000), ",")
+	for name, input := range map[string]string{
+		"one input":      "[" + ids + "]",
+		"several":        "[[" + ids + "],[1],[2]]",
+		"many texts":     "[" + strings.TrimSuffix(strings.Repeat(`"a",`, 2000), ",") + "]",
+		"many, of a few": "[" + strings.TrimSuffix(strings.Repeat("[1,2,3],", 2000), ",") + "]",
+	} {
+		body := []byte(`{"model":"m","input":` + input + `}`)
+		inputs := 0
+		n := testing.AllocsPerRun(5, func() {
+			r, err := llm.ParseEmbedRequest(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			inputs = len(r.Inputs) + len(r.Tokens)
+		})
+		if most := float64(100 + 4*inputs); n > most {
+			t.Errorf("%s: %v allocations for %d inputs, want at most %v", name, n, inputs, most)
+		}
+	}
+}
