@@ -86,13 +86,7 @@ func (e *embedding) recall(g *Gateway, prefix digest) {
 	for i := range m.keys {
 		h.Reset()
 		h.Write(prefix[:])
-		if e.req.Tokens == nil {
-			h.Write([]byte(e.req.Inputs[i]))
-		} else {
-			for _, id := range e.req.Tokens[i] {
-				number(h, id)
-			}
-		}
+		h.Write([]byte(e.key(i)))
 		h.Sum(m.keys[i][:0])
 	}
 	e.memory = m
