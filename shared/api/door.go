@@ -114,7 +114,7 @@ func clientID(h http.Header) string {
 
 const exposed = "x-request-id, x-client-request-id, x-gateway-provider, x-gateway-model, x-gateway-attempts, x-gateway-cache, x-gateway-overhead-ms, " +
 	"x-gateway-cost-usd, x-gateway-dropped, x-gateway-skipped, x-gateway-context, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, " +
-	"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after"
+	"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, retry-after, x-should-retry"
 
 // cors lets browsers call from anywhere: the key is the protection, and no
 // cookie is ever read. The list of headers is long, and for browsers only.

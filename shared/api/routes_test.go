@@ -64,7 +64,7 @@ func TestPreflightIsTheSameEverywhere(t *testing.T) {
 			t.Errorf("OPTIONS %s: %d %v", path, a.status, a.header)
 		}
 	}
-	if a := r.do("GET", "/health", "", "Origin", "https://app.example"); a.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "x-request-id") {
+	if a := r.do("GET", "/health", "", "Origin", "https://app.example"); a.header.Get("Access-Control-Allow-Origin") != "*" || !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "x-request-id") || !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "x-should-retry") {
 		t.Errorf("GET /health: %v", a.header)
 	}
 }
