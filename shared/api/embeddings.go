@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -35,6 +36,14 @@ func (s *Server) embeddings(ctx context.Context, v *visit, c *gateway.Call, body
 // appendEmbeddings renders vectors that did not come in OpenAI's format, or not
 // in one piece. An input that was refused has no vector but an error.
 func appendEmbeddings(dst []byte, req *llm.EmbedRequest, out *llm.Embeddings, c *gateway.Call) []byte {
+	size, number := 256, len("-0.023064255,")
+	if req.Base64 {
+		number = 6 // and not even that
+	}
+	for _, vec := range out.Vectors {
+		size += number*len(vec) + len(`{"object":"embedding","index":1000,"embedding":""},`)
+	}
+	dst = slices.Grow(dst, size) // thousands of vectors would be copied again and again
 	dst = append(dst, `{"object":"list","data":[`...)
 	for i, vec := range out.Vectors {
 		if i > 0 {
@@ -79,11 +88,14 @@ func appendFloats(dst []byte, vec []float32) []byte {
 
 // appendBase64 writes the vector as OpenAI does: little-endian float32.
 func appendBase64(dst []byte, vec []float32) []byte {
-	raw := make([]byte, 0, 4*len(vec))
-	for _, f := range vec {
-		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
-	}
+	var buf [768]byte // a multiple of three: nothing is padded but the end
 	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, raw)
+	for part := range slices.Chunk(vec, len(buf)/4) {
+		raw := buf[:0]
+		for _, f := range part {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(f))
+		}
+		dst = base64.StdEncoding.AppendEncode(dst, raw)
+	}
 	return append(dst, '"')
 }

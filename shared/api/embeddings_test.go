@@ -115,6 +115,25 @@ func TestVectorsOfOtherProtocols(t *testing.T) {
 	}
 }
 
+// TestLongVectorsInBase64: however many numbers there are, they are one text.
+func TestLongVectorsInBase64(t *testing.T) {
+	vec := make([]float32, 0, 1000)
+	r := newRig(t, nil, nil)
+	r.server.Gateway.Models = gateway.NewRegistry(gateway.Instance{Name: "v", Embeds: true, Free: true, Embedder: vectors(func(*llm.EmbedRequest) (*llm.Embeddings, error) {
+		return &llm.Embeddings{Vectors: [][]float32{vec}}, nil
+	})})
+	for _, n := range []int{1, 2, 3, 191, 192, 193, 384, 1000} {
+		var want []byte
+		for vec = vec[:0]; len(vec) < n; vec = append(vec, float32(len(vec))-0.5) {
+			want = binary.LittleEndian.AppendUint32(want, math.Float32bits(float32(len(vec))-0.5))
+		}
+		a := r.do("POST", "/ai/embeddings", `{"model":"v/m","input":"a","encoding_format":"base64"}`)
+		if !strings.Contains(a.body, `"embedding":"`+base64.StdEncoding.EncodeToString(want)+`"}`) {
+			t.Errorf("%d numbers: %.200s", n, a.body)
+		}
+	}
+}
+
 // numbering is an upstream that gives every input a vector of its length, and
 // refuses the input "bad" in the way of OpenAI.
 func numbering(w http.ResponseWriter, r *http.Request) {
