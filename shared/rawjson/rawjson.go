@@ -49,14 +49,32 @@ func Object(dst []Field, data []byte, depth int) ([]Field, error) {
 		s.pos = firstInvalid(data)
 		return dst, s.fail("text is not UTF-8")
 	}
-	for i, f := range dst[first:] {
-		for _, g := range dst[first : first+i] {
-			if f.Name == g.Name {
-				return dst, &SyntaxError{Offset: f.start, Msg: fmt.Sprintf("%q is given twice", f.Name)}
-			}
-		}
+	if f := repeated(dst[first:]); f != nil {
+		return dst, &SyntaxError{Offset: f.start, Msg: fmt.Sprintf("%q is given twice", f.Name)}
 	}
 	return dst, nil
+}
+
+// few are fields that are sooner compared with each other than put into a map.
+const few = 64
+
+// repeated returns the first field whose name another one before it has; nil if
+// there is none.
+func repeated(fields []Field) *Field {
+	var seen map[string]bool
+	if len(fields) > few {
+		seen = make(map[string]bool, len(fields))
+	}
+	for i := range fields {
+		f := &fields[i]
+		if seen[f.Name] || seen == nil && Get(fields[:i], f.Name) != nil {
+			return f
+		}
+		if seen != nil {
+			seen[f.Name] = true
+		}
+	}
+	return nil
 }
 
 // Valid reports whether data is one JSON value nested at most depth deep.
