@@ -116,6 +116,7 @@ type object struct {
 	at     string // "" for the body itself
 	fields []rawjson.Field
 	known  []string
+	open   bool // it takes any name
 }
 
 // object opens value, which must be an object; else it notes so and returns
@@ -149,13 +150,15 @@ func (o *object) given(name string) bool { return rawjson.Get(o.fields, name) !=
 
 // rest notes the fields that nobody asked for, and those that are there twice.
 func (o *object) rest() {
-	for i, f := range o.fields {
+	seen := make(map[string]bool, len(o.fields))
+	for _, f := range o.fields {
 		switch {
-		case !slices.Contains(o.known, f.Name):
+		case !o.open && !slices.Contains(o.known, f.Name):
 			o.p.add(o.path(f.Name), "is not known here")
-		case slices.ContainsFunc(o.fields[:i], func(g rawjson.Field) bool { return g.Name == f.Name }):
+		case seen[f.Name]:
 			o.p.add(o.path(f.Name), "is given twice")
 		}
+		seen[f.Name] = true
 	}
 }
 

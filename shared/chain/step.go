@@ -106,9 +106,7 @@ func (p *Problems) parameters(s *Step, o *object) {
 		}
 	}
 	before := len(*p)
-	for _, f := range params.fields {
-		params.known = append(params.known, f.Name)
-	}
+	params.open = true
 	params.rest() // fields that are there twice
 	if len(params.fields) == 0 || len(*p) > before {
 		return
@@ -250,8 +248,8 @@ func (p *Problems) template(at string, v []byte, s *Step) *TemplateRef {
 		if vo, ok := p.object(o.path("variables"), vars); ok {
 			for _, f := range vo.fields {
 				t.variables = append(t.variables, p.binding(vo.path(f.Name), f, s))
-				vo.known = append(vo.known, f.Name)
 			}
+			vo.open = true
 			vo.rest()
 		}
 	}
@@ -355,8 +353,8 @@ func (p *Problems) selection(at string, v []byte, texts bool, uses *[]use) *sele
 	case rawjson.Kind(v) == "object":
 		o, _ := p.object(at, v)
 		sel := &selection{names: []string{}}
+		o.open = true
 		for _, f := range o.fields {
-			o.known = append(o.known, f.Name)
 			if q := p.path(o.path(f.Name), f.Value); q != nil {
 				sel.names, sel.paths = append(sel.names, f.Name), append(sel.paths, q)
 				*uses = append(*uses, use{at: o.path(f.Name), refs: q.refs, path: q})
