@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
 	"github.com/devmentor/ai-gateway/shared/llm"
@@ -105,6 +106,10 @@ func outcome(v *visit, err error) int {
 	return Status(err)
 }
 
+// maxDropped is how many bytes of names a header may have: clients give up on
+// answers with long ones.
+const maxDropped = 2 << 10
+
 // writeCallHeaders tells what is known of the call so far.
 func writeCallHeaders(h http.Header, c *gateway.Call) {
 	limits(h, c.Grant.Limits)
@@ -120,7 +125,11 @@ func writeCallHeaders(h http.Header, c *gateway.Call) {
 		h["X-Gateway-Cache"] = []string{cache}
 	}
 	if len(c.Dropped) > 0 {
-		h["X-Gateway-Dropped"] = []string{strings.Join(c.Dropped, ", ")}
+		names := strings.Join(c.Dropped, ", ")
+		if len(names) > maxDropped {
+			names = clip.To(names, maxDropped) + " ..."
+		}
+		h["X-Gateway-Dropped"] = []string{names}
 	}
 	if c.Assembly != nil {
 		h["X-Gateway-Context"] = []string{c.Assembly.Account.Header()}

@@ -1,11 +1,15 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/devmentor/ai-gateway/shared/llm"
 )
 
 // TestEveryRequestHasALogLine: those that run no model, too. None tells what a
@@ -58,5 +62,27 @@ func TestEveryRequestHasALogLine(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), "secret") {
 		t.Errorf("the log tells secrets: %s", r.log)
+	}
+}
+
+// TestManyDroppedFieldsAreNotAllNamed: a header of megabytes is one that clients
+// and load balancers refuse, with the answer that was paid for.
+func TestManyDroppedFieldsAreNotAllNamed(t *testing.T) {
+	r := newRig(t, nil, llm.ProviderFunc(func(_ context.Context, req *llm.Request, emit func(*llm.Event) error) error {
+		if err := req.Drop("script", "model", "messages"); err != nil {
+			return err
+		}
+		return emit(&llm.Event{Text: "Hi.", Finish: "stop", Usage: &llm.Usage{Input: 1, Output: 1}})
+	}))
+	for n, cut := range map[int]bool{1: false, 170: false, 171: true, 5000: true} {
+		var fields strings.Builder
+		for i := range n {
+			fmt.Fprintf(&fields, `,"field%05d":5`, i)
+		}
+		a := r.chat(`{"model":"script","messages":[{"role":"user","content":"x"}]` + fields.String() + `}`)
+		names := a.header.Get("X-Gateway-Dropped")
+		if a.status != 200 || !strings.HasPrefix(names, "field00000") || len(names) > 2052 || strings.HasSuffix(names, " ...") != cut {
+			t.Errorf("%d fields: %d, %d bytes of names: %.3000s", n, a.status, len(names), names)
+		}
 	}
 }

@@ -173,8 +173,9 @@ func (u *Usage) Add(v Usage) {
 // take. What it cannot take is noted in Dropped, or refused if Strict. Fields
 // that ask for nothing (null, false, n = 1, empty lists) do not count.
 func (r *Request) Drop(provider string, supported ...string) error {
+	before := r.Dropped // no two fields have one name
 	for _, f := range r.Fields {
-		if slices.Contains(supported, f.Name) || f.Name == "gateway" || asksForNothing(f) || slices.Contains(r.Dropped, f.Name) {
+		if slices.Contains(supported, f.Name) || f.Name == "gateway" || asksForNothing(f) || slices.Contains(before, f.Name) {
 			continue
 		}
 		if r.Strict {
