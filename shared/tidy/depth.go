@@ -16,6 +16,7 @@ const (
 	maxBrackets = 256     // levels of () [] {}
 	maxRun      = 8 << 10 // bytes at one level without the end of a statement or item
 	maxTags     = 500     // without a value in their line: the time for YAML grows with their square
+	maxLines    = 5000    // of YAML: the time for entries and documents grows with their square, too
 	maxAngles   = 1000    // levels of elements and type arguments
 	maxKeywords = 4000    // words after which a construct can stand without brackets
 	maxCommas   = 1000    // at one level of a script: the time for expressions grows with their square,

@@ -102,3 +102,16 @@ func TestTagsWithoutValuesAreBounded(t *testing.T) {
 		t.Errorf("1000 tags with values: not formatted, %v", list)
 	}
 }
+
+// TestYAMLThatIsNotReadIsSaidToBe: silence would mean that it is right.
+func TestYAMLThatIsNotReadIsSaidToBe(t *testing.T) {
+	for _, text := range []string{strings.Repeat("a:   b\n---\n", maxLines), strings.Repeat("- ", 200) + "[\n", strings.Repeat("- !a\n", maxTags+1)} {
+		got, list := Tools{}.Tidy(codegen.File{Path: "a.yaml", Language: "yaml", Content: text}, true)
+		if got != text || len(list) != 1 || list[0].Code != "unchecked" || list[0].Path != "a.yaml" {
+			t.Errorf("%.20q: %v, want it left alone, and told", text, list)
+		}
+	}
+	if !nested(strings.Repeat("a\n", maxLines+1)) || nested(strings.Repeat("a\n", maxLines)) {
+		t.Errorf("%d lines are the most", maxLines)
+	}
+}

@@ -67,9 +67,12 @@ func isTemplate(text string) bool {
 	return strings.Contains(text, "{{") || strings.Contains(text, "{%")
 }
 
-// nested bounds what brackets do not show: blocks within blocks in one line, and
-// tags at the ends of lines, each of which the parser gives what follows as its value.
+// nested bounds what brackets do not show: blocks within blocks in one line, lines,
+// and tags at their ends, each of which the parser gives what follows as its value.
 func nested(text string) bool {
+	if strings.Count(text, "\n") > maxLines {
+		return true
+	}
 	tags := 0
 	for line := range strings.Lines(text) {
 		code, _, _ := strings.Cut(line, " #")
@@ -88,8 +91,11 @@ func nested(text string) bool {
 }
 
 func checkYAML(f codegen.File) []codegen.Diagnostic {
-	if isTemplate(f.Content) || nested(f.Content) {
+	switch {
+	case isTemplate(f.Content):
 		return nil
+	case nested(f.Content):
+		return unchecked(f, "It has more lines, or is nested deeper, than people write.")
 	}
 	_, err := yamlparser.ParseBytes([]byte(f.Content), 0)
 	if e, ok := errors.AsType[yaml.Error](err); ok {
