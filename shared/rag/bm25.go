@@ -1,8 +1,10 @@
 package rag
 
 import (
+	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -51,54 +53,121 @@ func (x *Inverted) Len() int { return len(x.lengths) - len(x.free) }
 func (x *Inverted) Full(n int) bool { return x.Len()+n > MaxSlots }
 
 // Add indexes a passage and returns its slot.
-func (x *Inverted) Add(terms []Term) uint32 {
+func (x *Inverted) Add(terms []Term) uint32 { return x.AddAll([][]Term{terms})[0] }
+
+// AddAll indexes passages, given by their terms, and returns their slots. That is
+// far faster than one after the other where others are indexed.
+func (x *Inverted) AddAll(passages [][]Term) []uint32 {
 	if x.lists == nil {
 		x.lists = map[string]*[]posting{}
 	}
-	var slot uint32
-	if n := len(x.free); n > 0 {
-		slot, x.free = x.free[n-1], x.free[:n-1]
-	} else {
-		slot = uint32(len(x.lengths))
-		x.lengths = append(x.lengths, 0)
-	}
-	length := uint32(Length(terms))
-	for _, t := range terms {
-		p, list := newPosting(slot, t.Count), x.lists[t.Text]
-		if list == nil {
-			x.lists[t.Text] = &[]posting{p}
-			continue
+	slots := make([]uint32, len(passages))
+	for i, terms := range passages {
+		if n := len(x.free); n > 0 {
+			slots[i], x.free = x.free[n-1], x.free[:n-1]
+		} else {
+			slots[i] = uint32(len(x.lengths))
+			x.lengths = append(x.lengths, 0)
 		}
-		if last := (*list)[len(*list)-1]; last < p {
-			*list = append(*list, p)
-			continue
-		}
-		i, _ := slices.BinarySearch(*list, p)
-		*list = slices.Insert(*list, i, p)
+		length := uint32(Length(terms))
+		x.lengths[slots[i]] = length
+		x.total += uint64(length)
 	}
-	x.lengths[slot] = length
-	x.total += uint64(length)
-	return slot
+	eachTerm(slots, passages, func(term string, more []posting) {
+		if list := x.lists[term]; list != nil {
+			*list = merged(*list, more)
+			return
+		}
+		list := make([]posting, len(more)) // most are short: no room is left
+		copy(list, more)
+		x.lists[term] = &list
+	})
+	return slots
 }
 
-// Remove takes a passage out; terms are those that it was added with.
-func (x *Inverted) Remove(slot uint32, terms []Term) {
-	for _, t := range terms {
-		list := x.lists[t.Text]
+// Remove takes passages out; passages are the terms that they were added with.
+func (x *Inverted) Remove(slots []uint32, passages [][]Term) {
+	eachTerm(slots, passages, func(term string, gone []posting) {
+		list := x.lists[term]
 		if list == nil {
-			continue
+			return
 		}
-		i, found := slices.BinarySearch(*list, newPosting(slot, t.Count))
-		switch {
-		case found && len(*list) == 1:
-			delete(x.lists, t.Text)
-		case found:
-			*list = slices.Delete(*list, i, i+1)
+		if *list = without(*list, gone); len(*list) == 0 {
+			delete(x.lists, term)
+		}
+	})
+	for _, slot := range slices.Backward(slots) { // they are taken again in their order
+		x.total -= uint64(x.lengths[slot])
+		x.lengths[slot] = 0
+		x.free = append(x.free, slot)
+	}
+}
+
+// eachTerm calls yield with every term of passages and its postings, in order.
+func eachTerm(slots []uint32, passages [][]Term, yield func(term string, list []posting)) {
+	type entry struct {
+		term string
+		posting
+	}
+	n := 0
+	for _, terms := range passages {
+		n += len(terms)
+	}
+	all := make([]entry, 0, n)
+	for i, terms := range passages {
+		for _, t := range terms {
+			all = append(all, entry{t.Text, newPosting(slots[i], t.Count)})
 		}
 	}
-	x.total -= uint64(x.lengths[slot])
-	x.lengths[slot] = 0
-	x.free = append(x.free, slot)
+	if len(passages) > 1 { // a single one has each term once
+		slices.SortFunc(all, func(a, b entry) int {
+			return cmp.Or(strings.Compare(a.term, b.term), cmp.Compare(a.posting, b.posting))
+		})
+	}
+	var list []posting
+	for i, e := range all {
+		list = append(list, e.posting)
+		if i+1 == len(all) || all[i+1].term != e.term {
+			yield(e.term, list)
+			list = list[:0]
+		}
+	}
+}
+
+// merged is list with more in it; both are in order. What stands between is moved
+// once.
+func merged(list, more []posting) []posting {
+	end, i := len(list), len(more)-1
+	list = append(list, more...)
+	for ; i >= 0 && end > 0 && list[end-1] > more[0]; i-- {
+		at, _ := slices.BinarySearch(list[:end], more[i])
+		copy(list[at+i+1:], list[at:end])
+		list[at+i] = more[i]
+		end = at
+	}
+	copy(list[end:], more[:i+1])
+	return list
+}
+
+// without is list without what is gone from it; both are in order.
+func without(list, gone []posting) []posting {
+	kept, next := 0, 0
+	for _, p := range gone {
+		i, found := slices.BinarySearch(list[next:], p)
+		if !found {
+			continue
+		}
+		if kept == next {
+			kept += i
+		} else {
+			kept += copy(list[kept:], list[next:next+i])
+		}
+		next += i + 1
+	}
+	if next == 0 {
+		return list
+	}
+	return list[:kept+copy(list[kept:], list[next:])]
 }
 
 // scores are the sums of one search, by slot. touched says which are not 0.

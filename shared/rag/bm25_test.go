@@ -2,6 +2,7 @@ package rag
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -13,24 +14,40 @@ func TestSearchAgreesWithTheFormula(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var x Inverted
 	live := map[uint32][]Term{}
+	remove := func(n int) {
+		slots := slices.Sorted(maps.Keys(live))
+		rnd.Shuffle(len(slots), func(i, j int) { slots[i], slots[j] = slots[j], slots[i] })
+		var passages [][]Term
+		slots = slots[:min(n, len(slots))]
+		for _, slot := range slots {
+			passages = append(passages, live[slot])
+			delete(live, slot)
+		}
+		x.Remove(slots, passages)
+	}
 	for step := range 3000 {
-		if len(live) > 0 && rnd.IntN(3) == 0 {
-			for slot, terms := range live {
-				x.Remove(slot, terms)
-				delete(live, slot)
-				break
-			}
+		if rnd.IntN(3) == 0 {
+			remove(rnd.IntN(6))
 		} else {
-			p := Passage{}
-			for range 1 + rnd.IntN(12) {
-				p.Text += fmt.Sprintf("w%d ", rnd.IntN(20))
+			var passages [][]Term
+			for range rnd.IntN(5) {
+				p := Passage{}
+				for range 1 + rnd.IntN(12) {
+					p.Text += fmt.Sprintf("w%d ", rnd.IntN(20))
+				}
+				passages = append(passages, new(Analyzer).Terms(p))
 			}
-			terms := new(Analyzer).Terms(p)
-			slot := x.Add(terms)
-			if live[slot] != nil {
-				t.Fatalf("step %d: slot %d is given twice", step, slot)
+			for i, slot := range x.AddAll(passages) {
+				if live[slot] != nil {
+					t.Fatalf("step %d: slot %d is given twice", step, slot)
+				}
+				live[slot] = passages[i]
 			}
-			live[slot] = terms
+		}
+		for term, list := range x.lists {
+			if !slices.IsSorted(*list) {
+				t.Fatalf("step %d: postings of %s are out of order: %v", step, term, *list)
+			}
 		}
 		if step%50 != 0 {
 			continue
@@ -57,9 +74,7 @@ func TestSearchAgreesWithTheFormula(t *testing.T) {
 			}
 		}
 	}
-	for slot, terms := range live {
-		x.Remove(slot, terms)
-	}
+	remove(len(live))
 	if len(x.lists) != 0 || x.total != 0 || x.Len() != 0 {
 		t.Errorf("after removing everything: %d lists, %d terms, %d passages", len(x.lists), x.total, x.Len())
 	}

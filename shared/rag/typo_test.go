@@ -70,7 +70,7 @@ func TestAWordThatIsNotThereFindsNothing(t *testing.T) {
 	for _, query := range []string{"rust", "flask", "storm", "HR", "boundery", "del delivery", "rusts flasks"} {
 		if query == "del delivery" {
 			s.put(Passage{Text: "Delete all."})
-			s.Remove(2, new(Analyzer).Terms(s.passages[2]))
+			s.Remove([]uint32{2}, [][]Term{new(Analyzer).Terms(s.passages[2])})
 		}
 		if list := s.find(t, query, 5, nil); len(list) != 0 {
 			t.Errorf("%q finds %v, want nothing", query, list)

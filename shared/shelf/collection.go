@@ -77,12 +77,12 @@ func (c *collection) document(id string) *document {
 
 // put stores a document; the caller holds its id.
 func (c *collection) put(d rag.Document, passages []rag.Passage, vectors [][]float32) error {
-	var analyzer rag.Analyzer
-	terms := make([][]rag.Term, len(passages))
-	for i, p := range passages {
-		terms[i] = analyzer.Terms(p)
-	}
+	terms := termsOf(passages)
 	old := c.document(d.ID)
+	gone, err := c.terms(old)
+	if err != nil {
+		return err
+	}
 	var replaces int64
 	if old != nil {
 		replaces = old.pos
@@ -103,7 +103,7 @@ func (c *collection) put(d rag.Document, passages []rag.Passage, vectors [][]flo
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.drop(old); err != nil {
+	if err := c.drop(old, gone); err != nil {
 		return err
 	}
 	c.add(pos, len(record)-headSize, at, about, terms, vectors)
@@ -116,11 +116,15 @@ func (c *collection) delete(k rag.Key) error {
 	if old == nil {
 		return rag.Missing(k)
 	}
+	gone, err := c.terms(old)
+	if err != nil {
+		return err
+	}
 	if _, err := c.append(head{replaces: old.pos}.append(nil)); err != nil {
 		return err
 	}
 	c.mu.Lock()
-	err := c.drop(old)
+	err = c.drop(old, gone)
 	c.mu.Unlock()
 	if err != nil {
 		return err
@@ -183,8 +187,9 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 		c.kind.use(about.Embedding, about.Dimensions)
 	}
 	where, heading := d.text+int64(d.size), ""
+	d.slots = c.index.AddAll(terms)
 	for i, p := range about.Passages {
-		slot := c.index.Add(terms[i])
+		slot := d.slots[i]
 		for len(c.slots) <= int(slot) {
 			c.slots = append(c.slots, place{})
 		}
@@ -192,7 +197,6 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 			heading = h
 		}
 		c.slots[slot] = place{doc: d, pos: where, number: int32(i), length: int32(p.Length), lead: int32(p.Lead), heading: heading}
-		d.slots = append(d.slots, slot)
 		if vectors != nil {
 			c.kind.vectors.Add(slot, vectors[i])
 		}
@@ -201,23 +205,39 @@ func (c *collection) add(pos int64, length, at int, about description, terms [][
 	c.docs[about.ID] = d
 }
 
-// drop takes a document out of the index and overwrites its record; the record
-// that replaces it is on disk. It needs c.mu.
-func (c *collection) drop(d *document) error {
+// terms are those of a document's passages as it is; the caller holds its id.
+func (c *collection) terms(d *document) ([][]rag.Term, error) {
 	if d == nil {
-		return nil
+		return nil, nil
 	}
-	payload, err := c.payload(d)
+	payload, err := c.read(d.pos+headSize, d.length)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	_, passages, _, err := parsePayload(payload)
 	if err != nil || len(passages) != len(d.slots) {
-		return fmt.Errorf("shelf: %s: document at byte %d: %w", c.path, d.pos, errRecord)
+		return nil, fmt.Errorf("shelf: %s: document at byte %d: %w", c.path, d.pos, errRecord)
 	}
+	return termsOf(passages), nil
+}
+
+func termsOf(passages []rag.Passage) [][]rag.Term {
 	var analyzer rag.Analyzer
-	for i, slot := range d.slots {
-		c.index.Remove(slot, analyzer.Terms(passages[i]))
+	terms := make([][]rag.Term, len(passages))
+	for i, p := range passages {
+		terms[i] = analyzer.Terms(p)
+	}
+	return terms
+}
+
+// drop takes a document with its terms out of the index and overwrites its
+// record; the record that replaces it is on disk. It needs c.mu.
+func (c *collection) drop(d *document, terms [][]rag.Term) error {
+	if d == nil {
+		return nil
+	}
+	c.index.Remove(d.slots, terms)
+	for _, slot := range d.slots {
 		c.slots[slot] = place{}
 		if c.kind.vectors != nil {
 			c.kind.vectors.Remove(slot)
@@ -237,8 +257,6 @@ func (c *collection) erase(pos int64, length int) error {
 	}
 	return nil
 }
-
-func (c *collection) payload(d *document) ([]byte, error) { return c.read(d.pos+headSize, d.length) }
 
 func (c *collection) read(pos int64, length int) ([]byte, error) {
 	b := make([]byte, length)
