@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -198,9 +199,9 @@ func askedCollection(v *visit) (string, error) {
 	return name, rag.CheckCollection("collection", name)
 }
 
-// validDocumentID takes what survives being part of a URL's path.
+// validDocumentID takes what survives being part of a URL's path, and is text.
 func validDocumentID(id string) bool {
-	return id != "" && len(id) <= maxDocumentID && path.Clean("/"+id) == "/"+id && !strings.ContainsFunc(id, unicode.IsControl)
+	return id != "" && len(id) <= maxDocumentID && utf8.ValidString(id) && path.Clean("/"+id) == "/"+id && !strings.ContainsFunc(id, unicode.IsControl)
 }
 
 func (s *Server) listDocuments(ctx context.Context, v *visit, c *gateway.Call) error {

@@ -339,6 +339,13 @@ func TestALibraryThatFails(t *testing.T) {
 	if a.status != 503 || strings.Contains(message, "shelf") || a.header.Get("Retry-After") == "" {
 		t.Errorf("search in a closed library: %d %s", a.status, a.body)
 	}
+	for _, method := range []string{"GET", "DELETE"} { // no library takes such a name, so none is asked
+		for _, query := range []string{"", "?collection=docs"} {
+			if a := r.do(method, "/ai/documents/%ff"+query, ""); a.status != 404 {
+				t.Errorf("%s of a document whose name is no text: %d %s", method, a.status, a.body)
+			}
+		}
+	}
 	if !strings.Contains(r.log.String(), "search failed") || strings.Contains(r.log.String(), "secret words") {
 		t.Errorf("log = %s", r.log)
 	}
