@@ -79,7 +79,8 @@ func address(region, endpoint, ref string) (string, error) {
 	if region == "" {
 		return "", fmt.Errorf("s3: AWS_REGION must be set to read %s", ref)
 	}
-	path := (&url.URL{Path: "/" + key}).EscapedPath()
+	// S3 signs paths in which everything but letters, digits, '-', '.', '_', '~' and '/' is escaped.
+	path := "/" + strings.NewReplacer("+", "%20", "%2F", "/").Replace(url.QueryEscape(key))
 	if endpoint != "" {
 		return strings.TrimRight(endpoint, "/") + "/" + bucket + path, nil
 	}

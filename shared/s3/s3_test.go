@@ -26,7 +26,7 @@ func TestGet(t *testing.T) {
 			return
 		}
 		switch r.URL.EscapedPath() {
-		case "/bucket/conf/gate%20way.yaml":
+		case "/bucket/conf/gate%20way.yaml", "/bucket/env%3Dprod/a%2Bb%40c%252F%C3%BC~/gate-way_1.yaml":
 			w.Write([]byte("providers: []\n"))
 		case "/bucket/large":
 			w.Write(make([]byte, 2<<20))
@@ -35,8 +35,10 @@ func TestGet(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	if text, err := s3.Get(t.Context(), config(), srv.URL, "s3://bucket/conf/gate way.yaml"); err != nil || text != "providers: []\n" {
-		t.Errorf("Get = %q, %v", text, err)
+	for _, key := range []string{"conf/gate way.yaml", "env=prod/a+b@c%2Fü~/gate-way_1.yaml"} {
+		if text, err := s3.Get(t.Context(), config(), srv.URL, "s3://bucket/"+key); err != nil || text != "providers: []\n" {
+			t.Errorf("Get(%s) = %q, %v", key, text, err)
+		}
 	}
 	for ref, want := range map[string]string{"s3://bucket/none": "status 404", "s3://bucket/large": "larger than", "s3://bucket": "is not s3://", "s3:///key": "is not s3://",
 		"s3://evil.example#/x": "is not s3://", "ssm:x": "is not s3://"} {
