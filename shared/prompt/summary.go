@@ -84,9 +84,11 @@ func (w Window) ask(old *plan, kept []bool, room, most int64) []byte {
 		if kept[i] {
 			continue
 		}
+		var b strings.Builder
 		for _, m := range u.messages {
-			texts[i] += said(old.messages[m])
+			b.WriteString(said(old.messages[m]))
 		}
+		texts[i] = b.String()
 		old.units[i].tokens, old.units[i].head = w.tally.Count(texts[i]), -1
 		left = append(left, i)
 	}

@@ -93,17 +93,20 @@ func unitsOf(messages []json.RawMessage) []unit {
 func textOf(m json.RawMessage) string {
 	fields := rawjson.Fields(nil, m)
 	content := rawjson.Get(fields, "content")
-	text, _ := rawjson.String(content)
-	if rawjson.Kind(content) == "array" {
-		rawjson.Elements(content, func(_ int, part []byte) error {
-			if rawjson.Kind(part) == "object" {
-				t, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
-				text += t + "\n"
-			}
-			return nil
-		})
+	if rawjson.Kind(content) != "array" {
+		text, _ := rawjson.String(content)
+		return text
 	}
-	return text
+	var b strings.Builder
+	rawjson.Elements(content, func(_ int, part []byte) error {
+		if rawjson.Kind(part) == "object" {
+			text, _ := rawjson.String(rawjson.Get(rawjson.Fields(nil, part), "text"))
+			b.WriteString(text)
+			b.WriteByte('\n')
+		}
+		return nil
+	})
+	return b.String()
 }
 
 // Question is what the newest user message that has a text says, or as much of
