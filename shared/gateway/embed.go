@@ -36,7 +36,7 @@ func (g *Gateway) prepareEmbed(ctx context.Context, c *Call, body []byte) (*Work
 		e.recall(g, prefix)
 	}
 	e.reserve()
-	return w, nil
+	return w, g.priced(w)
 }
 
 // reserve estimates what is still to be made.

@@ -39,12 +39,12 @@ func TestTwinsAreSentOnce(t *testing.T) {
 	}
 }
 
-// TestTwinsAreReservedForOnce: who can pay for one may send it often.
+// TestTwinsAreReservedForOnce: who can and will pay for one may send it often.
 func TestTwinsAreReservedForOnce(t *testing.T) {
 	s := &scripted{}
 	r := newRig(t, one(s), func(u *admission.User, _ *admission.Rule) { u.Day = 300 * 20 })
 	texts := slices.Repeat([]string{strings.Repeat("y", 200)}, 100)
-	checkVectors(t, r.embed(t.Context(), ask(small, texts, "")), s, texts)
+	checkVectors(t, r.embed(t.Context(), ask(small, texts, `,"gateway":{"max_price_usd":0.000006}`)), s, texts)
 	r.books()
 }
 

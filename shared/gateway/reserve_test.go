@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,34 @@ func TestNoMoreThanTheWindowIsReserved(t *testing.T) {
 		}
 		if len(got.record.Skipped) > 0 {
 			t.Errorf("%s: skipped %v", options, got.record.Skipped)
+		}
+		r.books()
+	}
+}
+
+// TestWhatIsAddedHasItsPriceEverywhere: a target that would be too dear with
+// what is added to the prompt is not asked, neither first nor as a fallback.
+func TestWhatIsAddedHasItsPriceEverywhere(t *testing.T) {
+	dear, _ := catalog.Lookup("openai", "gpt-4o")
+	most := dear.Price.Bound(1000, 100) // of a prompt to which nothing is added
+	for _, tc := range []struct {
+		name, model, options string
+		asked                []string
+	}{
+		{"a fallback", "openai/gpt-4o-mini", `,"fallbacks":["openai/gpt-4o"]`, []string{"gpt-4o-mini"}},
+		{"the first of two", "m", ``, []string{"gpt-4o-mini"}},
+	} {
+		asked := map[string]bool{}
+		in := instance("openai", func(_ context.Context, req *llm.Request, _ func(*llm.Event) error) error {
+			asked[req.Model] = true
+			return status(400, fault.Upstream)
+		})
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{in}, Models: []gateway.Public{{Name: "m",
+			Places: []gateway.Place{{Provider: "openai", Model: "gpt-4o", Weight: 1}, {Provider: "openai", Model: "gpt-4o-mini", Weight: 1}}}}}, nil)
+		r.gateway.Conversations = told{}
+		r.body(t.Context(), `{"model":"`+tc.model+`","max_tokens":100,"messages":[{"role":"user","content":"Hello!"}],"gateway":{"conversation":"conv_0123456789","max_price_usd":`+most.USD()+tc.options+`}}`)
+		if got := slices.Sorted(maps.Keys(asked)); !slices.Equal(got, tc.asked) {
+			t.Errorf("%s: %q are asked for at most $%s, want %q", tc.name, got, most.USD(), tc.asked)
 		}
 		r.books()
 	}

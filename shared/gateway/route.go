@@ -35,14 +35,32 @@ func (g *Gateway) route(c *Call, m *Model, opts Options, est estimate, stream bo
 		r.Allow = func(t *router.Target) bool { return g.refuseTarget(t, opts, est) == nil }
 	}
 	r.Plan()
-	if len(r.First()) == 0 {
-		for i := range m.Group.Targets {
-			if err := g.refuseTarget(&m.Group.Targets[i], opts, est); err != nil {
-				return nil, err
-			}
+	return r, g.somebody(r, opts, est)
+}
+
+// somebody says why there is nobody to ask, if so it is.
+func (g *Gateway) somebody(r *router.Route, opts Options, est estimate) error {
+	if len(r.First()) > 0 {
+		return nil
+	}
+	for i := range r.Group.Targets {
+		if err := g.refuseTarget(&r.Group.Targets[i], opts, est); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	return nil
+}
+
+// priced leaves out the targets at which w may cost too much, by what is known
+// of it now.
+func (g *Gateway) priced(w *Work) error {
+	if w.opts.MaxPrice == 0 {
+		return nil
+	}
+	opts, est := w.opts, w.est
+	w.route.Allow = func(t *router.Target) bool { return g.refuseTarget(t, opts, est) == nil }
+	w.route.Narrow()
+	return g.somebody(w.route, opts, est)
 }
 
 // refuseTarget says why a request may not go to a target.

@@ -95,10 +95,14 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 	if err != nil {
 		return nil, err
 	}
-	if w.route, err = g.route(c, w.model, w.opts, w.est, stream); err != nil {
+	opts, assembled := w.opts, w.chat != nil && w.opts.assembles()
+	if w.embed != nil || assembled {
+		opts.MaxPrice = 0 // until it is known what the request may cost: see priced
+	}
+	if w.route, err = g.route(c, w.model, opts, w.est, stream); err != nil {
 		return nil, err
 	}
-	if w.chat != nil && w.opts.assembles() { // what will be added is reserved, too
+	if assembled { // what will be added is reserved, too
 		b := w.budget()
 		if g.Projects == nil {
 			b.Project = 0 // there is nobody to ask
@@ -109,8 +113,9 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 			w.est.input += ruleTokens
 		}
 		w.est.caches = w.est.caches || w.opts.Optimize && w.caches()
+		err = g.priced(w)
 	}
-	return w, nil
+	return w, err
 }
 
 // Session is an admitted request while it calls models: once for a chat, many

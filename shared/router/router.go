@@ -130,6 +130,12 @@ func (r *Route) Plan() {
 	}
 }
 
+// Narrow leaves out of the plan what Allow forbids by now. To plan again would
+// take another turn.
+func (r *Route) Narrow() {
+	r.order = slices.DeleteFunc(r.order, func(t *Target) bool { return !r.Allow(t) })
+}
+
 // First returns the targets that will be asked first: one, or those of a race.
 func (r *Route) First() []*Target {
 	r.Plan()
