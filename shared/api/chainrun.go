@@ -164,7 +164,7 @@ func answerRun(v *visit, c *gateway.Call, r *chain.Run, err error) error {
 		return err
 	}
 	writeFinalHeaders(v.Header(), c)
-	body, merr := json.Marshal(showRun(r))
+	body, merr := rawjson.Marshal(showRun(r))
 	switch {
 	case merr != nil:
 		return merr
@@ -183,7 +183,7 @@ func (s *Server) streamRun(ctx context.Context, v *visit, j *job) error {
 	begun := false
 	j.options.Observe = func(e chain.Event) error {
 		begun = true
-		data, err := json.Marshal(showEvent(e))
+		data, err := rawjson.Marshal(showEvent(e))
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,12 @@
 package api
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
+	"github.com/devmentor/ai-gateway/shared/rawjson"
 )
 
 // A page of a listing has pageSize entries unless the client asks for another
@@ -68,7 +68,7 @@ func pageLimit(v *visit, ifNone, most int) (int, error) {
 func after(v *visit) string { return v.r.URL.Query().Get("after") }
 
 func (v *visit) json(status int, o any) error {
-	body, err := json.Marshal(o)
+	body, err := rawjson.Marshal(o)
 	if err != nil {
 		return err
 	}

@@ -101,3 +101,22 @@ func TestWhatIsMissingIsCalledMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersAreNotEscapedForHTML: what was appended comes back as it is, and no
+// page of code is six times as long as it may be.
+func TestAnswersAreNotEscapedForHTML(t *testing.T) {
+	r := newChainRig(t, &parrot{}, nil)
+	r.server.Conversations = r.store.Conversations()
+	const code = `if a < b && b > c { }`
+	id := r.do("POST", "/ai/conversations", `{"messages":[{"role":"user","content":"`+code+`"}]}`).object(t)["id"].(string)
+	r.saves(chainOf("c", step("a", code)))
+	for path, body := range map[string]string{"/ai/conversations/" + id + "/messages": "", "/ai/chains/c/runs": `{}`, "/ai/chains/c/runs?": `{"stream":true}`} {
+		method := "POST"
+		if body == "" {
+			method = "GET"
+		}
+		if a := r.do(method, path, body); a.status != 200 || !strings.Contains(a.body, code) || strings.Contains(a.body, `\u003c`) {
+			t.Errorf("%s %s = %d %s", method, path, a.status, a.body)
+		}
+	}
+}
