@@ -6,6 +6,7 @@ package rag
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -53,12 +54,20 @@ type Document struct {
 	Embed Embedder
 }
 
+// MaxPassages is how many passages a document may have. One of prose has a
+// thousand per MiB; a hundred times as many headings are no document, and would
+// all be paid for where they get vectors.
+const MaxPassages = 10_000
+
 // Split cuts d up as the function Split does, and counts its passages. It fails
-// with fault.Invalid if there are none: nothing would ever find d.
+// with fault.Invalid if there are none, as nothing would ever find d, and with
+// fault.TooLarge if there are more than MaxPassages.
 func (d *Document) Split() ([]Passage, error) {
 	passages := Split(d.Kind, d.Language, d.Text)
 	d.Passages = len(passages)
 	switch {
+	case len(passages) > MaxPassages:
+		return nil, &fault.Error{Kind: fault.TooLarge, Param: "text", Message: fmt.Sprintf("'text' has %d sections or other passages; the limit is %d. Store it as several documents.", len(passages), MaxPassages)}
 	case len(passages) > 0:
 		return passages, nil
 	case d.Kind == HTML:

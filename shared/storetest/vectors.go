@@ -314,15 +314,22 @@ var vectorCases = []libraryCase{
 		r.finds(asks(m, "docs", "heron"), "a", "b")
 		r.finds(asks(m, "docs", "herronns"))
 	}},
-	{"a document without passages is refused", func(r *reader) {
+	{"a document without passages, or of too many, is refused", func(r *reader) {
 		one, two := &Trigrams{Model: "p/one", Dimensions: 64}, &Trigrams{Model: "p/two", Dimensions: 96}
 		refuse := func(id string) {
-			for kind, text := range map[rag.Kind]string{rag.HTML: "<script>herons</script>", rag.Text: " \n", rag.Markdown: "", rag.Code: "\t"} {
-				d := rag.Document{Key: rag.Key{Collection: "docs", ID: id}, Kind: kind, Text: text, Embedding: one.Model, Embed: one.Embed}
+			for _, c := range []struct {
+				kind rag.Kind
+				text string
+				want fault.Kind
+			}{
+				{rag.HTML, "<script>herons</script>", fault.Invalid}, {rag.Text, " \n", fault.Invalid}, {rag.Markdown, "", fault.Invalid}, {rag.Code, "\t", fault.Invalid},
+				{rag.Markdown, strings.Repeat("# Herons\nfly\n", rag.MaxPassages+1), fault.TooLarge},
+			} {
+				d := rag.Document{Key: rag.Key{Collection: "docs", ID: id}, Kind: c.kind, Text: c.text, Embedding: one.Model, Embed: one.Embed}
 				_, changed, err := r.Put(r.Context(), r.tenant, d)
-				r.refused(fmt.Sprintf("Put of %q", text), err, fault.Invalid, "'text'")
+				r.refused(fmt.Sprintf("Put of %.30q", c.text), err, c.want, "'text'")
 				if f := fault.As(err); f != nil && f.Param != "text" || changed {
-					r.Errorf("Put of %q = %v, %+v, want a fault of the text", text, changed, f)
+					r.Errorf("Put of %.30q = %v, %+v, want a fault of the text", c.text, changed, f)
 				}
 			}
 		}
