@@ -17,6 +17,7 @@ import (
 // Limits of a template.
 const (
 	maxVariables   = 100
+	maxParameters  = 100 // each is looked for in every request that names the template
 	maxExamples    = 50
 	maxName        = 64      // bytes of the name of a template or a variable
 	maxDescription = 4 << 10 // bytes
@@ -242,8 +243,11 @@ func readParameters(value []byte) (json.RawMessage, error) {
 		return nil, err
 	}
 	fields := rawjson.Fields(nil, out)
-	if len(fields) == 0 {
+	switch {
+	case len(fields) == 0:
 		return nil, nil
+	case len(fields) > maxParameters:
+		return nil, fault.Field("parameters", "'parameters' has %d fields; the limit is %d.", len(fields), maxParameters)
 	}
 	for _, f := range fields {
 		if why := notDefaults[f.Name]; why != "" {

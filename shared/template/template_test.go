@@ -66,6 +66,7 @@ func TestWrongTemplatesAreRefused(t *testing.T) {
 		{`{"user":"a","variables":[{"name":"x","max_length":0}]}`, "variables[0].max_length", "positive"},
 
 		{`{"user":"a","parameters":[]}`, "parameters", "object"},
+		{`{"user":"a","parameters":` + object(101) + `}`, "parameters", "has 101 fields; the limit is 100"},
 		{`{"user":"a","parameters":{"temperature":"hot"}}`, "parameters.temperature", "Invalid type for 'parameters.temperature'"},
 		{`{"user":"a","parameters":{"max_tokens":0}}`, "parameters.max_tokens", "between"},
 		{`{"user":"a","parameters":{"tools":[{}]}}`, "parameters.tools[0].type", "parameters.tools"},
