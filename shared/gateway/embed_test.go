@@ -287,6 +287,20 @@ func TestAPanicInAPartIsAnError(t *testing.T) {
 	r.books()
 }
 
+// TestAPanicIsAFailedCall: it is in the record like any other, and what the
+// request has cost elsewhere stands.
+func TestAPanicIsAFailedCall(t *testing.T) {
+	a := &scripted{mark: 1, before: func(context.Context, *llm.EmbedRequest) error { panic("ouch") }}
+	b := &scripted{mark: 2}
+	r := newRig(t, two(a, b, &scripted{}), nil)
+	got := r.embed(t.Context(), ask("pub", lengths(3), ""))
+	checkVectors(t, got, b, lengths(3))
+	if rec := got.record; len(rec.Tried) != 2 || rec.Tried[0].Error != string(fault.Internal) || rec.Tried[0].Cost != 0 || rec.Cost == 0 {
+		t.Errorf("record %+v, want the panic's attempt and the answer's", rec)
+	}
+	r.books()
+}
+
 func TestThePartsEndWhenTheClientLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	s := &scripted{limit: llm.Batch{Inputs: 1}, before: func(ctx context.Context, _ *llm.EmbedRequest) error {

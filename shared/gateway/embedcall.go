@@ -126,12 +126,15 @@ func (e *embedding) call(ctx context.Context, t *Target, list []int) error {
 	e.asked = t
 	e.mu.Unlock()
 	ctx, end := b.g.trace(ctx, b.c, t, nil)
-	out, err := t.Embedder.Embed(ctx, req)
-	a.result.TTFT = time.Since(a.asked)
-	if err == nil {
+	err = fault.Guard(func() error {
+		out, err := t.Embedder.Embed(ctx, req)
+		a.result.TTFT = time.Since(a.asked)
+		if err != nil {
+			return err
+		}
 		b.embedded(a, req, out)
-		err = e.take(t, list, req, out)
-	}
+		return e.take(t, list, req, out)
+	})
 	e.mu.Lock()
 	e.dropped = req.Dropped
 	e.mu.Unlock()

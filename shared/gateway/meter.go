@@ -130,12 +130,14 @@ func (m *meter) ask(ctx context.Context, to *router.Target, req *llm.Request, em
 		own.MaxTokens = m.w.boundAt(t)
 	}
 	ctx, end := m.g.trace(ctx, m.c, t, own)
-	err = t.Chat.Complete(ctx, own, func(e *llm.Event) error {
-		if !a.seen {
-			a.dropped = own.Dropped
-		}
-		m.count(a, e)
-		return emit(e)
+	err = fault.Guard(func() error { // what was generated before a panic is billed, too
+		return t.Chat.Complete(ctx, own, func(e *llm.Event) error {
+			if !a.seen {
+				a.dropped = own.Dropped
+			}
+			m.count(a, e)
+			return emit(e)
+		})
 	})
 	a.dropped = own.Dropped
 	if cause := context.Cause(ctx); cause != nil && err != nil && errors.Is(err, ctx.Err()) {

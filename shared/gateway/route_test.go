@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -276,6 +277,47 @@ func TestAHedgeIsPaidForWhenItStarts(t *testing.T) {
 		}
 		r.books()
 	})
+}
+
+// TestAPanicIsABrokenStream: what was generated before it is billed and in the
+// record; where nothing was, another target is asked.
+func TestAPanicIsABrokenStream(t *testing.T) {
+	u := billed
+	for _, tc := range []struct {
+		name      string
+		events    []llm.Event
+		text      string
+		cost      func(usage.Nano) bool
+		estimated bool
+	}{
+		{"before the answer", nil, "b/gpt-4o", func(n usage.Nano) bool { return n == cost(t, "gpt-4o") }, false},
+		{"in the middle", []llm.Event{{Text: strings.Repeat("x", 400)}}, strings.Repeat("x", 400), func(n usage.Nano) bool { return n >= 100*600 }, true},
+		{"behind the usage", []llm.Event{{Text: "x"}, {Usage: &u, UsageOnly: true}}, "x", func(n usage.Nano) bool { return n == cost(t, "gpt-4o-mini") }, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			a := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+				for i := range tc.events {
+					if err := emit(&tc.events[i]); err != nil {
+						return err
+					}
+				}
+				panic("ouch")
+			})
+			var ended []gateway.Outcome
+			r := newRig(t, pair(a, says("b"), router.Policy{}), nil)
+			r.gateway.Trace = func(ctx context.Context, _ gateway.Attempt) (context.Context, func(gateway.Outcome)) {
+				return ctx, func(o gateway.Outcome) { ended = append(ended, o) }
+			}
+			got := r.chat(t.Context(), "m", "")
+			if rec := got.record; got.text != tc.text || !tc.cost(rec.Cost) || rec.Estimated != tc.estimated || rec.OutputTokens == 0 || len(ended) != rec.Attempts {
+				t.Errorf("answer %q, %v, record %+v, %d spans", got.text, got.err, rec, len(ended))
+			}
+			if len(tc.events) > 0 && (!errors.Is(got.err, fault.Internal) || strings.Contains(fault.As(got.err).Message, "ouch")) {
+				t.Errorf("Chat = %v, want an internal error that tells nothing", got.err)
+			}
+			r.books()
+		})
+	}
 }
 
 func TestARefusedAnswerIsBilled(t *testing.T) {
