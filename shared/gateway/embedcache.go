@@ -81,7 +81,7 @@ type memory struct {
 // recall gives inputs the vectors that are known, if all of them are from one
 // place that the request may go to.
 func (e *embedding) recall(g *Gateway, prefix digest) {
-	m := &memory{cache: g.Vectors, offer: g.Models.set.Load(), keys: make([]digest, len(e.got))}
+	m := &memory{cache: g.Vectors, offer: e.w.offer, keys: make([]digest, len(e.got))}
 	h := sha256.New()
 	for i := range m.keys {
 		h.Reset()

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -128,8 +127,7 @@ func (o *offer) with(m *Model, opts Options, mode catalog.Mode) (*Model, error) 
 }
 
 // choose finds the model that a request names, as its options change it.
-func (r *Registry) choose(ctx context.Context, name string, mode catalog.Mode, opts Options) (*Model, error) {
-	o := r.now(ctx)
+func (o *offer) choose(name string, mode catalog.Mode, opts Options) (*Model, error) {
 	m, err := o.find(name, mode)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type Work struct {
 	embed *llm.EmbedRequest // instead of chat
 	found *embedding        // its vectors, as they come
 	opts  Options
+	offer *offer // what the model was found in
 	model *Model
 	route *router.Route
 	est   estimate
@@ -80,17 +81,18 @@ func (g *Gateway) PrepareChat(ctx context.Context, c *Call, body []byte) (*Work,
 
 // plan finds the model of w and the way to it.
 func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err error) {
+	w.offer = g.Models.now(ctx)
 	stream := false
 	if req := w.chat; req != nil {
 		req.ID, req.Strict, stream, w.asked = c.Record.ID, w.opts.Strict, req.Stream, req.Model
 		w.est = estimateChat(req)
 		w.est.fits = w.opts.Context != ""
-		w.model, err = g.Models.choose(ctx, req.Model, catalog.Chat, w.opts)
+		w.model, err = w.offer.choose(req.Model, catalog.Chat, w.opts)
 	} else {
 		req := w.embed
 		req.ID, req.Strict = c.Record.ID, w.opts.Strict
 		w.est = estimateEmbed(req)
-		w.model, err = g.Models.choose(ctx, req.Model, catalog.Embedding, w.opts)
+		w.model, err = w.offer.choose(req.Model, catalog.Embedding, w.opts)
 	}
 	if err != nil {
 		return nil, err
