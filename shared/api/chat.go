@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/clip"
 	"github.com/devmentor/ai-gateway/shared/fault"
 	"github.com/devmentor/ai-gateway/shared/gateway"
@@ -55,6 +56,8 @@ func (s *Server) infer(v *visit, operation string, work func(context.Context, *v
 		}
 		ctx, end = s.Trace(ctx, v.r, unversioned(route))
 	}
+	ctx, cancel := context.WithDeadlineCause(ctx, v.start.Add(admission.Lifetime), errTooLong)
+	defer cancel()
 	c, err := s.begin(v, operation)
 	defer func() {
 		p := recover()
@@ -80,6 +83,10 @@ func (s *Server) infer(v *visit, operation string, work func(context.Context, *v
 	}
 	return work(ctx, v, c, body)
 }
+
+// errTooLong ends what would outlive its lease: that is settled, by whoever
+// finds it, as if the request were dead. Lambda's own deadline comes earlier.
+var errTooLong = fault.New(fault.Timeout, "The request took longer than %s.", admission.Lifetime)
 
 // answer renders events for the client. end gets what Gateway.Chat returned;
 // it returns what remains an error for the caller to tell, or to log.
