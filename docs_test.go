@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/config"
 )
@@ -62,6 +64,22 @@ func TestRoutesAreDocumented(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ /[^`]*)` \\|").FindAllStringSubmatch(doc, -1) {
 		if !slices.Contains(known, m[1]) {
 			t.Errorf("docs/api.md has %s, which is no route", m[1])
+		}
+	}
+}
+
+// TestProxiesWaitForAnswers: as long as a request may take. What they gave up
+// earlier would be paid for all the same.
+func TestProxiesWaitForAnswers(t *testing.T) {
+	for path, settings := range map[string][]string{"infra/nginx.conf": {"proxy_read_timeout"}, "infra/haproxy.cfg": {"timeout server", "timeout client"}} {
+		conf := read(t, path)
+		for _, name := range settings {
+			m := regexp.MustCompile(name + ` +(\d+s)`).FindStringSubmatch(conf)
+			if m == nil {
+				t.Errorf("%s: %s is not set in seconds", path, name)
+			} else if d, err := time.ParseDuration(m[1]); err != nil || d <= admission.Lifetime {
+				t.Errorf("%s: %s %s, want more than %s", path, name, m[1], admission.Lifetime)
+			}
 		}
 	}
 }
