@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -167,6 +168,21 @@ func TestKeyBeforeEverything(t *testing.T) {
 	}
 	if a := r.chat(hello, "Authorization", "", "X-Api-Key", r.key); a.status != 200 {
 		t.Errorf("x-api-key: %d %s", a.status, a.body)
+	}
+}
+
+func TestCompressedBodies(t *testing.T) {
+	r := newRig(t, reply("application/json", completion), nil)
+	var packed strings.Builder
+	w := gzip.NewWriter(&packed)
+	io.WriteString(w, hello)
+	w.Close()
+	a := r.chat(packed.String(), "Content-Encoding", "gzip")
+	if message, _, _, code := a.fail(t); a.status != 400 || code != "unsupported_content_encoding" || !strings.Contains(message, "compressed") {
+		t.Errorf("%d %s %s", a.status, code, message)
+	}
+	if a := r.chat(hello, "Content-Encoding", "utf-8"); a.status != 200 {
+		t.Errorf("not compressed, whatever the header says: %d %s", a.status, a.body)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/devmentor/ai-gateway/shared/admission"
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -215,6 +216,10 @@ func (v *visit) body() ([]byte, error) {
 	case n > MaxBody:
 		v.drain()
 		return nil, tooLarge
+	}
+	if v.r.Header.Get("Content-Encoding") != "" && !utf8.Valid(buf.Bytes()) {
+		return nil, &fault.Error{Kind: fault.Invalid, Code: "unsupported_content_encoding",
+			Message: "The request body is compressed (Content-Encoding); send it as it is."}
 	}
 	return bytes.TrimPrefix(buf.Bytes(), mark), nil
 }
