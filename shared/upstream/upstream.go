@@ -140,6 +140,9 @@ func (c *Client) Failure(status int, header http.Header, body []byte) *fault.Err
 		f.Kind = map[int]fault.Kind{400: fault.Invalid, 404: fault.NotFound, 413: fault.TooLarge, 422: fault.Unprocessable}[status]
 		if message == "" { // not JSON: a proxy's error page, or the wrong base URL
 			f.Kind, f.Code, f.Message = fault.Upstream, "upstream_error", fmt.Sprintf("The provider '%s' answered with status %d and no readable error.", c.Provider, status)
+			if status == 404 {
+				f.Message += " Is its base URL right?"
+			}
 			return f
 		}
 		f.Message, f.Param, f.Code = clip.Marked(Scrub(message), maxMessage), param, code
@@ -147,6 +150,9 @@ func (c *Client) Failure(status int, header http.Header, body []byte) *fault.Err
 		f.Kind, f.Code = fault.RateLimited, "rate_limit_exceeded"
 		f.Message = "The provider '" + c.Provider + "' is limiting our requests; try again later."
 		f.RetryAfter = RetryAfter(header)
+		if code == "insufficient_quota" { // also what some say of a minute's limit: it stays a 429
+			f.Message = "The provider '" + c.Provider + "' says that the quota of the gateway's account is used up."
+		}
 	case 401, 402, 403:
 		f.Kind, f.Code = fault.Upstream, "upstream_credentials"
 		f.Message = "The provider '" + c.Provider + "' refused the gateway's credentials."
