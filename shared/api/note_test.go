@@ -65,6 +65,26 @@ func TestEveryRequestHasALogLine(t *testing.T) {
 	}
 }
 
+// TestUnknownModelsAreLogged: who runs the gateway sees what its clients ask
+// for and it does not have, but no text in place of a name.
+func TestUnknownModelsAreLogged(t *testing.T) {
+	for model, want := range map[string]string{"mistral/large": "mistral/large", "llama3:8b": "llama3:8b", "nope": "nope", "my secret words": "…"} {
+		for _, path := range []string{"/ai/chat/completions", "/ai/embeddings"} {
+			r := newRig(t, reply("application/json", completion), nil)
+			a := r.do("POST", path, fmt.Sprintf(`{"model":%q,"input":"x","messages":[{"role":"user","content":"x"}]}`, model))
+			var line struct {
+				Asked string `json:"model_asked"`
+			}
+			if err := json.Unmarshal([]byte(r.log.String()), &line); err != nil {
+				t.Fatal(err, r.log)
+			}
+			if a.status != 404 || line.Asked != want {
+				t.Errorf("%s of %q: %d, model_asked %q, want %q", path, model, a.status, line.Asked, want)
+			}
+		}
+	}
+}
+
 // TestManyDroppedFieldsAreNotAllNamed: a header of megabytes is one that clients
 // and load balancers refuse, with the answer that was paid for.
 func TestManyDroppedFieldsAreNotAllNamed(t *testing.T) {

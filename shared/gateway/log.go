@@ -33,16 +33,17 @@ func (g *Gateway) Note(ctx context.Context, c *Call, status int, err error, more
 	logRecord(ctx, g.Log, &c.Record, err, more...)
 }
 
-// fieldName is what may be logged of the name of a field. A client can write
-// anything for one, even a prompt: what could be more than a name is left out.
-func fieldName(param string) string {
+// plainName is what may be logged of the name of a field, or of a model that
+// nobody knows. A client can write anything for one, even a prompt: what could
+// be more than a name is left out.
+func plainName(name string) string {
 	odd := func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_-.[]$@", c))
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("_-.[]$@/:", c))
 	}
-	if len(param) > 128 || strings.ContainsFunc(param, odd) {
+	if len(name) > 128 || strings.ContainsFunc(name, odd) {
 		return "…"
 	}
-	return param
+	return name
 }
 
 // logRecord writes the one log line of a request. It holds figures and names,
@@ -98,7 +99,7 @@ func logRecord(ctx context.Context, log *slog.Logger, r *usage.Record, err error
 	if f := fault.As(err); f != nil {
 		attrs = append(attrs, slog.String("error_kind", string(f.Kind)), slog.String("error_code", f.Code))
 		if f.Param != "" {
-			attrs = append(attrs, slog.String("error_param", fieldName(f.Param)))
+			attrs = append(attrs, slog.String("error_param", plainName(f.Param)))
 		}
 		if f.Status != 0 {
 			attrs = append(attrs, slog.Int("upstream_status", f.Status))

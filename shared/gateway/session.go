@@ -90,11 +90,14 @@ func (g *Gateway) plan(ctx context.Context, c *Call, w *Work) (_ *Work, err erro
 		w.model, err = w.offer.choose(req.Model, catalog.Chat, w.opts)
 	} else {
 		req := w.embed
-		req.ID, req.Strict = c.Record.ID, w.opts.Strict
+		req.ID, req.Strict, w.asked = c.Record.ID, w.opts.Strict, req.Model
 		w.est = estimateEmbed(req)
 		w.model, err = w.offer.choose(req.Model, catalog.Embedding, w.opts)
 	}
 	if err != nil {
+		if c.Record.Asked == "" {
+			c.Record.Asked = plainName(w.asked) // for the log: the request is refused
+		}
 		return nil, err
 	}
 	opts, assembled := w.opts, w.chat != nil && w.opts.assembles()
