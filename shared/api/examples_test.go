@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/devmentor/ai-gateway/shared/echo"
+	"github.com/devmentor/ai-gateway/shared/shelf"
 )
 
 // speaker answers like a model that was asked for what the examples ask for.
@@ -107,6 +110,36 @@ func examples(t *testing.T, block string, vars func(string) string) (list []exam
 }
 
 var shellBlock = regexp.MustCompile("(?s)```sh\n(.*?)```")
+
+// TestDocumentedChainRunsOffline: "echo will do", also for a chain whose steps
+// read what a model answers.
+func TestDocumentedChainRunsOffline(t *testing.T) {
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, nil, &echo.Provider{})
+	docs := shelf.New(t.TempDir())
+	t.Cleanup(func() { docs.Close() })
+	r.server.Library, r.server.Passages, r.server.Gateway.Passages = docs, docs, docs
+	r.server.Recipes, r.server.Runs = r.store.Recipes(), r.store.Runs()
+	r.keep("docs", "maps.md", "Maps are drawn.")
+	for _, block := range shellBlock.FindAllStringSubmatch(string(text), -1) {
+		for _, e := range examples(t, block[1], func(string) string { return r.key }) {
+			if e.path != "/ai/chains" {
+				continue
+			}
+			if a := r.do("POST", e.path, strings.ReplaceAll(e.body, "gpt-4o-mini", "script/script")); a.status != 201 {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+			if a := r.do("POST", "/ai/chains/brief/runs", `{"input":{"topic":"maps"}}`); a.status != 200 || !strings.Contains(a.body, "Maps are drawn") || strings.Contains(a.body, `"answers":[]`) {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			return
+		}
+	}
+	t.Error("there is no chain")
+}
 
 // TestDocumentedExamples: every request in docs/api.md is answered as it says.
 func TestDocumentedExamples(t *testing.T) {
