@@ -83,6 +83,21 @@ func Load(getenv func(string) string) (Config, error) {
 	return c, errors.Join(errs...)
 }
 
+// Unknown lists the variables of environ (name=value) that look like settings
+// of the gateway and are none: GATEWAY_LOGLEVEL. GATEWAY_KEY is for clients.
+func Unknown(environ []string) (names []string) {
+	known := Variables()
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, "GATEWAY_") && name != "GATEWAY_KEY" &&
+			!slices.ContainsFunc(known, func(v Variable) bool { return v.Name == name }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // Bedrock says whether Amazon Bedrock counts as configured: a region, and
 // credentials that are named. The machine's metadata service is never asked.
 func (c Config) Bedrock() bool {
@@ -94,6 +109,9 @@ func (f field) set(text string) error {
 	case *string:
 		if text != "" && len(f.oneof) > 0 && !slices.Contains(f.oneof, text) {
 			return fmt.Errorf("must be one of %s, not %q", strings.Join(f.oneof, ", "), text)
+		}
+		if f.secret && (text == "ssm:" || text == "secretsmanager:") {
+			return errors.New("lacks the name of the secret after " + text)
 		}
 		if f.url && text != "" {
 			u, err := url.Parse(text)

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,17 +23,24 @@ func TestEmptyEnvironmentIsEnough(t *testing.T) {
 }
 
 func TestAllComplaintsAtOnceAndNoSecrets(t *testing.T) {
-	_, err := load(map[string]string{"PORT": "http", "GATEWAY_STORE": "mysql", "OPENAI_BASE_URL": "localhost:11434", "GATEWAY_FAIL_OPEN": "maybe", "OPENAI_API_KEY": "sk-secret"})
+	_, err := load(map[string]string{"PORT": "http", "GATEWAY_STORE": "mysql", "OPENAI_BASE_URL": "localhost:11434", "GATEWAY_FAIL_OPEN": "maybe", "OPENAI_API_KEY": "sk-secret", "GEMINI_API_KEY": "ssm:"})
 	if err == nil {
 		t.Fatal("Load must fail")
 	}
-	for _, name := range []string{"PORT", "GATEWAY_STORE", "OPENAI_BASE_URL", "GATEWAY_FAIL_OPEN"} {
+	for _, name := range []string{"PORT", "GATEWAY_STORE", "OPENAI_BASE_URL", "GATEWAY_FAIL_OPEN", "GEMINI_API_KEY"} {
 		if !strings.Contains(err.Error(), name+": ") {
 			t.Errorf("%q does not complain about %s", err, name)
 		}
 	}
 	if strings.Contains(err.Error(), "sk-secret") {
 		t.Error("a secret is in the error")
+	}
+}
+
+func TestNamesThatNoSettingHas(t *testing.T) {
+	got := config.Unknown([]string{"HOME=/", "GATEWAY_LOGLEVEL=debug", "GATEWAY_LOG_LEVEL=info", "GATEWAY_DATADIR=a=b", "GATEWAY_KEY=gw_x", "OPENAI_API_KEY=sk-x"})
+	if want := []string{"GATEWAY_DATADIR", "GATEWAY_LOGLEVEL"}; !slices.Equal(got, want) {
+		t.Errorf("Unknown = %v, want %v", got, want)
 	}
 }
 

@@ -41,6 +41,9 @@ func Main(args []string, stdout io.Writer) error {
 	}
 	log := jsonlog.New(os.Stderr, c.LogLevel)
 	slog.SetDefault(log) // for what the stores have to say when they open
+	if names := config.Unknown(os.Environ()); len(names) > 0 {
+		log.Warn("no setting has such a name", "variables", names)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return run(ctx, stop, c, log, stdout)
@@ -55,8 +58,11 @@ func run(ctx context.Context, stop func(), c config.Config, log *slog.Logger, st
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
 	ln, err := net.Listen("tcp", net.JoinHostPort(c.Addr, strconv.Itoa(c.Port)))
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w (set PORT to use another port)", err)
+	case err != nil:
+		return fmt.Errorf("%w (set GATEWAY_ADDR to an address of this machine)", err)
 	}
 	alive, kill := context.WithCancelCause(context.Background())
 	defer kill(nil)
