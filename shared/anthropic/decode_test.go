@@ -45,6 +45,29 @@ func ask(t testing.TB, contentType string, body io.Reader, emit func(*llm.Event)
 	return p.Complete(context.Background(), req, emit)
 }
 
+// TestThePromptIsCountedFirst: for an answer that is cut short, the first piece
+// says what the prompt cost.
+func TestThePromptIsCountedFirst(t *testing.T) {
+	const body = `data: {"type":"message_start","message":{"type":"message","id":"msg_1","model":"m","usage":{"input_tokens":3,"cache_read_input_tokens":900,"cache_creation_input_tokens":70,"output_tokens":1}}}
+
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}
+
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"b"}}
+
+`
+	var got []*llm.Usage
+	err := ask(t, "text/event-stream", strings.NewReader(body), func(e *llm.Event) error {
+		got = append(got, e.SoFar)
+		return nil
+	})
+	want := llm.Usage{Input: 973, CachedInput: 900, CacheWrite: 70, Output: 1}
+	if len(got) != 2 || got[0] == nil || *got[0] != want || got[1] != nil || !errors.Is(err, fault.Upstream) {
+		t.Errorf("counted %+v, %v, want %+v once and a broken upstream", got, err, want)
+	}
+}
+
 // FuzzAnswer: whatever an upstream sends, there is no panic, and an answer
 // without error has exactly one end.
 func FuzzAnswer(f *testing.F) {

@@ -58,6 +58,7 @@ type decoder struct {
 	aside    strings.Builder // text beside the jsonTool
 	usage    usage
 	hasUsage bool
+	begun    bool // something was emitted
 	stop     string
 	refusal  string
 }
@@ -170,8 +171,13 @@ func (d *decoder) decode(data []byte, into any) error {
 	return nil
 }
 
-// send emits e, with the answer's id and model if it is the first.
+// send emits e, with the answer's id and model if it is the first, and with what
+// its prompt cost: much of that may have come from a cache.
 func (d *decoder) send(e llm.Event) error {
+	if !d.begun && d.hasUsage {
+		e.SoFar = d.billed()
+	}
+	d.begun = true
 	e.ID, e.Model, d.id, d.model = d.id, d.model, "", ""
 	e.More = d.more()
 	return d.emit(&e)
@@ -321,14 +327,20 @@ func (d *decoder) finish() error {
 			e.Finish = "tool_calls"
 		}
 	}
-	if u := d.usage; d.hasUsage {
-		hour := min(u.CacheCreation.Ephemeral1h, u.CacheCreationInputTokens)
-		e.Usage = &llm.Usage{
-			Input:       u.InputTokens + u.CacheReadInputTokens + u.CacheCreationInputTokens,
-			CachedInput: u.CacheReadInputTokens,
-			CacheWrite:  u.CacheCreationInputTokens - hour, CacheWrite1h: hour,
-			Output: u.OutputTokens, Reasoning: u.OutputTokensDetails.ThinkingTokens,
-		}
+	if d.hasUsage {
+		e.Usage = d.billed()
 	}
 	return d.send(e)
+}
+
+// billed is what was counted until now.
+func (d *decoder) billed() *llm.Usage {
+	u := d.usage
+	hour := min(u.CacheCreation.Ephemeral1h, u.CacheCreationInputTokens)
+	return &llm.Usage{
+		Input:       u.InputTokens + u.CacheReadInputTokens + u.CacheCreationInputTokens,
+		CachedInput: u.CacheReadInputTokens,
+		CacheWrite:  u.CacheCreationInputTokens - hour, CacheWrite1h: hour,
+		Output: u.OutputTokens, Reasoning: u.OutputTokensDetails.ThinkingTokens,
+	}
 }

@@ -18,9 +18,10 @@ type attempt struct {
 	held   usage.Nano // the most that it costs, while it runs
 	ended  bool
 	asked  time.Time
-	bytes  int64 // of generated text
-	seen   bool  // an event has come
-	calls  int   // how many it stands for, if there are several
+	bytes  int64      // of generated text
+	seen   bool       // an event has come
+	soFar  *llm.Usage // what the provider has counted before the end; nil: nothing
+	calls  int        // how many it stands for, if there are several
 	result Outcome
 
 	dropped []string // request fields that the provider could not take
@@ -85,6 +86,9 @@ func (b *bill) count(a *attempt, e *llm.Event) {
 		a.result.ID, a.result.Model = e.ID, e.Model
 	}
 	a.bytes += e.Generated()
+	if e.SoFar != nil {
+		a.soFar = e.SoFar
+	}
 	if e.Usage != nil {
 		b.price(a, *e.Usage, false)
 	}
@@ -113,9 +117,16 @@ func (b *bill) take(a *attempt, sign int) {
 	}
 }
 
-// estimate prices what the provider has not counted.
+// estimate prices what the provider has not counted, or not to the end.
 func (b *bill) estimate(a *attempt, input func() int64) {
-	b.price(a, llm.Usage{Input: input(), Output: (a.bytes + bytesPerTokenUsual - 1) / bytesPerTokenUsual}, true)
+	var u llm.Usage
+	if a.soFar != nil {
+		u = *a.soFar
+	} else {
+		u.Input = input()
+	}
+	u.Output = max(u.Output, (a.bytes+bytesPerTokenUsual-1)/bytesPerTokenUsual)
+	b.price(a, u, true)
 }
 
 // close ends an attempt. If something was generated and the provider did not

@@ -320,6 +320,33 @@ func TestAPanicIsABrokenStream(t *testing.T) {
 	}
 }
 
+// TestWhatWasCountedHoldsForAnAnswerCutShort: a prompt from a cache costs a
+// fraction, thoughts are not to be seen.
+func TestWhatWasCountedHoldsForAnAnswerCutShort(t *testing.T) {
+	m, _ := catalog.Lookup("openai", "gpt-4o-mini")
+	counted := llm.Usage{Input: 100_000, CachedInput: 99_000, Output: 300, Reasoning: 250}
+	for text, output := range map[int]int64{400: 300, 4000: 1000} {
+		cut := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
+			soFar := counted
+			if err := emit(&llm.Event{Text: "x", SoFar: &soFar}); err != nil {
+				return err
+			}
+			if err := emit(&llm.Event{Text: strings.Repeat("x", text-1)}); err != nil {
+				return err
+			}
+			return broken
+		})
+		r := newRig(t, gateway.Set{Instances: []gateway.Instance{instance("openai", cut)}}, nil)
+		got := r.chat(t.Context(), "openai/gpt-4o-mini", "")
+		want := counted
+		want.Output = output
+		if rec := got.record; rec.Cost != m.Price.Cost(want) || rec.InputTokens != want.Input || rec.CachedTokens != want.CachedInput || rec.OutputTokens != output || !rec.Estimated {
+			t.Errorf("after %d bytes: record %+v, want %+v for $%s", text, rec, want, m.Price.Cost(want).USD())
+		}
+		r.books()
+	}
+}
+
 func TestARefusedAnswerIsBilled(t *testing.T) {
 	blocked := llm.ProviderFunc(func(_ context.Context, _ *llm.Request, emit func(*llm.Event) error) error {
 		return emit(&llm.Event{Finish: "content_filter"})

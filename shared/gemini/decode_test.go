@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,6 +43,27 @@ func ask(t testing.TB, contentType string, body io.Reader, emit func(*llm.Event)
 	req := request(t, hi)
 	req.Stream = contentType != "application/json"
 	return p.Complete(context.Background(), req, emit)
+}
+
+// TestCountsOnTheWay: for an answer that is cut short, each piece says what was
+// counted until then.
+func TestCountsOnTheWay(t *testing.T) {
+	const body = `data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":50,"cachedContentTokenCount":40,"candidatesTokenCount":1,"thoughtsTokenCount":900}}
+
+data: {"candidates":[{"content":{"parts":[{"text":"b"}]}}],"usageMetadata":{"promptTokenCount":50,"cachedContentTokenCount":40,"candidatesTokenCount":2,"thoughtsTokenCount":900}}
+
+`
+	var got []llm.Usage
+	err := ask(t, "text/event-stream", strings.NewReader(body), func(e *llm.Event) error {
+		got = append(got, *e.SoFar)
+		return nil
+	})
+	one := llm.Usage{Input: 50, CachedInput: 40, Output: 901, Reasoning: 900}
+	two := one
+	two.Output++
+	if want := []llm.Usage{one, two}; !slices.Equal(got, want) || !errors.Is(err, fault.Upstream) {
+		t.Errorf("counted %+v, %v, want %+v and a broken upstream", got, err, want)
+	}
 }
 
 // FuzzAnswer: whatever an upstream sends, there is no panic, and in an answer

@@ -23,7 +23,7 @@ type embedAnswer struct {
 	Embeddings []struct {
 		Values []float32 `json:"values"`
 	} `json:"embeddings"`
-	UsageMetadata *usage `json:"usageMetadata"`
+	UsageMetadata json.RawMessage `json:"usageMetadata"`
 }
 
 // Batch implements llm.Batcher.
@@ -61,13 +61,10 @@ func (p *Provider) Embed(ctx context.Context, req *llm.EmbedRequest) (*llm.Embed
 	if len(a.Embeddings) != len(req.Inputs) {
 		return nil, c.Broken(fmt.Sprintf("sent %d vectors for %d inputs", len(a.Embeddings), len(req.Inputs)), nil)
 	}
-	e := &llm.Embeddings{Model: req.Model}
+	e := &llm.Embeddings{Model: req.Model, Usage: tokens(a.UsageMetadata)}
 	for _, v := range a.Embeddings {
 		normalize(v.Values)
 		e.Vectors = append(e.Vectors, v.Values)
-	}
-	if u := a.UsageMetadata; u != nil {
-		e.Usage = &llm.Usage{Input: u.PromptTokenCount}
 	}
 	return e, nil
 }

@@ -13,24 +13,25 @@ import (
 	"github.com/devmentor/ai-gateway/shared/sse"
 )
 
-type usage struct {
-	PromptTokenCount        int64 `json:"promptTokenCount"`
-	ToolUsePromptTokenCount int64 `json:"toolUsePromptTokenCount"`
-	CachedContentTokenCount int64 `json:"cachedContentTokenCount"`
-	CandidatesTokenCount    int64 `json:"candidatesTokenCount"`
-	ThoughtsTokenCount      int64 `json:"thoughtsTokenCount"`
-}
-
 // tokens reads usageMetadata; nil if there was none, or nothing readable.
 func tokens(raw []byte) *llm.Usage {
-	var u usage
-	if raw == nil || json.Unmarshal(raw, &u) != nil {
+	var buf [8]rawjson.Field
+	fields, ok := object(buf[:0], raw), rawjson.Kind(raw) == "object"
+	count := func(name string) int64 {
+		v := rawjson.Get(fields, name)
+		n, whole := rawjson.Int(v)
+		ok = ok && (whole || rawjson.IsNull(v))
+		return n
+	}
+	thoughts := count("thoughtsTokenCount")
+	u := &llm.Usage{
+		Input: count("promptTokenCount") + count("toolUsePromptTokenCount"), CachedInput: count("cachedContentTokenCount"),
+		Output: count("candidatesTokenCount") + thoughts, Reasoning: thoughts,
+	}
+	if !ok {
 		return nil
 	}
-	return &llm.Usage{
-		Input: u.PromptTokenCount + u.ToolUsePromptTokenCount, CachedInput: u.CachedContentTokenCount,
-		Output: u.CandidatesTokenCount + u.ThoughtsTokenCount, Reasoning: u.ThoughtsTokenCount,
-	}
+	return u
 }
 
 // maxCandidates is more than anybody can ask for.
@@ -141,6 +142,7 @@ func (d *decoder) take(v []byte, more bool) error {
 		})
 	}
 	if e.Text != "" || e.Reasoning != "" || e.Tools != nil {
+		e.SoFar = tokens(d.usage) // thoughts, which may be most of it, are not to be seen
 		if err := d.send(e); err != nil {
 			return err
 		}

@@ -109,6 +109,9 @@ type Event struct {
 	// (OpenAI's last chunk, which only clients that asked for it get to see).
 	Usage     *Usage
 	UsageOnly bool
+	// SoFar is what the provider has counted until now, if it counts before the
+	// end: it holds for an answer that is cut short. It is not changed later.
+	SoFar *Usage
 	// Bytes is the length of the generated text in Raw, whether the fields repeat
 	// it or not; without Raw it is 0. Who counts asks Generated.
 	Bytes int
