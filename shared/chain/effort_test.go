@@ -43,14 +43,40 @@ func TestInstructionsAreNotUndercounted(t *testing.T) {
 		}
 	}
 	for _, src := range []string{"((a{0,30}){0,30})*b$", "(a{1,31}){1,32}b", "((x{10}){10}){10}"} {
-		if _, err := compile(src, syntax.Perl, nil); !errors.Is(err, errProgram) {
+		if _, err := compile(src, false); !errors.Is(err, errProgram) {
 			t.Errorf("compile(%s) = %v, want %v", src, err, errProgram)
 		}
 	}
 }
 
+// TestDotsOfLines also holds that patterns are compiled as they are written: to
+// write one anew, the library looks at all letters for each of its classes,
+// which takes milliseconds.
+func TestDotsOfLines(t *testing.T) {
+	for src, want := range map[string]string{
+		"a.b":            `a[^\n\r]b`,
+		`\..\\.`:         `\.[^\n\r]\\[^\n\r]`,
+		`[.].`:           `[.][^\n\r]`,
+		`[].].[^].].`:    `[].][^\n\r][^].][^\n\r]`,
+		`[[:alpha:].].`:  `[[:alpha:].][^\n\r]`,
+		`[[:].`:          `[[:][^\n\r]`,
+		`[[].[:.]`:       `[[][^\n\r][:.]`,
+		`[\].]\pL.`:      `[\].]\pL[^\n\r]`,
+		`\Q[.\E.[.]\Q..`: `\Q[.\E[^\n\r][.]\Q..`,
+		`(?i:é.)\[.`:     `(?i:é[^\n\r])\[[^\n\r]`,
+	} {
+		re, err := compile(src, true)
+		if got := undot(src); got != want || err != nil || re.String() != want {
+			t.Errorf("undot(%s) = %s, %v, want %s", src, got, err, want)
+		}
+		if re, err := compile(src, false); err != nil || re.String() != src {
+			t.Errorf("compile(%s) = %v, %v", src, re, err)
+		}
+	}
+}
+
 func TestPatternsStop(t *testing.T) {
-	re, err := compile("((a{0,20}){0,20})*b$", syntax.Perl, nil)
+	re, err := compile("((a{0,20}){0,20})*b$", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"encoding/json"
-	"regexp/syntax"
 	"strconv"
 
 	"github.com/devmentor/ai-gateway/shared/fault"
@@ -58,7 +57,7 @@ func (p *Problems) test(at string, v []byte, s *Step) *test {
 		}
 	case "matches":
 		src, ok := rawjson.String(given)
-		re, err := compile(src, syntax.Perl, nil)
+		re, err := compile(src, false)
 		switch {
 		case !ok:
 			p.add(valueAt, "must be a regular expression (RE2) of at most %d bytes", maxPath)

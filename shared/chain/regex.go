@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/theory/jsonpath/registry"
@@ -27,12 +28,13 @@ type regex struct {
 
 var errProgram = fmt.Errorf("is a pattern of more than %d instructions: repetitions count as often as they may occur", maxProgram)
 
-// compile compiles src if it is of bounded size; change may change it before.
-func compile(src string, flags syntax.Flags, change func(*syntax.Regexp)) (*regex, error) {
+// compile compiles src if it is of bounded size. In lines, as RFC 9485 says, a
+// dot is no end of a line.
+func compile(src string, lines bool) (*regex, error) {
 	if len(src) > maxPath {
 		return nil, fmt.Errorf("is a pattern of more than %d bytes", maxPath)
 	}
-	re, err := syntax.Parse(src, flags)
+	re, err := syntax.Parse(src, syntax.Perl)
 	if err != nil {
 		return nil, fmt.Errorf("is no regular expression (RE2): %w", err)
 	}
@@ -40,10 +42,10 @@ func compile(src string, flags syntax.Flags, change func(*syntax.Regexp)) (*rege
 	if n > maxProgram {
 		return nil, errProgram
 	}
-	if change != nil {
-		change(re)
+	if lines {
+		src = undot(src)
 	}
-	p, err := regexp.Compile(re.String())
+	p, err := regexp.Compile(src) // not re.String(), which folds each letter of each class
 	if err != nil {
 		return nil, fmt.Errorf("is no regular expression (RE2): %w", err)
 	}
@@ -177,8 +179,7 @@ func replace(theirs *spec.FuncExtension, compiled map[string]*regex, before, beh
 		if !ok {
 			return fmt.Errorf("the pattern of %s must be a text", name)
 		}
-		// As RFC 9485 says, a dot is no end of a line.
-		p, err := compile(before+src+behind, syntax.Perl|syntax.DotNL, undot)
+		p, err := compile(before+src+behind, true)
 		if err != nil {
 			return fmt.Errorf("the second argument of %s %w", name, err)
 		}
@@ -197,13 +198,45 @@ func replace(theirs *spec.FuncExtension, compiled map[string]*regex, before, beh
 	*theirs = *spec.Extension(name, spec.FuncLogical, check, evaluate)
 }
 
-// undot makes dots of a pattern match no end of a line.
-func undot(re *syntax.Regexp) {
-	if re.Op == syntax.OpAnyChar {
-		*re = syntax.Regexp{Op: syntax.OpCharClass, Rune: []rune{0, '\n' - 1, '\n' + 1, '\r' - 1, '\r' + 1, utf8.MaxRune}}
-		return
+// undot puts a class without ends of lines in the place of each dot of src,
+// which is a valid pattern.
+func undot(src string) string {
+	var b strings.Builder
+	for src != "" {
+		n := 1
+		switch {
+		case src[0] == '.':
+			b.WriteString(`[^\n\r]`)
+			src = src[1:]
+			continue
+		case strings.HasPrefix(src, `\Q`):
+			n = len(src)
+			if end := strings.Index(src, `\E`); end >= 0 {
+				n = end + 2
+			}
+		case src[0] == '\\':
+			n = 2
+		case src[0] == '[':
+			n = class(src)
+		}
+		b.WriteString(src[:n])
+		src = src[n:]
 	}
-	for _, sub := range re.Sub {
-		undot(sub)
+	return b.String()
+}
+
+// class is how long the class is that src begins with.
+func class(src string) int {
+	i := len("[")
+	if src[i] == '^' {
+		i++
 	}
+	for first := i; src[i] != ']' || i == first; i++ {
+		if src[i] == '\\' {
+			i++
+		} else if end := strings.Index(src[i:], ":]"); end > 1 && strings.HasPrefix(src[i:], "[:") {
+			i += end + 1
+		}
+	}
+	return i + 1
 }
