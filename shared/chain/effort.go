@@ -91,6 +91,7 @@ func lookup(v any, place []any) any {
 // less than the library visits.
 type counter struct {
 	left  int
+	place int       // steps that the names above the value take, by which it is sorted
 	terms int       // in filters
 	reads []reading // by filters
 	each  int       // steps for what filters read beside the value
@@ -102,7 +103,7 @@ func (c *counter) segments(v any, list []*spec.Segment) {
 	}
 	s, rest := list[0], list[1:]
 	if s.IsDescendant() {
-		c.tree(v, 0, nodeSteps*len(s.Selectors())*len(list))
+		c.tree(v, nodeSteps*len(s.Selectors())*len(list))
 		return
 	}
 	for _, sel := range s.Selectors() {
@@ -127,7 +128,7 @@ func (c *counter) segments(v any, list []*spec.Segment) {
 				}
 			}
 			c.children(v, func(e any) {
-				c.left -= nodeSteps
+				c.left -= nodeSteps + c.place
 				c.test(e)
 				c.segments(e, rest)
 			})
@@ -136,6 +137,7 @@ func (c *counter) segments(v any, list []*spec.Segment) {
 }
 
 // children calls do for each member or element of v while there are steps left.
+// Reading a name costs what reading a text does.
 func (c *counter) children(v any, do func(any)) {
 	switch v := v.(type) {
 	case []any:
@@ -145,21 +147,27 @@ func (c *counter) children(v any, do func(any)) {
 			}
 		}
 	case map[string]any:
-		for _, e := range v {
+		above := c.place
+		for name, e := range v {
+			c.place = above + len(name)/stepBytes
+			c.left -= len(name) / stepBytes
 			if do(e); c.left < 0 {
 				return
 			}
 		}
+		c.place = above
 	}
 }
 
 // tree counts steps for all values in v, and what their places take to write.
-func (c *counter) tree(v any, depth, steps int) {
+func (c *counter) tree(v any, steps int) {
+	c.place++
 	c.children(v, func(e any) {
-		c.left -= steps + depth
+		c.left -= steps + c.place
 		c.test(e)
-		c.tree(e, depth+1, steps)
+		c.tree(e, steps)
 	})
+	c.place--
 }
 
 // test counts what filters read of v.

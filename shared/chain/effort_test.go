@@ -146,6 +146,23 @@ func tooMuch() map[string]any {
 	return map[string]any{"list": list, "text": strings.Repeat("x", 4<<20)}
 }
 
+// TestLongNamesCost: what is selected is sorted by all names above it.
+func TestLongNamesCost(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	few := map[string]any{"a": true, "b": true, "c": true}
+	data := map[string]any{"o": map[string]any{long + "1": few, long + "2": few}}
+	for src, times := range map[string]int{"$.o.*": 2 * 2, "$.o.*.*": 2 * 5, "$.o..*": 2 * 5, "$.o.*.a": 2 * 2} {
+		p, err := parsePath(src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paid := &purse{left: maxOnce}
+		if _, _, err := p.selects(data, paid.spend); err != nil || paid.paid < times*len(long)/stepBytes {
+			t.Errorf("%s = %v for %d steps, want %d times one for each %d bytes of a name", src, err, paid.paid, times, stepBytes)
+		}
+	}
+}
+
 func TestSelectionsAreBounded(t *testing.T) {
 	data := tooMuch()
 	for src, ok := range map[string]bool{

@@ -204,7 +204,11 @@ func (m *machine) rangeNode(n *parse.RangeNode, dot any) (flow, error) {
 			}
 		}
 	case map[string]any:
-		if err := m.work(len(v)); err != nil { // for sorting
+		steps := len(v) // for sorting
+		for k := range v {
+			steps += len(k) / bytesPerStep
+		}
+		if err := m.work(steps); err != nil {
 			return onward, err
 		}
 		for _, k := range slices.Sorted(maps.Keys(v)) {

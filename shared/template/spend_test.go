@@ -51,6 +51,16 @@ func TestRenderingStopsWhenNobodyPays(t *testing.T) {
 	}
 }
 
+// TestLongNamesCost: each sorting reads them again.
+func TestLongNamesCost(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	p := &purse{left: 1 << 30}
+	_, err := snippet(t, `{{range .a}}{{range $.b}}{{break}}{{end}}{{end}}`).Render(map[string]any{"a": make([]any, 10), "b": map[string]any{long + "1": 1, long + "2": 2}}, "data", p.spend)
+	if err != nil || p.paid < 10*2*4096 {
+		t.Errorf("Render = %v for %d steps, want one for each 256 bytes of names", err, p.paid)
+	}
+}
+
 func TestWhatIsWrittenIsPaid(t *testing.T) {
 	p := &purse{left: 1 << 30}
 	if _, err := snippet(t, `{{.b}}`).Render(map[string]any{"b": strings.Repeat("x", 200<<10)}, "data", p.spend); err != nil || p.paid < 800 {
