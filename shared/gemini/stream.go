@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
@@ -136,10 +137,12 @@ func (d *decoder) take(v []byte, more bool) error {
 	e := llm.Event{Index: int(index), More: more}
 	var inner [2]rawjson.Field
 	if parts := rawjson.Get(object(inner[:0], rawjson.Get(fields, "content")), "parts"); rawjson.Kind(parts) == "array" {
+		var text, reasoning strings.Builder
 		rawjson.Elements(parts, func(_ int, p []byte) error {
-			d.part(&e, c, p)
+			d.part(&e, &text, &reasoning, c, p)
 			return nil
 		})
+		e.Text, e.Reasoning = text.String(), reasoning.String()
 	}
 	if e.Text != "" || e.Reasoning != "" || e.Tools != nil {
 		e.SoFar = tokens(d.usage) // thoughts, which may be most of it, are not to be seen
@@ -155,9 +158,9 @@ func (d *decoder) take(v []byte, more bool) error {
 	return nil
 }
 
-// part adds one part to e. Images and code that the model ran are left out:
+// part adds one part to what e has, or will have. Images and code that the model ran are left out:
 // OpenAI's format has no place for them.
-func (d *decoder) part(e *llm.Event, c *candidate, p []byte) {
+func (d *decoder) part(e *llm.Event, text, reasoning *strings.Builder, c *candidate, p []byte) {
 	var buf [4]rawjson.Field
 	fields := object(buf[:0], p)
 	call := rawjson.Get(fields, "functionCall")
@@ -177,9 +180,9 @@ func (d *decoder) part(e *llm.Event, c *candidate, p []byte) {
 		c.calls++
 		d.calls++
 	case string(rawjson.Get(fields, "thought")) == "true":
-		e.Reasoning += str(fields, "text")
+		reasoning.WriteString(str(fields, "text"))
 	default:
-		e.Text += str(fields, "text")
+		text.WriteString(str(fields, "text"))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/devmentor/ai-gateway/shared/llm"
 	"github.com/devmentor/ai-gateway/shared/rawjson"
@@ -148,7 +149,9 @@ func (ch *choice) fill(ev *llm.Event) {
 		switch f.Name {
 		case "content":
 			if rawjson.Kind(f.Value) == "array" {
-				parts(f.Value, ev)
+				text, thinking := parts(f.Value)
+				ev.Text = text
+				ev.Reasoning += thinking
 			} else {
 				ev.Text, _ = rawjson.String(f.Value)
 			}
@@ -174,7 +177,8 @@ func (ch *choice) fill(ev *llm.Event) {
 }
 
 // parts reads content that is a list, as Mistral's reasoning models send it.
-func parts(list []byte, ev *llm.Event) {
+func parts(list []byte) (text, reasoning string) {
+	var said, thought strings.Builder
 	rawjson.Elements(list, func(_ int, v []byte) error {
 		if rawjson.Kind(v) != "object" {
 			return nil
@@ -183,17 +187,17 @@ func parts(list []byte, ev *llm.Event) {
 			switch f.Name {
 			case "text":
 				s, _ := rawjson.String(f.Value)
-				ev.Text += s
+				said.WriteString(s)
 			case "thinking":
 				if rawjson.Kind(f.Value) == "array" {
-					var inner llm.Event
-					parts(f.Value, &inner)
-					ev.Reasoning += inner.Text
+					inner, _ := parts(f.Value)
+					thought.WriteString(inner)
 				}
 			}
 		}
 		return nil
 	})
+	return said.String(), thought.String()
 }
 
 func toolCalls(list []byte) []llm.ToolDelta {
