@@ -22,6 +22,8 @@ type Choice struct {
 	Thinking  []Thinking
 	ToolCalls []ToolCall
 	Finish    string
+
+	arguments []*strings.Builder // of ToolCalls, where they come in pieces
 }
 
 // Add takes up one event. Raw chunks of a stream must have been parsed
@@ -67,11 +69,29 @@ func (a *Answer) Add(e *Event) {
 		if d.Signature != "" {
 			t.Signature = d.Signature
 		}
-		t.Arguments += d.Arguments
+		if t.Arguments == "" {
+			t.Arguments = d.Arguments
+		} else if d.Arguments != "" {
+			t.Arguments = c.joined(d.Index, t.Arguments, d.Arguments)
+		}
 	}
 	if e.Finish != "" {
 		c.Finish = e.Finish
 	}
+}
+
+// joined is a and b, which is appended to what a was made of: there may be a
+// million pieces.
+func (c *Choice) joined(call int, a, b string) string {
+	for len(c.arguments) <= call {
+		c.arguments = append(c.arguments, nil)
+	}
+	if c.arguments[call] == nil {
+		c.arguments[call] = &strings.Builder{}
+		c.arguments[call].WriteString(a)
+	}
+	c.arguments[call].WriteString(b)
+	return c.arguments[call].String()
 }
 
 // Collect runs req to its end and returns the answer.
