@@ -391,7 +391,7 @@ func TestCodeStreamPingsWhileTheModelThinks(t *testing.T) {
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, req)
 		time.Sleep(time.Minute)
-		if n := strings.Count(w.Body.String(), ": ping\n\n"); n != 2 || !strings.HasPrefix(w.Body.String(), ": ping\n\n: ping\n\nevent: explanation.delta\n") {
+		if n := strings.Count(w.Body.String(), ": ping\n"); n != 2 || !strings.HasPrefix(w.Body.String(), ": ping\n: ping\nevent: explanation.delta\n") {
 			t.Errorf("%d pings in %s", n, w.Body)
 		}
 	})

@@ -89,7 +89,8 @@ func (s *events) beat() {
 		return
 	}
 	s.begin(false)
-	s.buf.WriteString(": ping\n\n")
+	// No empty line: OpenAI's SDK for Go took that for an event in its v1.
+	s.buf.WriteString(": ping\n")
 	_ = s.flush() // if the client is gone, the next event will tell
 	s.timer.Reset(heartbeat)
 }

@@ -67,7 +67,7 @@ func TestHeartbeatBeforeTheFirstEvent(t *testing.T) {
 					r.Header.Set("Authorization", "Bearer "+key)
 					w := httptest.NewRecorder()
 					s.Handler().ServeHTTP(w, r)
-					if pings := strings.Count(w.Body.String(), ": ping"); w.Code != tc.status || pings != tc.pings || !strings.Contains(w.Body.String(), tc.want) {
+					if pings := strings.Count(w.Body.String(), ": ping"); w.Code != tc.status || pings != tc.pings || strings.Contains(w.Body.String(), ": ping\n\n") || !strings.Contains(w.Body.String(), tc.want) {
 						t.Errorf("%d with %d pings: %s, want %d with %d and %s", w.Code, pings, w.Body, tc.status, tc.pings, tc.want)
 					}
 					if provider := w.Header().Get("X-Gateway-Provider"); tc.status == 200 && (provider == "") != (tc.pings > 0) {
