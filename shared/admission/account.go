@@ -408,7 +408,7 @@ func (a *Account) Grant(ask Ask) Grant {
 // BadKey is the one answer to every key that does not open the door.
 func BadKey() error {
 	return &fault.Error{Kind: fault.Unauthorized, Code: "invalid_api_key",
-		Message: "Incorrect API key provided. Send a gateway key as 'Authorization: Bearer gw_…' or 'x-api-key: gw_…'."}
+		Message: "Incorrect API key provided, or one that is expired, revoked or suspended. Send a gateway key as 'Authorization: Bearer gw_…' or 'x-api-key: gw_…'."}
 }
 
 // OverProject refuses a request because the project's budget has only left of

@@ -72,8 +72,8 @@ func TestUserAndKeyFromBirthToEnd(t *testing.T) {
 	if status, _ := r.admin("PATCH", "/admin/users/eve@example.com", `{"status":"suspended"}`); status != 200 {
 		t.Errorf("suspend: %d", status)
 	}
-	if a := r.chat(hello, "Authorization", "Bearer "+key); a.status != 401 {
-		t.Errorf("a suspended user gets %d", a.status)
+	if a := r.chat(hello, "Authorization", "Bearer "+key); a.status != 401 || !strings.Contains(a.body, "suspended") {
+		t.Errorf("a suspended user gets %d %s", a.status, a.body)
 	}
 	r.admin("PATCH", "/admin/users/eve@example.com", `{"status":"active"}`)
 	if a := r.chat(hello, "Authorization", "Bearer "+key); a.status != 200 {
