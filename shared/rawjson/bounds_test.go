@@ -32,6 +32,19 @@ func TestManyMembersAreReadInLinearTime(t *testing.T) {
 	})
 }
 
+func TestObjectsOfTooManyMembersAreRefused(t *testing.T) {
+	for n, ok := range map[int]bool{1 << 18: true, 1<<18 + 1: false} {
+		object := members(n)
+		fields, err := rawjson.Object(nil, object, 8)
+		if nested := rawjson.Valid(fmt.Appendf(nil, `[%s]`, object), 8); (err == nil) != ok || (nested == nil) != ok {
+			t.Errorf("Object of %d members = %v, in an array %v", n, err, nested)
+		}
+		if ok && len(fields) != n || len(rawjson.Fields(nil, object)) != n {
+			t.Errorf("%d members are not all found", n)
+		}
+	}
+}
+
 func TestARepeatedNameIsFoundAmongMany(t *testing.T) {
 	for _, n := range []int{2, 64, 65, 1000} {
 		for _, again := range []int{0, n / 2, n - 1} {

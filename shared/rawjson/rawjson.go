@@ -20,6 +20,10 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.Msg, e.Offset) }
 
+// maxMembers bounds the members of an object where it is checked: a field takes
+// ten times the memory that its text does, and is kept while others are read.
+const maxMembers = 1 << 18
+
 // Field is one name and value of an object. Both are slices of the document.
 type Field struct {
 	Name       string // unescaped
@@ -29,7 +33,7 @@ type Field struct {
 
 // Object checks that data is one valid JSON object in UTF-8, nested at most
 // depth deep (the object itself counts as 1) and without a repeated top-level
-// name, and appends its fields to dst in order. Repeated names are refused
+// name or an object of more than 262,144 members, and appends its fields to dst in order. Repeated names are refused
 // because readers disagree about which of them counts.
 func Object(dst []Field, data []byte, depth int) ([]Field, error) {
 	s := scanner{data: data, depth: depth}

@@ -322,7 +322,10 @@ func (s *scanner) skipObject() error {
 		s.depth++
 		return nil
 	}
-	for {
+	for n := 1; ; n++ {
+		if n > maxMembers && !s.valid {
+			return s.fail("an object has too many members")
+		}
 		if _, _, err := s.name(); err != nil {
 			return err
 		}
@@ -354,7 +357,10 @@ func (s *scanner) object(dst []Field) ([]Field, error) {
 		s.depth++
 		return dst, nil
 	}
-	for {
+	for first := len(dst); ; {
+		if len(dst)-first >= maxMembers && !s.valid {
+			return dst, s.fail("an object has too many members")
+		}
 		nameStart, nameEnd, err := s.name()
 		if err != nil {
 			return dst, err
