@@ -147,7 +147,14 @@ func (o *offer) resolve(name string) (*Instance, string, error) {
 			}
 		}
 	}
-	return nil, "", notFound("The model '" + name + "' does not exist here. GET /ai/models lists those that do.")
+	message := "The model '" + name + "' does not exist here. GET /ai/models lists those that do."
+	for _, in := range o.Instances { // one that may well have models that nobody listed
+		if in.Kind == "openai" && in.Missing == "" && !strings.Contains(name, "/") {
+			message += " If '" + in.Name + "' has it, ask for '" + in.Name + "/" + name + "'."
+			break
+		}
+	}
+	return nil, "", notFound(message)
 }
 
 func (o *offer) target(name string, in *Instance, model string, mode catalog.Mode) (Target, error) {

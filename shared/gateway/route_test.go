@@ -395,6 +395,23 @@ func TestFallbacksOfTheConfiguration(t *testing.T) {
 	r.books()
 }
 
+// TestUnknownNamesAreTold where they may be meant: a server that speaks OpenAI's
+// protocol has models that nobody listed.
+func TestUnknownNamesAreTold(t *testing.T) {
+	own := instance("ollama", says("ollama"))
+	lost := instance("lost", nil)
+	lost.Missing = "LOST_KEY"
+	other := instance("claude", says("claude"))
+	other.Kind = "anthropic"
+	r := newRig(t, gateway.Set{Instances: []gateway.Instance{lost, other, own}}, nil)
+	for name, hint := range map[string]bool{"llama3": true, "no/llama3": false} {
+		f := fault.As(r.chat(t.Context(), name, "").err)
+		if f.Kind != fault.NotFound || strings.Contains(f.Message, "If 'ollama' has it, ask for 'ollama/llama3'.") != hint {
+			t.Errorf("%s: %v, want a 404 that suggests ollama/llama3: %v", name, f, hint)
+		}
+	}
+}
+
 func TestRequestsControlTheirRoute(t *testing.T) {
 	set := pair(fails(broken), says("b"), router.Policy{})
 	set.Instances = append(set.Instances, instance("c", says("c")))

@@ -25,6 +25,7 @@ import (
 	"github.com/devmentor/ai-gateway/shared/api"
 	"github.com/devmentor/ai-gateway/shared/awssecret"
 	"github.com/devmentor/ai-gateway/shared/bolt"
+	"github.com/devmentor/ai-gateway/shared/catalog"
 	"github.com/devmentor/ai-gateway/shared/chain"
 	"github.com/devmentor/ai-gateway/shared/cloud"
 	"github.com/devmentor/ai-gateway/shared/config"
@@ -125,6 +126,7 @@ func Open(ctx context.Context, c config.Config, log *slog.Logger) (_ *Gateway, e
 	if err := g.openProjects(secrets, transport); err != nil {
 		return nil, err
 	}
+	g.check(ctx)
 	tracer, err := telemetry.Open(telemetry.Config{Endpoint: c.OTLPEndpoint, Headers: secrets.Get(c.OTLPHeaders), ServiceName: c.ServiceName,
 		Version: config.Version(), HTTP: transport, Log: log})
 	if err != nil {
@@ -244,3 +246,19 @@ func secretFile(path string) (string, error) {
 const sweepEvery = 5 * time.Minute
 
 var _ io.Closer = (*Gateway)(nil)
+
+// check tells of models that settings name and that cannot be called: else the
+// first document is a 503, in the face of somebody who cannot change that.
+func (g *Gateway) check(ctx context.Context) {
+	for _, named := range []struct {
+		variable, model string
+		mode            catalog.Mode
+	}{{"GATEWAY_EMBEDDING_MODEL", g.Config.EmbeddingModel, catalog.Embedding}, {"GATEWAY_CODE_MODEL", g.Config.CodeModel, catalog.Chat}} {
+		if named.model == "" {
+			continue
+		}
+		if _, err := g.Server.Gateway.Models.Find(ctx, named.model, named.mode); err != nil {
+			g.Server.Log.Warn("a setting names a model that cannot be called", "variable", named.variable, "model", named.model, "err", err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -66,6 +67,34 @@ func TestWhereItCannotListen(t *testing.T) {
 		t.Setenv("PORT", strconv.Itoa(taken.Addr().(*net.TCPAddr).Port))
 		if err := local.Main(nil, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("on %s: %v, want %q", addr, err, want)
+		}
+	}
+}
+
+// TestSettingsThatNameNoModel are told when the program starts.
+func TestSettingsThatNameNoModel(t *testing.T) {
+	for _, tc := range []struct {
+		variable, model, want string // "" for no complaint
+	}{
+		{"GATEWAY_EMBEDDING_MODEL", "text-embedding-9", "does not exist here"},
+		{"GATEWAY_EMBEDDING_MODEL", "openai/text-embedding-3-small", "Set OPENAI_API_KEY"},
+		{"GATEWAY_EMBEDDING_MODEL", "echo", ""},
+		{"GATEWAY_CODE_MODEL", "gpt-nine", "does not exist here"},
+		{"GATEWAY_CODE_MODEL", "echo", ""},
+	} {
+		settings := map[string]string{"GATEWAY_DATA_DIR": t.TempDir(), tc.variable: tc.model}
+		c, err := config.Load(func(name string) string { return settings[name] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		g, err := local.Open(t.Context(), c, slog.New(slog.NewTextHandler(&out, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Close()
+		if got := out.String(); strings.Contains(got, tc.variable) != (tc.want != "") || !strings.Contains(got, tc.want) {
+			t.Errorf("%s=%s: the log says %q, want %q", tc.variable, tc.model, got, tc.want)
 		}
 	}
 }
