@@ -49,6 +49,30 @@ func TestInstructionsAreNotUndercounted(t *testing.T) {
 	}
 }
 
+// TestPatternsThatTakeLongToCompileAreRefused, and no others that people write.
+func TestPatternsThatTakeLongToCompileAreRefused(t *testing.T) {
+	for src, want := range map[string]string{
+		"(?i)[c-\U0001e900]":                      "ignores case",
+		`(?i)[\x{63}-\x{1e900}]`:                  "ignores case",
+		`(?i)[a-\x{FFFFFFFFF}]`:                   "ignores case",
+		`a(?s-i:[c-я])`:                           "ignores case", // the flag is not understood, only seen
+		"(?i)" + strings.Repeat("[À-ʯ]", 2):       "ignores case",
+		strings.Repeat(`\pL`, 17):                 "more than 16 classes",
+		strings.Repeat(`\PL\p{Lu}`, 9):            "more than 16 classes",
+		`(?i)[a-z0-9.-]+@[a-z0-9.-]+\.[a-z]{2,9}`: "",
+		"(?i)^[а-яё][à-öø-ÿ]-[α-ω]$":              "",
+		"(?P<i>[一-龥]+)":                           "",
+		`[\x{4e00}-\x{9fa5}]`:                     "",
+		strings.Repeat(`\pL`, 16):                 "",
+		"(?i)straße":                              "",
+	} {
+		_, err := compile(src, false)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("compile(%s) = %v, want %q", src, err, want)
+		}
+	}
+}
+
 // TestDotsOfLines also holds that patterns are compiled as they are written: to
 // write one anew, the library looks at all letters for each of its classes,
 // which takes milliseconds.

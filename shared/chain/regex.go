@@ -15,9 +15,18 @@ import (
 	"github.com/devmentor/ai-gateway/shared/template"
 )
 
-// maxProgram bounds the instructions of a pattern, which are what each
-// character of a text may be compared with: (a{0,30}){0,30} are 1,800.
-const maxProgram = 1000
+const (
+	// maxProgram bounds the instructions of a pattern, which are what each
+	// character of a text may be compared with: (a{0,30}){0,30} are 1,800.
+	maxProgram = 1000
+	// maxClasses bounds how often a pattern names a class of Unicode, and maxFolded
+	// how many letters beyond ASCII lie in its ranges if it ignores case. Such a
+	// class has hundreds of ranges, and each letter of a range is looked up: a
+	// kilobyte of (?i)[c-\x{1e900}] takes half a second to compile, and a chain may
+	// have hundreds of patterns.
+	maxClasses = 16
+	maxFolded  = 500
+)
 
 // regex is a pattern (RE2) of bounded size.
 type regex struct {
@@ -33,6 +42,9 @@ var errProgram = fmt.Errorf("is a pattern of more than %d instructions: repetiti
 func compile(src string, lines bool) (*regex, error) {
 	if len(src) > maxPath {
 		return nil, fmt.Errorf("is a pattern of more than %d bytes", maxPath)
+	}
+	if err := costly(src); err != nil {
+		return nil, err
 	}
 	re, err := syntax.Parse(src, syntax.Perl)
 	if err != nil {
@@ -53,6 +65,49 @@ func compile(src string, lines bool) (*regex, error) {
 		n = 0
 	}
 	return &regex{p, n}, nil
+}
+
+// costly refuses what would take long to compile. It reads no syntax, and so sees
+// ranges and flags also where there are none.
+func costly(src string) error {
+	if strings.Count(src, `\p`)+strings.Count(src, `\P`) > maxClasses {
+		return fmt.Errorf(`is a pattern with more than %d classes such as \pL`, maxClasses)
+	}
+	if !ignoresCase(src) {
+		return nil
+	}
+	folded := 0
+	for before, behind, ok := strings.Cut(src, "-"); ok; before, behind, ok = strings.Cut(behind, "-") {
+		lo, _ := utf8.DecodeLastRuneInString(before)
+		hi, _ := utf8.DecodeRuneInString(behind)
+		if code, ok := strings.CutPrefix(behind, `\x{`); ok {
+			code, _, _ = strings.Cut(code, "}")
+			n, err := strconv.ParseUint(code, 16, 32)
+			if hi = rune(n); err != nil || n > utf8.MaxRune {
+				hi = utf8.MaxRune
+			}
+		}
+		if lo < utf8.RuneSelf { // or the end of an escape
+			lo = 0
+		}
+		if hi >= utf8.RuneSelf {
+			folded += max(0, int(hi-lo))
+		}
+	}
+	if folded > maxFolded {
+		return fmt.Errorf("ignores case, and has ranges of more than %d characters: leave (?i) out and write letters in both cases", maxFolded)
+	}
+	return nil
+}
+
+// ignoresCase says whether src may have the flag i somewhere.
+func ignoresCase(src string) bool {
+	for _, flags := range strings.Split(src, "(?")[1:] {
+		if end := strings.IndexAny(flags, ":)<"); end >= 0 && strings.Contains(flags[:end], "i") {
+			return true
+		}
+	}
+	return false
 }
 
 // instructions is how long the program for re is at most. It counts what is not
