@@ -107,6 +107,9 @@ func (a *answer) choices() []choice {
 	}
 	var choices []choice
 	rawjson.Elements(list, func(i int, v []byte) error {
+		if i == maxChoices {
+			return errEnough
+		}
 		if rawjson.Kind(v) != "object" {
 			return nil
 		}
@@ -131,9 +134,12 @@ func (a *answer) choices() []choice {
 	return choices
 }
 
-// maxChoices bounds the indices that are believed: receivers make lists of
-// that length. OpenAI allows 128 choices and 128 tools.
+// maxChoices bounds the elements that are read and the indices that are
+// believed: receivers make lists of that length. OpenAI allows 128 choices and
+// 128 tools.
 const maxChoices = 1024
+
+var errEnough = errors.New("enough")
 
 func (ch *choice) event(need llm.Need) *llm.Event {
 	ev := &llm.Event{Index: ch.index, Finish: ch.finish}
@@ -203,6 +209,9 @@ func parts(list []byte) (text, reasoning string) {
 func toolCalls(list []byte) []llm.ToolDelta {
 	var calls []llm.ToolDelta
 	rawjson.Elements(list, func(i int, v []byte) error {
+		if i == maxChoices {
+			return errEnough
+		}
 		if rawjson.Kind(v) != "object" {
 			return nil
 		}
