@@ -32,15 +32,15 @@ func TestLinear(t *testing.T) {
 		prepare  func(size int) func()
 		failures int
 	}{
-		{"in proportion", func(size int) func() { return func() { add(size * 300) } }, 0},
+		{"in proportion", func(size int) func() { return func() { add(size * 500) } }, 0},
 		{"its square", func(size int) func() { return func() { add(size * size) } }, 1},
 		{"a preparation that takes long", func(size int) func() {
 			add(size * size)
-			return func() { add(size * 300) }
+			return func() { add(size * 500) }
 		}, 0},
 	} {
 		c := &count{TB: t}
-		growthtest.Linear(c, tc.name, 300, tc.prepare)
+		growthtest.Linear(c, tc.name, 500, tc.prepare)
 		if c.failures != tc.failures {
 			t.Errorf("%s: %d failures, want %d", tc.name, c.failures, tc.failures)
 		}
