@@ -89,7 +89,7 @@ func (s *events) beat() {
 		return
 	}
 	s.begin(false)
-	// No empty line: OpenAI's SDK for Go took that for an event in its v1.
+	// No empty line: OpenAI's SDK for Go took that for an event before v3.43.
 	s.buf.WriteString(": ping\n")
 	_ = s.flush() // if the client is gone, the next event will tell
 	s.timer.Reset(heartbeat)
