@@ -62,6 +62,7 @@ func (x *Inverted) AddAll(passages [][]Term) []uint32 {
 		x.lists = map[string]*[]posting{}
 	}
 	slots := make([]uint32, len(passages))
+	var inner []entry
 	for i, terms := range passages {
 		if n := len(x.free); n > 0 {
 			slots[i], x.free = x.free[n-1], x.free[:n-1]
@@ -72,22 +73,31 @@ func (x *Inverted) AddAll(passages [][]Term) []uint32 {
 		length := uint32(Length(terms))
 		x.lengths[slots[i]] = length
 		x.total += uint64(length)
-	}
-	eachTerm(slots, passages, func(term string, more []posting) {
-		if list := x.lists[term]; list != nil {
-			*list = merged(*list, more)
-			return
+		for _, t := range terms {
+			p, list := newPosting(slots[i], t.Count), x.lists[t.Text]
+			switch {
+			case list == nil:
+				x.lists[t.Text] = &[]posting{p}
+			case (*list)[len(*list)-1] < p:
+				*list = append(*list, p)
+			default: // the slot was another's before
+				inner = append(inner, entry{t.Text, p})
+			}
 		}
-		list := make([]posting, len(more)) // most are short: no room is left
-		copy(list, more)
-		x.lists[term] = &list
-	})
+	}
+	eachTerm(inner, func(term string, more []posting) { *x.lists[term] = merged(*x.lists[term], more) })
 	return slots
 }
 
 // Remove takes passages out; passages are the terms that they were added with.
 func (x *Inverted) Remove(slots []uint32, passages [][]Term) {
-	eachTerm(slots, passages, func(term string, gone []posting) {
+	var all []entry
+	for i, terms := range passages {
+		for _, t := range terms {
+			all = append(all, entry{t.Text, newPosting(slots[i], t.Count)})
+		}
+	}
+	eachTerm(all, func(term string, gone []posting) {
 		list := x.lists[term]
 		if list == nil {
 			return
@@ -103,27 +113,17 @@ func (x *Inverted) Remove(slots []uint32, passages [][]Term) {
 	}
 }
 
-// eachTerm calls yield with every term of passages and its postings, in order.
-func eachTerm(slots []uint32, passages [][]Term, yield func(term string, list []posting)) {
-	type entry struct {
-		term string
-		posting
-	}
-	n := 0
-	for _, terms := range passages {
-		n += len(terms)
-	}
-	all := make([]entry, 0, n)
-	for i, terms := range passages {
-		for _, t := range terms {
-			all = append(all, entry{t.Text, newPosting(slots[i], t.Count)})
-		}
-	}
-	if len(passages) > 1 { // a single one has each term once
-		slices.SortFunc(all, func(a, b entry) int {
-			return cmp.Or(strings.Compare(a.term, b.term), cmp.Compare(a.posting, b.posting))
-		})
-	}
+// entry is a posting and the term whose it is.
+type entry struct {
+	term string
+	posting
+}
+
+// eachTerm calls yield with every term and its postings, in order.
+func eachTerm(all []entry, yield func(term string, list []posting)) {
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.term, b.term), cmp.Compare(a.posting, b.posting))
+	})
 	var list []posting
 	for i, e := range all {
 		list = append(list, e.posting)
