@@ -64,7 +64,7 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 		at := fmt.Sprintf("input[%d]", i)
 		if i >= maxInputs {
 			p.add("input", "has more than %d variables", maxInputs)
-			return errEnough
+			return rawjson.ErrEnough
 		}
 		p.digits(at, e)
 		o, ok := p.object(at, e)
@@ -97,9 +97,6 @@ func (c *Chain) readInput(p *Problems, v []byte) {
 	})
 }
 
-// errEnough ends a walk through an array.
-var errEnough = fmt.Errorf("chain: enough")
-
 func (v *Variable) accepts(value []byte) bool {
 	want := varTypes[v.Type]
 	if _, whole := rawjson.Int(value); v.Type == "integer" && !whole {
@@ -116,7 +113,7 @@ func (c *Chain) readSteps(p *Problems, v []byte) {
 	_ = rawjson.Elements(v, func(i int, e []byte) error {
 		if i >= MaxSteps {
 			p.add("steps", "has more than %d steps", MaxSteps)
-			return errEnough
+			return rawjson.ErrEnough
 		}
 		at := fmt.Sprintf("steps[%d]", i)
 		p.digits(at, e)

@@ -158,8 +158,8 @@ func (d *decoder) take(v []byte, more bool) error {
 	return nil
 }
 
-// part adds one part to what e has, or will have. Images and code that the model ran are left out:
-// OpenAI's format has no place for them.
+// part adds one part to e, whose texts are built beside it. Images and code that
+// the model ran are left out: OpenAI's format has no place for them.
 func (d *decoder) part(e *llm.Event, text, reasoning *strings.Builder, c *candidate, p []byte) {
 	var buf [4]rawjson.Field
 	fields := object(buf[:0], p)

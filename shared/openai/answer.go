@@ -108,7 +108,7 @@ func (a *answer) choices() []choice {
 	var choices []choice
 	rawjson.Elements(list, func(i int, v []byte) error {
 		if i == maxChoices {
-			return errEnough
+			return rawjson.ErrEnough
 		}
 		if rawjson.Kind(v) != "object" {
 			return nil
@@ -138,8 +138,6 @@ func (a *answer) choices() []choice {
 // believed: receivers make lists of that length. OpenAI allows 128 choices and
 // 128 tools.
 const maxChoices = 1024
-
-var errEnough = errors.New("enough")
 
 func (ch *choice) event(need llm.Need) *llm.Event {
 	ev := &llm.Event{Index: ch.index, Finish: ch.finish}
@@ -210,7 +208,7 @@ func toolCalls(list []byte) []llm.ToolDelta {
 	var calls []llm.ToolDelta
 	rawjson.Elements(list, func(i int, v []byte) error {
 		if i == maxChoices {
-			return errEnough
+			return rawjson.ErrEnough
 		}
 		if rawjson.Kind(v) != "object" {
 			return nil

@@ -7,6 +7,7 @@ package rawjson
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -33,8 +34,9 @@ type Field struct {
 
 // Object checks that data is one valid JSON object in UTF-8, nested at most
 // depth deep (the object itself counts as 1) and without a repeated top-level
-// name or an object of more than 262,144 members, and appends its fields to dst in order. Repeated names are refused
-// because readers disagree about which of them counts.
+// name or an object of more than 262,144 members, and appends its fields to dst
+// in order. Repeated names are refused because readers disagree about which of
+// them counts.
 func Object(dst []Field, data []byte, depth int) ([]Field, error) {
 	s := scanner{data: data, depth: depth}
 	s.space()
@@ -280,6 +282,9 @@ func Int(value []byte) (int64, bool) {
 	}
 	return n, len(digits) > 0
 }
+
+// ErrEnough is what a function fails with that needs no more of Elements.
+var ErrEnough = errors.New("enough elements")
 
 // Elements calls fn with each element of a valid array, until fn fails.
 func Elements(array []byte, fn func(i int, value []byte) error) error {
