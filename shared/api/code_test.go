@@ -386,10 +386,8 @@ func TestCodeStreamPingsWhileTheModelThinks(t *testing.T) {
 			return emit(&llm.Event{Text: "Hi.", Finish: "stop"})
 		})
 		defer done()
-		req := httptest.NewRequest("POST", "/ai/code/generate", strings.NewReader(`{"model":"script","prompt":"x","stream":true}`))
-		req.Header.Set("Authorization", "Bearer "+key)
 		w := httptest.NewRecorder()
-		s.Handler().ServeHTTP(w, req)
+		s.Handler().ServeHTTP(w, posted("/ai/code/generate", `{"model":"script","prompt":"x","stream":true}`, key))
 		time.Sleep(time.Minute)
 		if n := strings.Count(w.Body.String(), ": ping\n"); n != 2 || !strings.HasPrefix(w.Body.String(), ": ping\n: ping\nevent: explanation.delta\n") {
 			t.Errorf("%d pings in %s", n, w.Body)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -19,13 +20,16 @@ import (
 	"github.com/devmentor/ai-gateway/shared/usage"
 )
 
+// streamed are requests for streams that a bubble's server answers.
+var streamed = map[string]string{
+	"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
+	"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
+}
+
 // A stream whose provider panicked must not go on pinging: the connection is
 // gone, and writing to it would panic where nobody recovers.
 func TestNoHeartbeatAfterAPanic(t *testing.T) {
-	for path, body := range map[string]string{
-		"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
-		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
-	} {
+	for path, body := range streamed {
 		t.Run(path, func(t *testing.T) { noHeartbeatAfterAPanic(t, path, body) })
 	}
 }
@@ -35,10 +39,7 @@ func TestNoHeartbeatAfterAPanic(t *testing.T) {
 // breaks before has a status of its own.
 func TestHeartbeatBeforeTheFirstEvent(t *testing.T) {
 	no := &fault.Error{Kind: fault.Invalid, Status: 400, Provider: "script", Message: "no"}
-	for path, body := range map[string]string{
-		"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
-		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
-	} {
+	for path, body := range streamed {
 		for _, tc := range []struct {
 			name   string
 			think  time.Duration
@@ -63,10 +64,8 @@ func TestHeartbeatBeforeTheFirstEvent(t *testing.T) {
 						return emit(&llm.Event{Text: "half a word", Finish: "stop"})
 					})
 					defer done()
-					r := httptest.NewRequest("POST", path, strings.NewReader(body))
-					r.Header.Set("Authorization", "Bearer "+key)
 					w := httptest.NewRecorder()
-					s.Handler().ServeHTTP(w, r)
+					s.Handler().ServeHTTP(w, posted(path, body, key))
 					if pings := strings.Count(w.Body.String(), ": ping"); w.Code != tc.status || pings != tc.pings || strings.Contains(w.Body.String(), ": ping\n\n") || !strings.Contains(w.Body.String(), tc.want) {
 						t.Errorf("%d with %d pings: %s, want %d with %d and %s", w.Code, pings, w.Body, tc.status, tc.pings, tc.want)
 					}
@@ -89,12 +88,10 @@ func noHeartbeatAfterAPanic(t *testing.T, path, body string) {
 			panic("bug")
 		})
 		defer done()
-		r := httptest.NewRequest("POST", path, strings.NewReader(body))
-		r.Header.Set("Authorization", "Bearer "+key)
 		w := httptest.NewRecorder()
 		func() {
 			defer func() { recover() }()
-			s.Handler().ServeHTTP(w, r)
+			s.Handler().ServeHTTP(w, posted(path, body, key))
 		}()
 		if !strings.Contains(w.Body.String(), "half") {
 			t.Fatalf("the stream did not begin: %d %s", w.Code, w.Body)
@@ -104,6 +101,13 @@ func noHeartbeatAfterAPanic(t *testing.T, path, body string) {
 			t.Errorf("a dead stream pings on: %s", w.Body)
 		}
 	})
+}
+
+// posted is a request with a key.
+func posted(path, body, key string) *http.Request {
+	r := httptest.NewRequest("POST", path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+key)
+	return r
 }
 
 // bubble is a server whose only model is chat, and a key for it, inside

@@ -18,10 +18,7 @@ import (
 // the request is taken for dead and settled at its estimate. Lambda sees to that
 // by itself; the single process has no end of its own.
 func TestNoRequestOutlivesItsLease(t *testing.T) {
-	for path, body := range map[string]string{
-		"/ai/chat/completions": `{"model":"script","stream":true,"messages":[{"role":"user","content":"x"}]}`,
-		"/ai/code/generate":    `{"model":"script","stream":true,"prompt":"x"}`,
-	} {
+	for path, body := range streamed {
 		t.Run(path, func(t *testing.T) {
 			dir := t.TempDir()
 			synctest.Test(t, func(t *testing.T) {
@@ -48,10 +45,8 @@ func TestNoRequestOutlivesItsLease(t *testing.T) {
 					}
 				}()
 				start := time.Now()
-				r := httptest.NewRequest("POST", path, strings.NewReader(body))
-				r.Header.Set("Authorization", "Bearer "+key)
 				w := httptest.NewRecorder()
-				s.Handler().ServeHTTP(w, r)
+				s.Handler().ServeHTTP(w, posted(path, body, key))
 				if took := time.Since(start); took > admission.Lifetime || !strings.Contains(w.Body.String(), `"code":"timeout"`) {
 					t.Errorf("after %v: %s", took, w.Body)
 				}
